@@ -1,0 +1,1 @@
+//! Decoders: bytes of a change record to events.

@@ -1,0 +1,1 @@
+//! Events, ids, positions, operations; typed values and their JSON.

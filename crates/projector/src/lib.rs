@@ -1,0 +1,1 @@
+//! The tasks that tail, fold and checkpoint.

@@ -1,0 +1,1 @@
+//! Relation keepers: events to row changes.
