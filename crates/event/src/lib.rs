@@ -1,1 +1,38 @@
-//! Events, ids, positions, operations; typed values and their JSON.
+//! What every other crate of Deltafold speaks of: events, their ids, positions and operations, and typed
+//! values with their JSON.
+//!
+//! This crate is pure: no I/O, no async, no clock, no randomness. It knows nothing of Debezium's wire format
+//! (`deltafold-cdc`), of Delta (`deltafold-store`) or of folding (`deltafold-relation`).
+//!
+//! ```
+//! use deltafold_event::Position;
+//! let position = Position::new(7, 42).expect("in range");
+//! assert_eq!((position.version(), position.ordinal()), (7, 42));
+//! assert_eq!(position.to_string().parse::<Position>().expect("round-trips"), position);
+//! ```
+
+mod columns;
+mod connect_schema;
+mod event;
+mod id;
+mod metadata;
+mod operation;
+mod order;
+mod position;
+mod row;
+mod source_position;
+mod timestamp;
+mod value;
+
+pub use columns::{Column, ColumnType, Columns, Seen};
+pub use connect_schema::{RowSchema, SchemaError, SchemaId};
+pub use event::{Coordinates, Event, StoredEvent, control};
+pub use id::{EventId, Identity};
+pub use metadata::Metadata;
+pub use operation::Operation;
+pub use order::OrderKey;
+pub use position::{Position, PositionError};
+pub use row::{Row, members};
+pub use source_position::SourcePosition;
+pub use timestamp::{Timestamp, TimestampError};
+pub use value::{Canonical, ValueError, canonical_row, coerce};

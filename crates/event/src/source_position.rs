@@ -1,0 +1,88 @@
+//! Where the source says a change stands.
+
+use serde::{Deserialize, Serialize};
+
+/// An order-preserving encoding of a source position, comparable within one origin and epoch only.
+///
+/// | source | bytes |
+/// |---|---|
+/// | PostgreSQL | `P`, `lsn` as u64 |
+/// | MySQL, MariaDB | `M`, server id u64, file base UTF-8 and a zero byte, file number u64, `pos` u64, `row` u32 |
+///
+/// All numbers are big-endian. The empty encoding stands before every other: it is the anchor of what arrives
+/// without a position before anything of its aggregate is known.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SourcePosition(#[serde(with = "bytes")] Vec<u8>);
+
+impl SourcePosition {
+    /// PostgreSQL's `lsn`.
+    pub fn postgres(lsn: u64) -> Self {
+        let mut bytes = Vec::with_capacity(9);
+        bytes.push(b'P');
+        bytes.extend_from_slice(&lsn.to_be_bytes());
+        Self(bytes)
+    }
+
+    /// MySQL's and MariaDB's binlog coordinates. `file` is split into its base and the number after its last
+    /// dot (`mysql-bin.000012`): as text, `999999` would stand after `1000000`.
+    pub fn binlog(server_id: u64, file: &str, pos: u64, row: u32) -> Self {
+        let (base, number) = match file.rsplit_once('.') {
+            Some((base, digits)) => match digits.parse::<u64>() {
+                Ok(number) => (base, number),
+                Err(_) => (file, 0),
+            },
+            None => (file, 0),
+        };
+        let mut bytes = Vec::with_capacity(base.len() + 30);
+        bytes.push(b'M');
+        bytes.extend_from_slice(&server_id.to_be_bytes());
+        bytes.extend_from_slice(base.as_bytes());
+        bytes.push(0);
+        bytes.extend_from_slice(&number.to_be_bytes());
+        bytes.extend_from_slice(&pos.to_be_bytes());
+        bytes.extend_from_slice(&row.to_be_bytes());
+        Self(bytes)
+    }
+
+    /// The bytes as the event table holds them.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// From the bytes of the event table.
+    pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// Whether it stands before every other.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Serde as one byte string rather than a sequence of numbers.
+mod bytes {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        Vec::<u8>::deserialize(deserializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binlog_files_order_by_number() {
+        let older = SourcePosition::binlog(1, "bin.999999", 900, 3);
+        let newer = SourcePosition::binlog(1, "bin.1000000", 4, 0);
+        assert!(older < newer);
+        assert!(SourcePosition::default() < older);
+    }
+}
