@@ -1,0 +1,40 @@
+//! What there is to read, as of the last folded batch.
+
+use std::sync::Arc;
+
+use deltafold_event::{Column, Position, Timestamp};
+
+/// One view.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ViewInfo {
+    /// Its name: of a mirror, the aggregate type.
+    pub name: Arc<str>,
+    /// The columns of its key now, in key order; empty while the stream has not said.
+    pub key: Vec<String>,
+    /// Its columns with their types, in the order in which they were first seen.
+    pub columns: Vec<Column>,
+    /// The smallest valid time known of it: before it absence means unknown.
+    pub history_start: Option<Timestamp>,
+    /// Which build of the view is being served.
+    pub generation: u32,
+}
+
+/// All views, and how far they have been folded.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Catalog {
+    /// The views, by name.
+    pub views: Vec<Arc<ViewInfo>>,
+    /// Everything below this position has been folded into every view.
+    pub checkpoint: Position,
+    /// When what was folded last had been recorded.
+    pub recorded_at: Option<Timestamp>,
+    /// Why folding has stopped, if it has.
+    pub failure: Option<Arc<str>>,
+}
+
+impl Catalog {
+    /// The view of this name.
+    pub fn view(&self, name: &str) -> Option<&Arc<ViewInfo>> {
+        self.views.binary_search_by(|view| view.name.as_ref().cmp(name)).ok().map(|found| &self.views[found])
+    }
+}
