@@ -1,1 +1,46 @@
-//! The event store: an append-only Delta table.
+//! The event store: an append-only Delta table of events, a second one of dead letters, and their care.
+//!
+//! [`EventStore`] appends events and source offsets in one durable commit, hands batches on to any number of
+//! [`Tail`]s in order, finds events by position, id and [`EventFilter`], and keeps itself small and whole:
+//! checkpoints, compaction, log clean-up, verification. Several processes may have a data directory open and
+//! append to it; the Delta log is the only lock.
+//!
+//! It does not decode (`deltafold-cdc`), fold (`deltafold-relation`) or know what an event means, but for the
+//! aggregate types of [`deltafold_event::control`], which it finds without scanning. Nothing else uses deltalake.
+//!
+//! ```no_run
+//! # async fn example(events: Vec<deltafold_event::Event>) -> Result<(), Box<dyn std::error::Error>> {
+//! use deltafold_event::Position;
+//! use deltafold_store::{Append, EventStore, Offset, Options};
+//!
+//! let store = EventStore::open("data".as_ref(), Options::default()).await?;
+//! let mut tail = store.tail(Position::ZERO);
+//! let offsets = vec![Offset { app_id: "orders/0".into(), expected: store.offset("orders/0"), next: 100 }];
+//! store.append(Append { events, offsets }).await?;
+//! let batch = tail.next().await?;
+//! println!("{} events in commit {}", batch.events.len(), batch.version);
+//! # Ok(()) }
+//! ```
+
+mod append;
+mod batch;
+mod dead_letter;
+mod error;
+mod filter;
+mod options;
+mod report;
+mod store;
+mod tail;
+
+pub use append::{Append, Offset, Prepared};
+pub use batch::Batch;
+pub use dead_letter::{DeadLetter, DeadLetterFilter};
+pub use error::{AppendError, Conflict, DiskError, MaintenanceError, OpenError, ReadError};
+pub use filter::{Direction, EventFilter};
+pub use options::Options;
+pub use report::{
+    CheckpointReport, CleanReport, CompactReport, MaintenanceReport, OpenReport, Problem, TornEntry, VacuumReport,
+    VerifyReport,
+};
+pub use store::EventStore;
+pub use tail::Tail;
