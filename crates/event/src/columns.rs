@@ -24,10 +24,10 @@ pub enum ColumnType {
     Text,
     /// `2026-11-21`, `-infinity`
     Date,
-    /// `23:59:59.999999`, also beyond a day or negative (MariaDB)
-    Time,
-    /// without zone: `2026-11-21T14:00:00.000000`
-    Timestamp,
+    /// `23:59:59.999999`, also beyond a day or negative (MariaDB); with the digits of a second that were declared
+    Time(Option<u8>),
+    /// without zone: `2026-11-21T14:00:00.000000`; with the digits of a second that were declared
+    Timestamp(Option<u8>),
     /// UTC: `2026-11-21T14:00:00.000000Z`
     TimestampTz,
     /// base64
