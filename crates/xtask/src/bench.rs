@@ -1,0 +1,21 @@
+//! `cargo xtask bench`: builds the measuring program and what it measures, both as they are released, and runs it.
+
+use crate::command::{cargo, run, target_dir};
+use anyhow::Result;
+use std::process::Command;
+
+const NAMES: [&str; 4] = ["ingest", "commit", "fold", "reads"];
+
+/// Runs the benchmark of that name.
+pub(crate) fn run_named(name: &str, arguments: &[&str]) -> Result<()> {
+    if !NAMES.contains(&name) {
+        anyhow::bail!("no such benchmark: {name} ({})", NAMES.join(", "));
+    }
+    // One invocation, so that the two programs share one build of their dependencies.
+    let mut build = cargo();
+    build.args(["build", "--release", "--package", "xtask", "--bin", "bench", "--features", "xtask/bench"]);
+    build.args(["--package", "deltafold", "--bin", "deltafold"]);
+    run("build for measuring", &mut build)?;
+    let mut bench = Command::new(target_dir().join("release").join("bench"));
+    run(&format!("bench {name}"), bench.arg(name).args(arguments))
+}

@@ -1,0 +1,55 @@
+//! Running other programs, and where their files go.
+
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+/// The workspace's root folder.
+pub(crate) fn workspace_root() -> &'static Path {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.ancestors().nth(2).expect("xtask lies two folders below the root")
+}
+
+/// Cargo's target folder, as cargo itself would choose it from the environment.
+pub(crate) fn target_dir() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => workspace_root().join(dir),
+        None => workspace_root().join("target"),
+    }
+}
+
+/// A folder of our own below the target folder, for what is fetched or generated once; made if need be.
+pub(crate) fn cache_dir(name: &str) -> Result<PathBuf> {
+    let dir = target_dir().join("xtask").join(name);
+    std::fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
+    Ok(dir)
+}
+
+/// The cargo that runs us.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(workspace_root());
+    command
+}
+
+/// Runs `command` in sight; an exit code other than 0 is an error. Says how long it took.
+pub(crate) fn run(what: &str, command: &mut Command) -> Result<()> {
+    eprintln!("xtask: {what}");
+    let begun = Instant::now();
+    let status = command.status().with_context(|| format!("{what}: start {:?}", command.get_program()))?;
+    if !status.success() {
+        bail!("{what} failed ({status})");
+    }
+    eprintln!("xtask: {what}: done in {:.0?}", begun.elapsed());
+    Ok(())
+}
+
+/// Runs `command` and returns what it printed on stdout; an exit code other than 0 is an error with its stderr.
+pub(crate) fn output(what: &str, command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("{what}: start {:?}", command.get_program()))?;
+    if !output.status.success() {
+        bail!("{what} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("{what}: output is not UTF-8"))
+}

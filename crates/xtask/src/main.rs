@@ -1,0 +1,42 @@
+//! `cargo xtask`: every developer command, one way to do each thing. CI runs the same ones.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program talks on its standard streams")]
+
+mod bench;
+mod check;
+mod command;
+mod readers;
+mod test;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask check              crate arrows, formatting, lints, licences
+cargo xtask test               what CI runs: check, then every test, then readers of other makes
+cargo xtask soak               the same tests in their long form
+cargo xtask bench NAME …       measure (ingest, commit, fold, reads); NAME --help says what it takes";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["check"] => check::check_all(),
+        ["test"] => check::check_all().and_then(|()| test::run_all(test::Length::Ci)),
+        ["soak"] => test::run_all(test::Length::Soak),
+        ["bench", name, rest @ ..] => bench::run_named(name, rest),
+        [] | ["help" | "--help" | "-h", ..] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => {
+            eprintln!("no such command: {}\n\n{USAGE}", words.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
