@@ -1,1 +1,27 @@
-//! Relation keepers: events to row changes.
+//! Relation keepers: from the events of one aggregate type to the rows it had, at every moment, as believed at
+//! every position (`fold.md`).
+//!
+//! Identity, order, valid time, unchanged placeholders, moves, truncates and changed keys are settled here and
+//! nowhere else. This crate is pure: no clock, no randomness, no I/O; what it remembers it reads through
+//! [`Memory`] and writes as [`Changes`]. It knows nothing of how records are kept (`deltafold-view`) or of where
+//! events come from (`deltafold-store`).
+//!
+//! A keeper's memory is, per aggregate, the list of its distinct events in their order ([`Record`]), each with
+//! the rows that stand after it. An event that arrives in order appends one record; one that arrives late folds
+//! the list again from itself on, until nothing changes any more.
+
+mod changes;
+mod error;
+mod keeper;
+mod memory;
+mod record;
+mod schemas;
+mod state;
+
+pub use changes::{Changes, RowChange};
+pub use error::FoldError;
+pub use keeper::Keeper;
+pub use memory::{Last, Memory};
+pub use record::{Given, Record, RecordError, RecordKind, Since};
+pub use schemas::Schemas;
+pub use state::{KeeperState, KeySpan, StateError, TypeEvent};
