@@ -1,0 +1,241 @@
+//! Writing: what a keeper made of a batch of events, all of it or nothing.
+
+use std::sync::Arc;
+
+use deltafold_event::{EventId, Position, Timestamp};
+use fail::fail_point;
+use fjall::{Keyspace, Slice};
+
+use crate::{Mirror, Stored, WriteError, key, store::Shared};
+
+/// Changes to any number of mirrors, with their states and checkpoints. Of several puts to one place the last counts.
+///
+/// Fault points: `view::before_batch`, `view::after_batch` (written, not yet visible to readers).
+pub struct Batch {
+    shared: Arc<Shared>,
+    pub(crate) versions: Run,
+    pub(crate) current: Run,
+    pub(crate) heads: Run,
+    pub(crate) superseded: Run,
+    pub(crate) seen: Run,
+    pub(crate) meta: Run,
+}
+
+/// Changes to one tree; none removes.
+#[derive(Default)]
+pub(crate) struct Run(Vec<(Slice, Option<Slice>)>);
+
+impl Batch {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            versions: Run::default(),
+            current: Run::default(),
+            heads: Run::default(),
+            superseded: Run::default(),
+            seen: Run::default(),
+            meta: Run::default(),
+        }
+    }
+
+    /// Puts an entry on record, in place of one at the same `(valid_from, order)`.
+    ///
+    /// # Errors
+    /// When the aggregate id is too long for a key.
+    pub fn put_entry(&mut self, mirror: &Mirror, aggregate: &str, entry: &Stored) -> Result<(), WriteError> {
+        let (valid_from, order) = entry.coordinate();
+        let key = key::coordinate(&prefix(mirror, aggregate)?, valid_from, order);
+        self.versions.put(key, entry.bytes().clone());
+        Ok(())
+    }
+
+    /// Takes an entry off the record. What was believed of it belongs into [`Self::put_superseded`].
+    ///
+    /// # Errors
+    /// When the aggregate id is too long for a key.
+    pub fn remove_entry(
+        &mut self,
+        mirror: &Mirror,
+        aggregate: &str,
+        valid_from: Timestamp,
+        order: &[u8],
+    ) -> Result<(), WriteError> {
+        self.versions.remove(key::coordinate(&prefix(mirror, aggregate)?, valid_from, order));
+        Ok(())
+    }
+
+    /// Says which entry is the aggregate's newest. Every aggregate with an entry on record needs one, also where
+    /// the row is absent.
+    ///
+    /// # Errors
+    /// When the aggregate id is too long for a key.
+    pub fn put_current(&mut self, mirror: &Mirror, aggregate: &str, entry: &Stored) -> Result<(), WriteError> {
+        self.current.put(prefix(mirror, aggregate)?, entry.bytes().clone());
+        Ok(())
+    }
+
+    /// Says that the aggregate has no entry on record any more.
+    ///
+    /// # Errors
+    /// When the aggregate id is too long for a key.
+    pub fn remove_current(&mut self, mirror: &Mirror, aggregate: &str) -> Result<(), WriteError> {
+        self.current.remove(prefix(mirror, aggregate)?);
+        Ok(())
+    }
+
+    /// Says that from `position` on the newest entry of the aggregate, as then believed, stands at
+    /// `(valid_from, order)`. Due whenever that changes: reads as of a position look nowhere above it.
+    ///
+    /// # Errors
+    /// When the aggregate id is too long for a key.
+    pub fn put_head(
+        &mut self,
+        mirror: &Mirror,
+        aggregate: &str,
+        position: Position,
+        valid_from: Timestamp,
+        order: &[u8],
+    ) -> Result<(), WriteError> {
+        let key = key::head(&prefix(mirror, aggregate)?, position);
+        self.heads.put(key, key::head_value(valid_from, order));
+        Ok(())
+    }
+
+    /// Keeps an entry that was believed from its `recorded_from` until `recorded_to`.
+    ///
+    /// # Errors
+    /// When the aggregate id is too long for a key.
+    pub fn put_superseded(
+        &mut self,
+        mirror: &Mirror,
+        aggregate: &str,
+        entry: &Stored,
+        recorded_to: Position,
+    ) -> Result<(), WriteError> {
+        let (valid_from, order) = entry.coordinate();
+        let coordinate = key::coordinate(&prefix(mirror, aggregate)?, valid_from, order);
+        self.superseded.put(key::superseded(&coordinate, entry.recorded_from(), recorded_to), entry.bytes().clone());
+        Ok(())
+    }
+
+    /// Remembers the id of an event.
+    pub fn put_seen(&mut self, mirror: &Mirror, event: EventId) {
+        self.seen.put(key::seen(mirror.view, event), []);
+    }
+
+    /// Keeps a state under a name.
+    pub fn put_state(&mut self, name: &str, bytes: &[u8]) {
+        self.meta.put(key::state(name), bytes);
+    }
+
+    /// Keeps a checkpoint under a name.
+    pub fn put_checkpoint(&mut self, name: &str, position: Position) {
+        self.meta.put(key::checkpoint(name), position.to_bytes());
+    }
+
+    /// How many changes it holds.
+    pub fn len(&self) -> usize {
+        [&self.versions, &self.current, &self.heads, &self.superseded, &self.seen, &self.meta]
+            .iter()
+            .map(|run| run.0.len())
+            .sum()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes it, and lets readers see it. One commit is under way at a time; others wait.
+    ///
+    /// # Errors
+    /// When it cannot be written; then nothing of it is visible.
+    pub fn commit(mut self) -> Result<(), WriteError> {
+        let shared = self.shared.clone();
+        let _writing = shared.writing.lock().map_err(|_| WriteError::Stopped)?;
+        fail_point!("view::before_batch");
+        let runs = [
+            &mut self.versions,
+            &mut self.current,
+            &mut self.heads,
+            &mut self.superseded,
+            &mut self.seen,
+            &mut self.meta,
+        ];
+        for run in runs {
+            run.settle();
+        }
+        if shared.is_bulk() {
+            self.write_runs(&shared)?
+        } else {
+            self.write_at_once(&shared)?
+        }
+        fail_point!("view::after_batch");
+        let commit = shared.published.read().expect("no holder of this lock panics").commit + 1;
+        shared.cache.apply(commit, self.current.iter());
+        shared.publish(commit);
+        Ok(())
+    }
+
+    /// Through the journal, in one piece.
+    fn write_at_once(&self, shared: &Shared) -> Result<(), WriteError> {
+        let trees = &shared.keyspaces;
+        let mut batch = shared.db.batch();
+        for (run, tree) in [
+            (&self.versions, &trees.versions),
+            (&self.current, &trees.current),
+            (&self.heads, &trees.heads),
+            (&self.superseded, &trees.superseded),
+            (&self.seen, &trees.seen),
+            (&self.meta, &trees.meta),
+        ] {
+            run.add_to(&mut batch, tree);
+        }
+        Ok(batch.commit()?)
+    }
+}
+
+impl Run {
+    fn put(&mut self, key: impl Into<Slice>, value: impl Into<Slice>) {
+        self.0.push((key.into(), Some(value.into())));
+    }
+
+    fn remove(&mut self, key: impl Into<Slice>) {
+        self.0.push((key.into(), None));
+    }
+
+    /// In key order, which is how trees like it, and one change per key.
+    fn settle(&mut self) {
+        // Stable: of equal keys the last one put comes last, and stays.
+        self.0.sort_by(|(a, _), (b, _)| a.cmp(b));
+        self.0.reverse();
+        self.0.dedup_by(|(a, _), (b, _)| a == b);
+        self.0.reverse();
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Slice, Option<&Slice>)> {
+        self.0.iter().map(|(key, value)| (key, value.as_ref()))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn add_to(&self, batch: &mut fjall::OwnedWriteBatch, tree: &Keyspace) {
+        for (key, value) in self.iter() {
+            match value {
+                Some(value) => batch.insert(tree, key.clone(), value.clone()),
+                None => batch.remove(tree, key.clone()),
+            }
+        }
+    }
+}
+
+fn prefix(mirror: &Mirror, aggregate: &str) -> Result<Vec<u8>, WriteError> {
+    let key = key::aggregate(mirror.view, aggregate);
+    let limit = key::LIMIT_BYTES - key::SUFFIX_BYTES;
+    if key.len() > limit {
+        return Err(WriteError::KeyTooLong { mirror: mirror.name().to_owned(), bytes: key.len(), limit });
+    }
+    Ok(key)
+}

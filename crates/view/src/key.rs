@@ -1,0 +1,219 @@
+//! The keys on disk.
+//!
+//! | keyspace | key | value |
+//! |---|---|---|
+//! | versions | view, aggregate, `valid_from`, order | entry |
+//! | current | view, aggregate | the newest entry |
+//! | heads | view, aggregate, position | `valid_from` and order of what was then the newest entry |
+//! | superseded | view, aggregate, `valid_from`, order, `recorded_from`, `recorded_to` | entry |
+//! | seen | view, event id | – |
+//! | meta | `checkpoint/` name, `state/` name, `view/` name, … | – |
+//!
+//! The view is a u32; the aggregate its UTF-8 with `00` escaped as `00 FF`, ended by `00 00`; times have their sign
+//! flipped. All numbers are big-endian, so that bytes order as what they say.
+
+use deltafold_event::{EventId, Position, Timestamp};
+
+use crate::ReadError;
+
+/// The longest key of the LSM tree.
+pub(crate) const LIMIT_BYTES: usize = u16::MAX as usize;
+/// What is kept free for times, orders and positions behind an aggregate.
+pub(crate) const SUFFIX_BYTES: usize = 1_024;
+
+/// The number of a registered view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ViewId(pub(crate) u32);
+
+impl ViewId {
+    /// The beginning of all keys of the view.
+    pub(crate) fn prefix(self) -> [u8; 4] {
+        self.0.to_be_bytes()
+    }
+
+    /// Above all keys of the view.
+    pub(crate) fn end(self) -> [u8; 4] {
+        self.0.checked_add(1).expect("view ids are few").to_be_bytes()
+    }
+}
+
+/// The beginning of all keys of an aggregate; in `current`, the key.
+pub(crate) fn aggregate(view: ViewId, id: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(4 + id.len() + 2 + 48);
+    key.extend_from_slice(&view.prefix());
+    if id.as_bytes().contains(&0) {
+        for &byte in id.as_bytes() {
+            key.push(byte);
+            if byte == 0 {
+                key.push(0xFF);
+            }
+        }
+    } else {
+        key.extend_from_slice(id.as_bytes());
+    }
+    key.extend_from_slice(&[0, 0]);
+    key
+}
+
+/// Above all keys of the aggregate with this beginning, and below those of the next.
+pub(crate) fn end_of(aggregate: &[u8]) -> Vec<u8> {
+    let mut end = aggregate.to_vec();
+    *end.last_mut().expect("an aggregate's key ends in two zero bytes") = 1;
+    end
+}
+
+/// Where the aggregate's part of a key ends.
+pub(crate) fn aggregate_len(key: &[u8]) -> Option<usize> {
+    let mut at = 4;
+    loop {
+        at += key.get(at..)?.iter().position(|&byte| byte == 0)?;
+        match key.get(at + 1)? {
+            0 => return Some(at + 2),
+            _ => at += 2,
+        }
+    }
+}
+
+/// The aggregate id of a key.
+pub(crate) fn aggregate_id(key: &[u8]) -> Result<Box<str>, ReadError> {
+    let damaged = || ReadError::Corrupt(format!("a key of {} bytes names no aggregate", key.len()));
+    let raw = key.get(4..aggregate_len(key).ok_or_else(damaged)? - 2).ok_or_else(damaged)?;
+    let bytes = if raw.contains(&0) {
+        let mut bytes = Vec::with_capacity(raw.len());
+        let mut rest = raw.iter();
+        while let Some(&byte) = rest.next() {
+            bytes.push(byte);
+            if byte == 0 {
+                rest.next();
+            }
+        }
+        bytes
+    } else {
+        raw.to_vec()
+    };
+    String::from_utf8(bytes).map(String::into_boxed_str).map_err(|_| damaged())
+}
+
+/// `aggregate` followed by a place in it.
+pub(crate) fn coordinate(aggregate: &[u8], valid_from: Timestamp, order: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(aggregate.len() + 8 + order.len() + 16);
+    key.extend_from_slice(aggregate);
+    key.extend_from_slice(&valid_from.to_bytes());
+    key.extend_from_slice(order);
+    key
+}
+
+/// Above all places of the aggregate up to and including the moment.
+pub(crate) fn after_time(aggregate: &[u8], time: Timestamp) -> Vec<u8> {
+    match time.as_micros().checked_add(1) {
+        Some(next) => coordinate(aggregate, Timestamp::from_micros(next), &[]),
+        None => end_of(aggregate),
+    }
+}
+
+/// A key of `heads`.
+pub(crate) fn head(aggregate: &[u8], position: Position) -> Vec<u8> {
+    let mut key = Vec::with_capacity(aggregate.len() + 8);
+    key.extend_from_slice(aggregate);
+    key.extend_from_slice(&position.to_bytes());
+    key
+}
+
+/// A value of `heads`.
+pub(crate) fn head_value(valid_from: Timestamp, order: &[u8]) -> Vec<u8> {
+    coordinate(&[], valid_from, order)
+}
+
+/// A key of `superseded`.
+pub(crate) fn superseded(coordinate: &[u8], recorded_from: Position, recorded_to: Position) -> Vec<u8> {
+    let mut key = Vec::with_capacity(coordinate.len() + 16);
+    key.extend_from_slice(coordinate);
+    key.extend_from_slice(&recorded_from.to_bytes());
+    key.extend_from_slice(&recorded_to.to_bytes());
+    key
+}
+
+/// A key of `superseded` in its parts: the coordinate, believed from, believed until.
+pub(crate) fn split_superseded(key: &[u8]) -> Result<(&[u8], Position, Position), ReadError> {
+    key.split_last_chunk::<8>()
+        .and_then(|(rest, to)| {
+            let (coordinate, from) = rest.split_last_chunk::<8>()?;
+            Some((coordinate, Position::from_bytes(*from), Position::from_bytes(*to)))
+        })
+        .ok_or_else(|| ReadError::Corrupt(format!("a key of {} bytes is too short", key.len())))
+}
+
+/// A key of `seen`.
+pub(crate) fn seen(view: ViewId, event: EventId) -> [u8; 20] {
+    let mut key = [0; 20];
+    key[..4].copy_from_slice(&view.prefix());
+    key[4..].copy_from_slice(event.as_bytes());
+    key
+}
+
+/// The key in `meta` of a checkpoint.
+pub(crate) fn checkpoint(name: &str) -> Vec<u8> {
+    named(b"checkpoint/", name)
+}
+
+/// The key in `meta` of a keeper's state.
+pub(crate) fn state(name: &str) -> Vec<u8> {
+    named(b"state/", name)
+}
+
+/// The key in `meta` of a registered view.
+pub(crate) fn view(name: &str) -> Vec<u8> {
+    named(VIEWS, name)
+}
+
+/// The beginning of the keys in `meta` of registered views.
+pub(crate) const VIEWS: &[u8] = b"view/";
+/// The key in `meta` of the format of the whole index.
+pub(crate) const FORMAT: &[u8] = b"format";
+/// The key in `meta` that marks a bulk load that has not ended.
+pub(crate) const BULK: &[u8] = b"bulk";
+
+fn named(kind: &[u8], name: &str) -> Vec<u8> {
+    [kind, name.as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VIEW: ViewId = ViewId(7);
+
+    #[test]
+    fn aggregates_order_as_their_ids_and_enclose_their_keys() {
+        let ids = ["", "\0", "\0\u{1}", "a", "a\0", "a\0b", "a\u{1}", "ab", "b", "é"];
+        for pair in ids.windows(2) {
+            let [low, high] = [pair[0], pair[1]].map(|id| aggregate(VIEW, id));
+            assert!(low < high, "{pair:?}");
+            assert!(end_of(&low) <= high, "{pair:?}");
+            let within = coordinate(&low, Timestamp::MAX, &[0xFF; 30]);
+            assert!(low < within && within < end_of(&low), "{pair:?}");
+            assert_eq!(&*aggregate_id(&within).unwrap(), pair[0]);
+            assert_eq!(aggregate_len(&within), Some(low.len()));
+        }
+    }
+
+    #[test]
+    fn a_key_without_an_aggregate_is_damage() {
+        assert!(aggregate_id(&[0, 0, 0, 1, b'a']).is_err());
+        assert!(aggregate_id(&[0, 0, 0, 1, b'a', 0]).is_err());
+        assert!(split_superseded(&[0; 15]).is_err());
+    }
+
+    #[test]
+    fn a_moment_encloses_what_is_valid_from_it() {
+        let aggregate = aggregate(VIEW, "a");
+        for micros in [i64::MIN, -1, 0, i64::MAX] {
+            let time = Timestamp::from_micros(micros);
+            let end = after_time(&aggregate, time);
+            assert!(coordinate(&aggregate, time, &[0xFF; 40]) < end);
+            if let Some(next) = micros.checked_add(1) {
+                assert!(coordinate(&aggregate, Timestamp::from_micros(next), &[]) >= end);
+            }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The LSM trees of a view store, shared by all views.
+
+use fjall::{
+    Database, Keyspace, KeyspaceCreateOptions,
+    compaction::Leveled,
+    config::{BlockSizePolicy, FilterPolicy},
+};
+use std::sync::Arc;
+
+use crate::Options;
+
+/// One tree per kind of record (`key`); a view's part of each begins with its number.
+pub(crate) struct Keyspaces {
+    pub(crate) versions: Keyspace,
+    pub(crate) current: Keyspace,
+    pub(crate) heads: Keyspace,
+    pub(crate) superseded: Keyspace,
+    pub(crate) seen: Keyspace,
+    pub(crate) meta: Keyspace,
+}
+
+impl Keyspaces {
+    /// Opens them, creating those that are missing.
+    pub(crate) fn open(db: &Database, options: &Options) -> fjall::Result<Self> {
+        // What is only ever read by range needs no Bloom filters.
+        let ranges = || {
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(options.memtable_bytes)
+                .compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(6)))
+                .filter_policy(FilterPolicy::disabled())
+        };
+        let points = || {
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(options.memtable_bytes)
+                .compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(6)))
+        };
+        Ok(Self {
+            versions: db.keyspace("versions", || ranges().data_block_size_policy(BlockSizePolicy::all(8 << 10)))?,
+            current: db.keyspace("current", points)?,
+            heads: db.keyspace("heads", ranges)?,
+            superseded: db.keyspace("superseded", ranges)?,
+            seen: db.keyspace("seen", points)?,
+            meta: db.keyspace("meta", KeyspaceCreateOptions::default)?,
+        })
+    }
+}

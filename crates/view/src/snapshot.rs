@@ -1,0 +1,56 @@
+//! One moment of the store, from which everything is read alike.
+
+use std::sync::Arc;
+
+use deltafold_event::Position;
+use fjall::{Readable, Slice};
+
+use crate::{Mirror, ReadError, Reader, key, store::Shared};
+
+/// The store as a commit left it. It is what a response reads from: later commits do not change it.
+///
+/// Making and cloning one costs two reference counts. While it lives, what it shows stays on disk: keep it for a
+/// response, not for a session.
+#[derive(Clone)]
+pub struct Snapshot {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) moment: Arc<Moment>,
+}
+
+/// What a commit published.
+pub(crate) struct Moment {
+    /// All trees at one sequence number.
+    pub(crate) trees: fjall::Snapshot,
+    /// The number of the commit since the store was opened.
+    pub(crate) commit: u64,
+}
+
+impl Snapshot {
+    /// The reads of one mirror at this moment.
+    pub fn reader(&self, mirror: &Mirror) -> Reader {
+        Reader::new(self.clone(), mirror.clone())
+    }
+
+    /// The checkpoint of this name.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn checkpoint(&self, name: &str) -> Result<Option<Position>, ReadError> {
+        let Some(bytes) = self.meta(&key::checkpoint(name))? else { return Ok(None) };
+        let bytes = <[u8; 8]>::try_from(&*bytes)
+            .map_err(|_| ReadError::Corrupt(format!("the checkpoint of {name} has {} bytes", bytes.len())))?;
+        Ok(Some(Position::from_bytes(bytes)))
+    }
+
+    /// The state of this name, as it was put.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn state(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
+        Ok(self.meta(&key::state(name))?.map(|bytes| bytes.to_vec()))
+    }
+
+    fn meta(&self, key: &[u8]) -> Result<Option<Slice>, ReadError> {
+        Ok(self.moment.trees.get(&self.shared.keyspaces.meta, key)?)
+    }
+}

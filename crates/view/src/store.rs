@@ -1,0 +1,251 @@
+//! Opening a view store, and its mirrors by name.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    sync::{
+        Arc, Mutex, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use fjall::Database;
+
+use crate::{
+    Batch, OpenError, Options, ReadError, Snapshot, WriteError,
+    cache::CurrentCache,
+    error::io_of,
+    key::{self, ViewId},
+    keyspaces::Keyspaces,
+    snapshot::Moment,
+};
+
+/// The format of the whole index. A change of it means a rebuild.
+const FORMAT: u32 = 1;
+
+/// All mirrors of a data directory, on disk. Cheap to clone; the last clone to go closes the files.
+///
+/// Reads go through [`Self::snapshot`], writes through [`Self::batch`]. A batch is atomic and survives the death of
+/// the process, not that of the machine: it is not synced, since the event store is.
+#[derive(Clone)]
+pub struct ViewStore {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) db: Database,
+    pub(crate) keyspaces: Keyspaces,
+    pub(crate) cache: CurrentCache,
+    /// Held by the one commit that is under way.
+    pub(crate) writing: Mutex<()>,
+    /// What readers see. Replaced, never waited for: a commit holds no lock while it writes.
+    pub(crate) published: RwLock<Arc<Moment>>,
+    /// Whether commits go to sorted runs (`bulk`).
+    pub(crate) bulk: AtomicBool,
+    views: Mutex<BTreeMap<Arc<str>, ViewId>>,
+}
+
+/// A handle to one mirror of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirror {
+    pub(crate) view: ViewId,
+    name: Arc<str>,
+}
+
+impl Mirror {
+    /// The name it was registered by.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl ViewStore {
+    /// Opens the index in `dir`, or makes one.
+    ///
+    /// A bulk load that a crash cut short leaves nothing worth keeping; the index is then emptied first.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; of a corrupt one, [`Self::reset`] makes an empty one.
+    pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
+        Self::clear_half_made(dir)?;
+        let store = Self::open_once(dir, &options)?;
+        if store.bulk_was_cut_short(dir)? {
+            tracing::warn!(dir = %dir.display(), "the last bulk load did not end; starting again from nothing");
+            drop(store);
+            Self::reset(dir)?;
+            return Self::open_once(dir, &options);
+        }
+        Ok(store)
+    }
+
+    /// Removes the index in `dir`, unless another process has it open.
+    ///
+    /// # Errors
+    /// [`OpenError::Locked`], or what the file system says.
+    pub fn reset(dir: &Path) -> Result<(), OpenError> {
+        let io = |source| OpenError::Io { dir: dir.to_owned(), source };
+        let lock = match fs::OpenOptions::new().read(true).write(true).open(dir.join("lock")) {
+            Ok(file) => {
+                file.try_lock().map_err(|error| match error {
+                    fs::TryLockError::WouldBlock => OpenError::Locked { dir: dir.to_owned() },
+                    fs::TryLockError::Error(source) => io(source),
+                })?;
+                Some(file)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(io(error)),
+        };
+        // The marker goes first: without it, whatever a crash leaves behind counts as half-made.
+        for entry in [dir.join("version"), dir.to_owned()] {
+            let removed = if entry == dir { fs::remove_dir_all(&entry) } else { fs::remove_file(&entry) };
+            match removed {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
+                _ => {}
+            }
+        }
+        drop(lock);
+        Ok(())
+    }
+
+    /// A crash while the directory was made leaves files that fjall would stumble over, and nothing else.
+    fn clear_half_made(dir: &Path) -> Result<(), OpenError> {
+        let io = |source| OpenError::Io { dir: dir.to_owned(), source };
+        if !dir.try_exists().map_err(io)? || dir.join("version").try_exists().map_err(io)? {
+            return Ok(());
+        }
+        for entry in fs::read_dir(dir).map_err(io)? {
+            let name = entry.map_err(io)?.file_name();
+            let ours =
+                name == "lock" || name == "keyspaces" || Path::new(&name).extension().is_some_and(|e| e == "jnl");
+            if !ours {
+                let reason = format!("{} is not a file of an index", name.display());
+                return Err(OpenError::Corrupt { dir: dir.to_owned(), reason });
+            }
+        }
+        Self::reset(dir)
+    }
+
+    fn open_once(dir: &Path, options: &Options) -> Result<Self, OpenError> {
+        let refused = |error| refused(dir, error);
+        let db = Database::builder(dir)
+            .cache_size(options.block_cache_bytes)
+            .worker_threads(options.worker_threads.max(1))
+            .max_journaling_size((4 * options.memtable_bytes).max(64 << 20))
+            .open()
+            .map_err(refused)?;
+        let keyspaces = Keyspaces::open(&db, options).map_err(refused)?;
+        check_format(dir, &keyspaces)?;
+        let views = registered(dir, &keyspaces)?;
+        let moment = Moment { trees: db.snapshot(), commit: 0 };
+        let shared = Shared {
+            keyspaces,
+            cache: CurrentCache::new(options.row_cache_bytes),
+            writing: Mutex::new(()),
+            published: RwLock::new(Arc::new(moment)),
+            bulk: AtomicBool::new(false),
+            views: Mutex::new(views),
+            db,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    fn bulk_was_cut_short(&self, dir: &Path) -> Result<bool, OpenError> {
+        self.shared.keyspaces.meta.contains_key(key::BULK).map_err(|error| refused(dir, error))
+    }
+
+    /// The mirror of this name, registered if it is new.
+    ///
+    /// # Errors
+    /// When a new name cannot be written.
+    pub fn mirror(&self, name: &str) -> Result<Mirror, WriteError> {
+        let mut views = self.shared.views.lock().expect("no holder of this lock panics");
+        if let Some((name, &view)) = views.get_key_value(name) {
+            return Ok(Mirror { view, name: name.clone() });
+        }
+        let view = ViewId(views.values().map(|view| view.0 + 1).max().unwrap_or(1));
+        self.shared.keyspaces.meta.insert(key::view(name), view.0.to_be_bytes())?;
+        let name: Arc<str> = name.into();
+        views.insert(name.clone(), view);
+        Ok(Mirror { view, name })
+    }
+
+    /// All registered mirrors, by name.
+    pub fn mirrors(&self) -> Vec<Mirror> {
+        let views = self.shared.views.lock().expect("no holder of this lock panics");
+        views.iter().map(|(name, &view)| Mirror { view, name: name.clone() }).collect()
+    }
+
+    /// The store as the last commit left it.
+    pub fn snapshot(&self) -> Snapshot {
+        let moment = self.shared.published.read().expect("no holder of this lock panics").clone();
+        Snapshot { shared: self.shared.clone(), moment }
+    }
+
+    /// An empty batch.
+    pub fn batch(&self) -> Batch {
+        Batch::new(self.shared.clone())
+    }
+
+    /// How many bytes the index takes on disk.
+    ///
+    /// # Errors
+    /// When the file system does not say.
+    pub fn disk_bytes(&self) -> Result<u64, ReadError> {
+        Ok(self.shared.db.disk_space()?)
+    }
+}
+
+impl Shared {
+    /// Lets readers see everything written so far. Only under `writing`.
+    pub(crate) fn publish(&self, commit: u64) {
+        let moment = Arc::new(Moment { trees: self.db.snapshot(), commit });
+        let before = std::mem::replace(&mut *self.published.write().expect("no holder of this lock panics"), moment);
+        // Dropped outside the lock: the last one out cleans up.
+        drop(before);
+    }
+
+    pub(crate) fn is_bulk(&self) -> bool {
+        self.bulk.load(Ordering::SeqCst)
+    }
+}
+
+fn check_format(dir: &Path, keyspaces: &Keyspaces) -> Result<(), OpenError> {
+    let refused = |error| refused(dir, error);
+    match keyspaces.meta.get(key::FORMAT).map_err(refused)? {
+        Some(found) if *found == FORMAT.to_be_bytes()[..] => Ok(()),
+        Some(found) => {
+            let found =
+                <[u8; 4]>::try_from(&*found).map_or("unknown".to_owned(), |b| u32::from_be_bytes(b).to_string());
+            Err(OpenError::Version { dir: dir.to_owned(), found, expected: FORMAT })
+        }
+        None => keyspaces.meta.insert(key::FORMAT, FORMAT.to_be_bytes()).map_err(refused),
+    }
+}
+
+fn registered(dir: &Path, keyspaces: &Keyspaces) -> Result<BTreeMap<Arc<str>, ViewId>, OpenError> {
+    let damaged = |what: &str| OpenError::Corrupt { dir: dir.to_owned(), reason: what.to_owned() };
+    let mut views = BTreeMap::new();
+    for pair in keyspaces.meta.prefix(key::VIEWS) {
+        let (name, view) = pair.into_inner().map_err(|error| refused(dir, error))?;
+        let name = std::str::from_utf8(&name[key::VIEWS.len()..]).map_err(|_| damaged("a view's name is not text"))?;
+        let view = <[u8; 4]>::try_from(&*view).map_err(|_| damaged("a view's number is not a u32"))?;
+        views.insert(name.into(), ViewId(u32::from_be_bytes(view)));
+    }
+    Ok(views)
+}
+
+fn refused(dir: &Path, error: fjall::Error) -> OpenError {
+    let dir = dir.to_owned();
+    match error {
+        fjall::Error::Locked => OpenError::Locked { dir },
+        fjall::Error::InvalidVersion(found) => {
+            let found = found.map_or("unknown".to_owned(), |version| format!("fjall {version}"));
+            OpenError::Version { dir, found, expected: FORMAT }
+        }
+        other => match io_of(other) {
+            Ok(source) => OpenError::Io { dir, source },
+            Err(reason) => OpenError::Corrupt { dir, reason },
+        },
+    }
+}

@@ -1,0 +1,191 @@
+//! A mirror's rows as a stream of Arrow batches.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, BooleanBuilder, Int64Builder, RecordBatch, RecordBatchOptions, StringViewBuilder},
+    datatypes::SchemaRef,
+};
+use datafusion::{
+    common::{DataFusionError, Result},
+    execution::{SendableRecordBatchStream, TaskContext},
+    physical_plan::{stream::RecordBatchReceiverStreamBuilder, streaming::PartitionStream},
+};
+use deltafold_event::{ColumnType, members};
+
+use super::{filter::Keys, schema::Source, values::Values};
+use crate::{At, ReadError, Reader, Version};
+
+/// As many keys are looked up at once, where a scan would go to a thread of its own.
+const FEW_KEYS: usize = 64;
+
+/// One scan of a mirror.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    pub(crate) reader: Reader,
+    pub(crate) at: At,
+    pub(crate) fields: Arc<[Source]>,
+    pub(crate) schema: SchemaRef,
+    pub(crate) keys: Keys,
+    pub(crate) limit: Option<usize>,
+}
+
+impl PartitionStream for Rows {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        match &self.keys {
+            Keys::These(keys) if keys.len() <= FEW_KEYS => self.look_up(),
+            _ => self.read_aside(context.session_config().batch_size()),
+        }
+    }
+}
+
+impl Rows {
+    fn versions(&self) -> Box<dyn Iterator<Item = std::result::Result<Version, ReadError>> + Send> {
+        let limit = self.limit.unwrap_or(usize::MAX);
+        match &self.keys {
+            Keys::All => Box::new(self.reader.scan(self.at).take(limit)),
+            Keys::After(key) => Box::new(self.reader.scan_after(self.at, key).take(limit)),
+            Keys::These(keys) => {
+                let (reader, at) = (self.reader.clone(), self.at);
+                let found = keys.clone().into_iter().filter_map(move |key| reader.as_of(&key, at).transpose());
+                Box::new(found.take(limit))
+            }
+        }
+    }
+
+    /// Reads on the spot: a few seeks cost less than going to another thread.
+    fn look_up(&self) -> SendableRecordBatchStream {
+        let read = || {
+            let mut columns = Columns::new(&self.fields, FEW_KEYS);
+            for version in self.versions() {
+                columns.append(&version.map_err(external)?)?;
+            }
+            columns.finish(&self.schema)
+        };
+        let stream = RecordBatchReceiverStreamBuilder::new(self.schema.clone(), 1);
+        stream.tx().try_send(read()).expect("there is room for one batch");
+        stream.build()
+    }
+
+    /// Reads the disk on a thread that may wait for it. A reader that goes away ends it at the next batch.
+    fn read_aside(&self, batch_rows: usize) -> SendableRecordBatchStream {
+        let mut stream = RecordBatchReceiverStreamBuilder::new(self.schema.clone(), 2);
+        let out = stream.tx();
+        let (versions, fields, schema) = (self.versions(), self.fields.clone(), self.schema.clone());
+        let capacity = batch_rows.min(self.limit.unwrap_or(usize::MAX));
+        stream.spawn_blocking(move || {
+            let mut columns = Columns::new(&fields, capacity);
+            for version in versions {
+                columns.append(&version.map_err(external)?)?;
+                if columns.rows == batch_rows {
+                    let full = std::mem::replace(&mut columns, Columns::new(&fields, capacity));
+                    if out.blocking_send(full.finish(&schema)).is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+            if columns.rows > 0 {
+                // An error means that nobody reads any more.
+                let _ = out.blocking_send(columns.finish(&schema));
+            }
+            Ok(())
+        });
+        stream.build()
+    }
+}
+
+/// The columns of a batch under construction.
+struct Columns {
+    columns: Vec<(Source, Builder)>,
+    /// Whether any of them is inside the row.
+    reads_rows: bool,
+    rows: usize,
+}
+
+enum Builder {
+    Values(Values),
+    Text(StringViewBuilder),
+    Number(Int64Builder),
+    Truth(BooleanBuilder),
+    Moment(Values),
+}
+
+impl Columns {
+    fn new(fields: &[Source], capacity: usize) -> Self {
+        let builder = |source: &Source| match source {
+            Source::Column(column) => Builder::Values(Values::new(&column.column_type, capacity)),
+            Source::Key | Source::Event | Source::Row => Builder::Text(StringViewBuilder::with_capacity(capacity)),
+            Source::ValidFrom => Builder::Moment(Values::new(&ColumnType::TimestampTz, capacity)),
+            Source::RecordedFrom | Source::RecordedTo => Builder::Number(Int64Builder::with_capacity(capacity)),
+            Source::Incomplete => Builder::Truth(BooleanBuilder::with_capacity(capacity)),
+        };
+        Self {
+            columns: fields.iter().map(|source| (source.clone(), builder(source))).collect(),
+            reads_rows: fields.iter().any(|source| source.column().is_some()),
+            rows: 0,
+        }
+    }
+
+    fn append(&mut self, version: &Version) -> Result<()> {
+        let row = version.row();
+        let values =
+            if self.reads_rows { members(row).map_err(|error| external(damaged(version, &error)))? } else { vec![] };
+        let mut next = 0;
+        for (source, builder) in &mut self.columns {
+            match (source, builder) {
+                (Source::Column(column), Builder::Values(builder)) => {
+                    // Columns mostly come in the row's own order: look on from the last one found.
+                    let order = (next..values.len()).chain(0..next);
+                    match order.into_iter().find(|&at| values[at].0 == column.name) {
+                        Some(at) => {
+                            next = at + 1;
+                            builder.append(values[at].1.get());
+                        }
+                        None => builder.append_null(),
+                    }
+                }
+                (Source::Key, Builder::Text(builder)) => builder.append_value(&version.key),
+                (Source::Event, Builder::Text(builder)) => {
+                    builder.append_option(version.event.map(|event| event.to_string()));
+                }
+                (Source::Row, Builder::Text(builder)) => builder.append_value(row),
+                (Source::ValidFrom, Builder::Moment(builder)) => builder.append_moment(version.valid_from),
+                (Source::RecordedFrom, Builder::Number(builder)) => {
+                    builder.append_value(version.recorded_from.as_i64());
+                }
+                (Source::RecordedTo, Builder::Number(builder)) => {
+                    builder.append_option(version.recorded_to.map(|position| position.as_i64()));
+                }
+                (Source::Incomplete, Builder::Truth(builder)) => builder.append_value(version.incomplete),
+                _ => unreachable!("builders are made by their sources"),
+            }
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    fn finish(self, schema: &SchemaRef) -> Result<RecordBatch> {
+        let arrays = self.columns.into_iter().map(|(_, builder)| -> ArrayRef {
+            match builder {
+                Builder::Values(values) | Builder::Moment(values) => values.finish(),
+                Builder::Text(mut builder) => Arc::new(builder.finish()),
+                Builder::Number(mut builder) => Arc::new(builder.finish()),
+                Builder::Truth(mut builder) => Arc::new(builder.finish()),
+            }
+        });
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
+        Ok(RecordBatch::try_new_with_options(schema.clone(), arrays.collect(), &options)?)
+    }
+}
+
+fn damaged(version: &Version, error: &serde_json::Error) -> ReadError {
+    ReadError::Corrupt(format!("the row {} is not a JSON object: {error}", version.key))
+}
+
+fn external(error: ReadError) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
