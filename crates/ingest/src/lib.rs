@@ -1,1 +1,49 @@
-//! The loop from source to store.
+//! The loop from source to store: lines become events, and events, offsets and dead letters become durable.
+//!
+//! One pipeline per file, each stage in its own task and every channel between them bounded:
+//!
+//! ```text
+//! read     chunks of lines                            (deltafold-source)
+//! decode   events and dead letters, control events    (deltafold-cdc)
+//! group    until 250 ms, 65,536 events or 64 MiB
+//! prepare  encoded and synced, not visible yet        (deltafold-store)
+//! commit   dead letters first, then the log entry     (deltafold-store)
+//! ```
+//!
+//! Exactly once: a commit moves the file's offset from where this pipeline began to where its lines end. When
+//! another process moved it meanwhile, or claimed the same aggregate type, the commit is refused; then everything
+//! is read again from the store and the file is opened anew where the store says it stands. Nothing is retried
+//! blindly.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use deltafold_ingest::{Options, ingest_file};
+//! use deltafold_store::EventStore;
+//! use tokio_util::sync::CancellationToken;
+//!
+//! let store = EventStore::open("data".as_ref(), Default::default()).await?;
+//! let summary = ingest_file(&store, "orders.jsonl".as_ref(), &Options::default(), CancellationToken::new()).await?;
+//! println!("{} appended, {} were there already", summary.appended, summary.already_there);
+//! # Ok(()) }
+//! ```
+
+mod clock;
+mod commit;
+mod decode;
+mod error;
+mod file_mark;
+mod group;
+mod ingest;
+mod options;
+mod pipeline;
+mod progress;
+mod read;
+mod registry;
+mod summary;
+
+pub use error::IngestError;
+pub use file_mark::FileMark;
+pub use ingest::ingest_file;
+pub use options::{GroupCommit, Options};
+pub use progress::Progress;
+pub use summary::Summary;

@@ -1,0 +1,71 @@
+//! Group commit.
+
+use tokio::{sync::mpsc, time::Instant};
+
+use crate::{decode::Work, options::GroupCommit};
+
+/// Collects what is decoded into groups until one of the limits is reached, and hands them on; ends with its input
+/// or when nobody takes its groups any more.
+pub(crate) async fn group(limits: GroupCommit, mut input: mpsc::Receiver<Work>, output: mpsc::Sender<Work>) {
+    let mut next = input.recv().await;
+    while let Some(mut group) = next.take() {
+        let deadline = Instant::now() + limits.interval;
+        // At the input's end and at the deadline alike, what there is goes out.
+        while let Ok(Some(work)) = tokio::time::timeout_at(deadline, input.recv()).await {
+            let events = group.events.len() + work.events.len();
+            if events > limits.events || group.bytes + work.bytes > limits.bytes as u64 {
+                next = Some(work);
+                break;
+            }
+            group.append(work);
+        }
+        if output.send(group).await.is_err() {
+            return;
+        }
+        if next.is_none() {
+            next = input.recv().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn work(bytes: u64) -> Work {
+        Work { bytes, ..Work::default() }
+    }
+
+    #[tokio::test]
+    async fn groups_end_at_their_limits_and_at_the_input_s_end() {
+        let limits = GroupCommit { interval: Duration::from_secs(3600), events: 10, bytes: 10 };
+        let (decoded, input) = mpsc::channel(8);
+        let (output, mut groups) = mpsc::channel(8);
+        for bytes in [4, 6, 1, 30, 2] {
+            decoded.send(work(bytes)).await.unwrap();
+        }
+        drop(decoded);
+        group(limits, input, output).await;
+        let mut sizes = Vec::new();
+        while let Some(group) = groups.recv().await {
+            sizes.push(group.bytes);
+        }
+        assert_eq!(sizes, [10, 1, 30, 2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_group_does_not_wait_longer_than_its_interval() {
+        let limits = GroupCommit { interval: Duration::from_millis(250), events: 10, bytes: 10 };
+        let (decoded, input) = mpsc::channel(8);
+        let (output, mut groups) = mpsc::channel(8);
+        let grouping = tokio::spawn(group(limits, input, output));
+        let began = Instant::now();
+        decoded.send(work(1)).await.unwrap();
+        assert_eq!(groups.recv().await.unwrap().bytes, 1);
+        assert_eq!(began.elapsed().as_millis(), 250);
+        drop(decoded);
+        grouping.await.unwrap();
+    }
+}
