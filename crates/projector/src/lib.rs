@@ -1,9 +1,33 @@
 //! The tasks that tail the event store, fold what they read into views, and keep checkpoints.
 //!
-//! One reader of the log feeds every relation keeper; what a batch changes in all views and their checkpoint
-//! becomes durable in one batch of the view store. This crate holds no rule about what a view means
+//! One reader of the log feeds every relation keeper; what a run of commits changes in all views and their
+//! checkpoint becomes durable in one batch of the view store. This crate holds no rule about what a view means
 //! (`deltafold-relation`) and no layout on disk (`deltafold-view`).
+//!
+//! ```no_run
+//! # async fn example(store: deltafold_store::EventStore) -> Result<(), Box<dyn std::error::Error>> {
+//! use deltafold_projector::{Options, Projector};
+//! use deltafold_view::ViewStore;
+//!
+//! let views = ViewStore::open("data/index".as_ref(), Default::default())?;
+//! let projector = Projector::start(store, views, Options::default()).await?;
+//! let catalog = projector.caught_up().await?;
+//! println!("{} views at position {}", catalog.views.len(), catalog.checkpoint);
+//! projector.stop().await;
+//! # Ok(()) }
+//! ```
 
 mod catalog;
+mod error;
+mod folder;
+mod mirror;
+mod mirror_memory;
+mod options;
+mod projector;
+mod record_entry;
 
 pub use catalog::{Catalog, ViewInfo};
+pub use error::ProjectorError;
+pub use options::{Declared, Options};
+pub use projector::Projector;
+pub use record_entry::to_record;

@@ -1,0 +1,23 @@
+//! How a projector is set up.
+
+use std::collections::BTreeMap;
+
+use deltafold_event::ColumnType;
+
+/// Columns whose types the configuration declares: by aggregate type, by column.
+pub type Declared = BTreeMap<String, BTreeMap<String, ColumnType>>;
+
+/// What a projector does.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Types that stand above what the stream says.
+    pub declared: Declared,
+    /// The most events folded into one batch of the view store.
+    pub batch_events: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { declared: BTreeMap::new(), batch_events: 65_536 }
+    }
+}
