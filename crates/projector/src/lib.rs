@@ -27,6 +27,7 @@ mod projector;
 mod record_entry;
 
 pub use catalog::{Catalog, ViewInfo};
+pub use deltafold_relation::{Record, RecordKind};
 pub use error::ProjectorError;
 pub use options::{Declared, Options};
 pub use projector::Projector;
