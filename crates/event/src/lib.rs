@@ -2,7 +2,8 @@
 //! values with their JSON.
 //!
 //! This crate is pure: no I/O, no async, no clock, no randomness. It knows nothing of Debezium's wire format
-//! (`deltafold-cdc`), of Delta (`deltafold-store`) or of folding (`deltafold-relation`).
+//! (`deltafold-cdc`), of Delta (`deltafold-store`) or of folding (`deltafold-relation`). What it knows of sources is
+//! how the values of their rows are written ([`RowSchema`], [`canonical_row`]).
 //!
 //! ```
 //! use deltafold_event::Position;
@@ -11,8 +12,13 @@
 //! assert_eq!(position.to_string().parse::<Position>().expect("round-trips"), position);
 //! ```
 
+mod calendar;
+mod coerce;
+mod column_type;
+mod aggregate_id;
 mod columns;
 mod connect_schema;
+mod decimal;
 mod event;
 mod id;
 mod metadata;
@@ -20,13 +26,18 @@ mod operation;
 mod order;
 mod position;
 mod row;
+mod scan;
 mod schema_column;
 mod source_position;
 mod timestamp;
+mod unchanged;
 mod value;
 mod wire;
 
-pub use columns::{Column, ColumnType, Columns, Seen};
+pub use coerce::coerce;
+pub use column_type::{ColumnType, ColumnTypeError};
+pub use aggregate_id::aggregate_id;
+pub use columns::{Column, Columns, Seen};
 pub use connect_schema::{RowSchema, SchemaError, SchemaId};
 pub use event::{Coordinates, Event, StoredEvent, control};
 pub use id::{EventId, Identity};
@@ -38,4 +49,4 @@ pub use row::{Row, members};
 pub use schema_column::SchemaColumn;
 pub use source_position::SourcePosition;
 pub use timestamp::{Timestamp, TimestampError};
-pub use value::{Canonical, ValueError, canonical_row, coerce};
+pub use value::{Canonical, ValueError, canonical_row};
