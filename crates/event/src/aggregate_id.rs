@@ -19,9 +19,8 @@ pub fn aggregate_id(values: &[&str]) -> Option<String> {
 /// The value's one way of being written: without spaces, text with no more escapes than needed.
 fn compact(value: &str) -> String {
     match value.as_bytes().first() {
-        Some(b'"' | b'[' | b'{' | b' ') => {
-            serde_json::from_str::<serde_json::Value>(value).map_or_else(|_| value.to_owned(), |value| value.to_string())
-        }
+        Some(b'"' | b'[' | b'{' | b' ') => serde_json::from_str::<serde_json::Value>(value)
+            .map_or_else(|_| value.to_owned(), |value| value.to_string()),
         _ => value.trim_end().to_owned(),
     }
 }

@@ -12,10 +12,10 @@
 //! assert_eq!(position.to_string().parse::<Position>().expect("round-trips"), position);
 //! ```
 
+mod aggregate_id;
 mod calendar;
 mod coerce;
 mod column_type;
-mod aggregate_id;
 mod columns;
 mod connect_schema;
 mod decimal;
@@ -34,9 +34,9 @@ mod unchanged;
 mod value;
 mod wire;
 
+pub use aggregate_id::aggregate_id;
 pub use coerce::coerce;
 pub use column_type::{ColumnType, ColumnTypeError};
-pub use aggregate_id::aggregate_id;
 pub use columns::{Column, Columns, Seen};
 pub use connect_schema::{RowSchema, SchemaError, SchemaId};
 pub use event::{Coordinates, Event, StoredEvent, control};
