@@ -21,15 +21,29 @@
 //! # Ok::<(), deltafold_cdc::DecodeError>(())
 //! ```
 
+mod classify;
 mod config;
 mod decoder;
+mod envelope;
 mod error;
 mod headers;
+mod identity;
+mod json;
+mod key;
 mod limits;
 mod line;
+mod message;
+mod metadata;
+mod moment;
+mod position;
 mod record;
+mod row_event;
+mod source_block;
 mod table;
+mod tables;
+mod wrapper;
 
+pub use classify::Format;
 pub use config::{AggregateConfig, DecoderConfig, NameTemplate, NameTemplateError};
 pub use decoder::{Decoded, Decoder, Ignored};
 pub use error::DecodeError;

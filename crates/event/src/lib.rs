@@ -46,6 +46,7 @@ pub use operation::Operation;
 pub use order::OrderKey;
 pub use position::{Position, PositionError};
 pub use row::{Row, members};
+pub use scan::RawMembers;
 pub use schema_column::SchemaColumn;
 pub use source_position::SourcePosition;
 pub use timestamp::{Timestamp, TimestampError};

@@ -4,14 +4,15 @@ use memchr::memchr2;
 
 /// The members of a JSON object as raw text: names without their quotes, escapes left as they are. Ends early
 /// where the text is not JSON after all; nothing is checked beyond what finding the ends takes.
-pub(crate) struct RawMembers<'a> {
+#[derive(Debug, Clone)]
+pub struct RawMembers<'a> {
     json: &'a str,
     at: usize,
 }
 
 impl<'a> RawMembers<'a> {
     /// Of an object; of anything else there are none.
-    pub(crate) fn new(json: &'a str) -> Self {
+    pub fn new(json: &'a str) -> Self {
         let start = skip_space(json.as_bytes(), 0);
         let at = if json.as_bytes().get(start) == Some(&b'{') { start + 1 } else { json.len() };
         Self { json, at }

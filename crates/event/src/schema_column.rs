@@ -1,6 +1,6 @@
 //! The columns of a Kafka Connect struct schema.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -27,10 +27,13 @@ impl SchemaColumn {
     }
 
     /// A raw JSON value of this column in canonical form; one that does not fit the schema stays as it is.
-    pub fn canonical(&self, raw: &str) -> String {
+    pub fn canonical<'a>(&self, raw: &'a str) -> Cow<'a, str> {
+        if self.wire == Wire::Plain {
+            return Cow::Borrowed(raw);
+        }
         let mut out = String::with_capacity(raw.len());
         self.wire.write(raw, &mut out);
-        out
+        Cow::Owned(out)
     }
 
     pub(crate) fn wire(&self) -> &Wire {

@@ -1,0 +1,103 @@
+//! Debezium's envelope: what a change event says of one change.
+
+use std::borrow::Cow;
+
+use deltafold_event::{Operation, Timestamp};
+
+use crate::{
+    DecodeError, Ignored, Limits, Record, classify::Members, json, moment::occurred_at, source_block::SourceBlock,
+};
+
+/// A change event, unwrapped; rows and source block are slices of the record.
+#[derive(Debug)]
+pub(crate) struct Envelope<'a> {
+    pub(crate) change: Change,
+    /// The row before, where one is given.
+    pub(crate) before: Option<&'a str>,
+    /// The row after, where one is given.
+    pub(crate) after: Option<&'a str>,
+    /// A logical message's block.
+    pub(crate) message: Option<&'a str>,
+    pub(crate) source: SourceBlock<'a>,
+    pub(crate) occurred_at: Timestamp,
+    /// The schema half of the wrapper.
+    pub(crate) schema: Option<&'a str>,
+}
+
+/// What a change event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// A row, or with [`Operation::Truncate`] a table.
+    Row(Operation),
+    /// A logical message.
+    Message,
+}
+
+/// What a record's value is.
+#[derive(Debug)]
+pub(crate) enum Value<'a> {
+    Ignored(Ignored),
+    Change(Box<Envelope<'a>>),
+}
+
+impl<'a> Value<'a> {
+    /// Of a record: unwrapped first, then told by its shape.
+    pub(crate) fn read(record: &Record<'a>, limits: &Limits) -> Result<Self, DecodeError> {
+        let bytes = record.value.unwrap_or_default();
+        if bytes.first() == Some(&0) {
+            return Err(DecodeError::Framed { what: "value" });
+        }
+        let text = json::text(bytes, "value", limits)?.trim_ascii();
+        let Some(mut members) = object(text)? else { return Ok(Self::Ignored(Ignored::Tombstone)) };
+        let mut schema = None;
+        if let (true, Some(payload)) = (members.is_wrapper(), members.payload) {
+            schema = json::given(members.schema);
+            match object(payload)? {
+                Some(inner) => members = inner,
+                None => return Ok(Self::Ignored(Ignored::Tombstone)),
+            }
+        }
+        match members.classify()? {
+            Some(ignored) => Ok(Self::Ignored(ignored)),
+            None => Envelope::read(&members, schema, record).map(|envelope| Self::Change(Box::new(envelope))),
+        }
+    }
+}
+
+/// The members of an object; none of what is empty or null.
+fn object(text: &str) -> Result<Option<Members<'_>>, DecodeError> {
+    match text.as_bytes().first() {
+        None => Ok(None),
+        Some(b'{') => Members::read(text, "value").map(Some),
+        Some(_) if text == "null" => Ok(None),
+        Some(_) => Err(DecodeError::NotAnObject { found: DecodeError::found(text) }),
+    }
+}
+
+impl<'a> Envelope<'a> {
+    fn read(members: &Members<'a>, schema: Option<&'a str>, record: &Record<'_>) -> Result<Self, DecodeError> {
+        let source = SourceBlock::read(members.source.unwrap_or_default())?;
+        let letter = members.op.and_then(json::string).unwrap_or_default();
+        let change = change(&letter, &source)?;
+        let is_read = change == Change::Row(Operation::Read);
+        Ok(Self {
+            change,
+            before: json::given(members.before),
+            after: json::given(members.after),
+            message: json::given(members.message),
+            occurred_at: occurred_at(&source, members, record, is_read)?,
+            source,
+            schema,
+        })
+    }
+}
+
+/// Old MySQL connectors give the rows of a snapshot as created.
+fn change(letter: &Cow<'_, str>, source: &SourceBlock<'_>) -> Result<Change, DecodeError> {
+    match Operation::from_letter(letter) {
+        Some(Operation::Create) if source.is_snapshot => Ok(Change::Row(Operation::Read)),
+        Some(operation) => Ok(Change::Row(operation)),
+        None if letter == "m" => Ok(Change::Message),
+        None => Err(DecodeError::Operation(letter.chars().take(40).collect())),
+    }
+}
