@@ -15,7 +15,17 @@ pub(crate) fn check_all() -> Result<()> {
     self::deny::check()?;
     run_cargo(
         "lints",
-        &["clippy", "--quiet", "--workspace", "--all-targets", "--features", "failpoints", "--", "--deny", "warnings"],
+        &[
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--features",
+            "failpoints,xtask/bench",
+            "--",
+            "--deny",
+            "warnings",
+        ],
     )
 }
 

@@ -29,6 +29,9 @@ pub use self::row::{Basket, Order};
 use std::io::{self, Write};
 use std::str::FromStr;
 
+/// When streams begin: 2026-01-01T00:00:00Z, in µs since 1970.
+pub const BEGIN_US: i64 = 1_767_225_600_000_000;
+
 /// What to generate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {

@@ -14,7 +14,7 @@ pub(crate) enum Length {
 }
 
 /// One selection of packages and features for building and testing, so that dependencies are built once.
-const SELECTION: [&str; 3] = ["--workspace", "--features", "failpoints"];
+const SELECTION: [&str; 3] = ["--workspace", "--features", "failpoints,xtask/bench"];
 
 /// Builds and runs the tests.
 pub(crate) fn run_all(length: Length) -> Result<()> {

@@ -3,13 +3,11 @@
 use super::line::{Line, Moved, Place, Snapshot, write_poison, write_tombstone};
 use super::random::{Random, Zipf};
 use super::row::{Basket, Order};
-use super::{Change, Config, Counts, Generated, Keys, Model};
+use super::{BEGIN_US, Change, Config, Counts, Generated, Keys, Model};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io::{self, Write};
 
-/// The first commit: 2026-01-01T00:00:00Z.
-const BEGIN_US: i64 = 1_767_225_600_000_000;
 /// How far the connector's clock is ahead of the commit it tells of.
 const LAG_US: i64 = 1_500_000;
 /// An event is re-delivered, or arrives late, at most this many lines after its place.

@@ -1,0 +1,108 @@
+//! Running what is measured as a process of its own, so that the kernel's accounts of it are all of it and nothing else.
+
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Processor time is told in these; Linux has had 100 a second on every platform for decades.
+const TICKS_PER_SECOND: f64 = 100.0;
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(20);
+
+/// What a process used.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Usage {
+    pub(crate) elapsed_s: f64,
+    pub(crate) processor_s: f64,
+    /// The most memory it held at once (VmHWM).
+    pub(crate) peak_mib: f64,
+}
+
+/// Runs `command` to its end and returns its stdout; another exit code than 0 is an error.
+pub(crate) fn measure(command: &mut Command) -> Result<(String, Usage)> {
+    let shown = format!("{command:?}");
+    let before = children_processor_s()?;
+    let begun = Instant::now();
+    let child =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().with_context(|| format!("start {shown}"))?;
+    let (id, ended) = (child.id(), AtomicBool::new(false));
+    let (output, peak_mib, elapsed_s) = std::thread::scope(|scope| {
+        let sampler = scope.spawn(|| {
+            let mut peak_mib = 0.0f64;
+            while !ended.load(Ordering::Relaxed) {
+                peak_mib = peak_mib.max(peak_memory_mib(id).unwrap_or(0.0));
+                std::thread::park_timeout(SAMPLE_INTERVAL);
+            }
+            peak_mib
+        });
+        let output = child.wait_with_output();
+        let elapsed_s = begun.elapsed().as_secs_f64();
+        ended.store(true, Ordering::Relaxed);
+        sampler.thread().unpark();
+        (output, sampler.join().expect("sampling does not panic"), elapsed_s)
+    });
+    let output = output.with_context(|| format!("wait for {shown}"))?;
+    if !output.status.success() {
+        bail!("{shown} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+    }
+    let usage = Usage { elapsed_s, processor_s: children_processor_s()? - before, peak_mib };
+    Ok((String::from_utf8(output.stdout).with_context(|| format!("{shown} printed no text"))?, usage))
+}
+
+/// Of a running process: the most memory it has held so far.
+pub(crate) fn peak_memory_mib(process: u32) -> Result<f64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).context("read a process's status")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("the status has no VmHWM")?;
+    let kib: f64 = line.trim().trim_end_matches(" kB").trim().parse().context("VmHWM is a number")?;
+    Ok(kib / 1024.0)
+}
+
+/// Of a running process: user and system time so far.
+pub(crate) fn processor_s(process: &str) -> Result<f64> {
+    Ok(stat_fields(process, 11)? / TICKS_PER_SECOND)
+}
+
+/// Of all children that have ended and been waited for.
+fn children_processor_s() -> Result<f64> {
+    Ok(stat_fields("self", 13)? / TICKS_PER_SECOND)
+}
+
+/// The sum of the field `first` and the next one of `/proc/PROCESS/stat`, counted after the name, which may hold spaces.
+fn stat_fields(process: &str, first: usize) -> Result<f64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).context("read a process's statistics")?;
+    let (_, fields) = text.rsplit_once(") ").context("the statistics have a name in parentheses")?;
+    let fields: Vec<&str> = fields.split(' ').collect();
+    let number = |index: usize| -> Result<f64> { Ok(fields.get(index).context("too few statistics")?.parse::<f64>()?) };
+    Ok(number(first)? + number(first + 1)?)
+}
+
+/// `program`, kept to one processor if there are several and `taskset` is at hand.
+pub(crate) fn pinned(program: &Path, processor: usize) -> Command {
+    if !can_pin() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", &processor.to_string()]).arg(program);
+    command
+}
+
+/// Keeps this thread, and those that it starts, to one processor, as [`pinned`].
+pub(crate) fn pin_ourselves(processor: usize) -> Result<()> {
+    if can_pin() {
+        let mut command = Command::new("taskset");
+        command.args(["--pid", "--cpu-list", &processor.to_string(), &std::process::id().to_string()]);
+        measure(&mut command)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn can_pin() -> bool {
+    let several = std::thread::available_parallelism().is_ok_and(|count| count.get() > 1);
+    let pinned_already = std::fs::read_to_string("/proc/self/status").is_ok_and(|status| {
+        status.lines().any(|line| line.starts_with("Cpus_allowed_list:") && !line.contains(['-', ',']))
+    });
+    let has_taskset =
+        Command::new("taskset").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success());
+    (several || pinned_already) && has_taskset
+}

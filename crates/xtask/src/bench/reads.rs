@@ -1,0 +1,155 @@
+//! `bench reads`: GraphQL by key over HTTP: now, as of a time, as of a position; of keys with few versions and of one with
+//! thousands. The server has one processor, the load comes from the other.
+
+use crate::ingest::{clear, data_dir, ingest};
+use crate::load::Load;
+use crate::numbers::{Series, figure};
+use crate::options::Options;
+use crate::process::{self, measure, pin_ourselves};
+use crate::servers::{LOAD_PROCESSOR, answering, bare};
+use crate::stream::Stream;
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use xtask::audit::positions_by_line;
+use xtask::expected::{all_columns, check_row, rfc3339};
+use xtask::generator::{Keys, Model};
+use xtask::http::Connection;
+use xtask::server::Server;
+
+const STRETCH: Duration = Duration::from_secs(4);
+const SELECTION: &str = "id customerId status total email updatedAt";
+/// How many different requests of one kind are sent in turn.
+const REQUESTS: usize = 2_000;
+
+/// One kind of request.
+struct Kind {
+    name: &'static str,
+    /// Variables, and the row that is the right answer.
+    questions: Vec<(Value, Option<String>)>,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let stream = Stream::make(&options.stream(Keys::Hot))?;
+    let model = &stream.generated.model;
+    let data = data_dir("reads")?;
+    clear(&data)?;
+    measure(&mut ingest(&stream.file, &data)?)?;
+    let positions = positions_by_line(&data, Model::watched)?;
+    let kinds = kinds(model, &positions)?;
+    println!("hot key: {} events of one order", model.history[&Model::HOT].len());
+
+    let server = answering(&data)?;
+    pin_ourselves(LOAD_PROCESSOR)?;
+    let mut connection = server.connect()?;
+    for kind in &kinds {
+        check(kind, &mut connection).with_context(|| format!("check {}", kind.name))?;
+    }
+    println!("checked: {} answers as the model has them", kinds.iter().map(|kind| kind.questions.len()).sum::<usize>());
+
+    let bare = bare()?;
+    let loads: Vec<Load> = kinds.iter().map(|kind| load(kind, &server)).collect();
+    let bare_load = load(&kinds[0], &bare);
+    let (mut bare_rate, mut full_rate, mut share) = <(Series, Series, Series)>::default();
+    let mut at_half: Vec<(Series, Series)> = kinds.iter().map(|_| Default::default()).collect();
+    for _ in 0..options.runs {
+        bare_load.warm_up()?;
+        let bare_per_second = bare_load.full(STRETCH)?.per_second;
+        loads[0].warm_up()?;
+        let per_second = loads[0].full(STRETCH)?.per_second;
+        bare_rate.push(bare_per_second);
+        full_rate.push(per_second);
+        share.push(per_second / bare_per_second * 100.0);
+        for (load, (p50, p99)) in loads.iter().zip(&mut at_half) {
+            load.warm_up()?;
+            let latency_ms = load.paced(per_second / 2.0, STRETCH)?.latency_ms;
+            p50.push(latency_ms.median());
+            p99.push(latency_ms.quantile(0.99));
+        }
+    }
+    println!("reads: {} runs, server on one processor", options.runs);
+    println!("  GraphQL by key, requests/s      {full_rate}");
+    println!("  bare axum JSON, requests/s      {bare_rate}");
+    println!("  share of the bare one, %        {share}");
+    println!("  at half load, ms{:>30} {:>26}", "p50", "p99");
+    let now = at_half[0].0.median();
+    for (kind, (p50, p99)) in kinds.iter().zip(&at_half) {
+        println!("    {:<28} {p50:>26} {p99:>26}   {} × now", kind.name, figure(p50.median() / now));
+    }
+    println!(
+        "  server: {} s of processor time, peak {} MiB",
+        figure(process::processor_s(&server.id().to_string())?),
+        figure(process::peak_memory_mib(server.id())?)
+    );
+    drop(server);
+    clear(&data)
+}
+
+/// Questions about the watched orders, with the answers that the model gives.
+fn kinds(model: &Model, positions: &BTreeMap<u64, i64>) -> Result<Vec<Kind>> {
+    let now: BTreeMap<u64, String> = model.orders.iter().map(|order| (order.id, order.to_json())).collect();
+    let hot = [Model::HOT];
+    let many: Vec<u64> = model.history.keys().copied().filter(|id| *id != Model::HOT).collect();
+    let row = |order: Option<&xtask::generator::Order>| order.map(xtask::generator::Order::to_json);
+    let current = |id: u64| (json!({"id": id.to_string()}), now.get(&id).cloned());
+    let as_of_time = |id: u64, index: usize| {
+        let changes = &model.history[&id];
+        let time_us = changes[index % changes.len()].occurred_us;
+        (json!({"id": id.to_string(), "asOf": {"time": rfc3339(time_us)}}), row(model.as_of(id, time_us)))
+    };
+    let as_of_position = |id: u64, index: usize| -> Result<_> {
+        let changes = &model.history[&id];
+        let line = changes[index % changes.len()].line;
+        let position = positions.get(&line).with_context(|| format!("line {line} (order {id}) is not in the store"))?;
+        Ok((json!({"id": id.to_string(), "asOf": {"position": position.to_string()}}), row(model.known_at(id, line))))
+    };
+    let turns = |ids: &[u64]| -> Vec<(u64, usize)> {
+        // A prime stride visits moments all over a long history.
+        (0..REQUESTS).map(|turn| (ids[turn % ids.len()], turn / ids.len() * 7919)).collect()
+    };
+    let (few, long) = (turns(&many), turns(&hot));
+    Ok(vec![
+        Kind { name: "now", questions: few.iter().map(|(id, _)| current(*id)).collect() },
+        Kind { name: "as of a time", questions: few.iter().map(|(id, index)| as_of_time(*id, *index)).collect() },
+        Kind {
+            name: "as of a position",
+            questions: few.iter().map(|(id, index)| as_of_position(*id, *index)).collect::<Result<_>>()?,
+        },
+        Kind { name: "now, hot key", questions: long.iter().map(|(id, _)| current(*id)).collect() },
+        Kind {
+            name: "as of a time, hot key",
+            questions: long.iter().map(|(id, index)| as_of_time(*id, *index)).collect(),
+        },
+        Kind {
+            name: "as of a position, hot key",
+            questions: long.iter().map(|(id, index)| as_of_position(*id, *index)).collect::<Result<_>>()?,
+        },
+    ])
+}
+
+fn check(kind: &Kind, connection: &mut Connection) -> Result<()> {
+    let document = document(kind, &all_columns());
+    for (variables, expected) in &kind.questions {
+        let answer = connection.graphql(&document, variables)?;
+        check_row(&answer["ordersByKey"], expected.as_deref()).with_context(|| variables.to_string())?;
+    }
+    Ok(())
+}
+
+fn load(kind: &Kind, server: &Server) -> Load {
+    let document = document(kind, SELECTION);
+    let requests = kind.questions.iter().map(|(variables, _)| {
+        let body = json!({"query": document, "variables": variables}).to_string();
+        Connection::request(server.address(), "/graphql", &body)
+    });
+    Load::new(server.address(), requests.collect(), b"{\"ordersByKey\":")
+}
+
+fn document(kind: &Kind, selection: &str) -> String {
+    if kind.questions[0].0["asOf"].is_null() {
+        format!("query($id: BigInt!) {{ ordersByKey(id: $id) {{ {selection} }} }}")
+    } else {
+        format!("query($id: BigInt!, $asOf: AsOf) {{ ordersByKey(id: $id, asOf: $asOf) {{ {selection} }} }}")
+    }
+}

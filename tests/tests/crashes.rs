@@ -1,0 +1,264 @@
+//! Whatever ends the process or breaks the disk, and wherever: started again, it comes to the result of an undisturbed run.
+//!
+//! That result is not taken from a run of ours but from the generator, which keeps the database its stream speaks of; the store's
+//! files are counted by code that is not the store's.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use anyhow::{Context, Result, ensure};
+use deltafold_tests::process::{Deltafold, binary};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use xtask::audit::Audit;
+use xtask::expected::{check_all_rows, check_histories};
+use xtask::generator::{Config, Generated, Keys, generate};
+use xtask::server::{Running, Server};
+
+/// A stream in a file, generated once for all tests.
+struct Stream {
+    folder: TempDir,
+    file: PathBuf,
+    generated: Generated,
+}
+
+impl Stream {
+    fn make(config: Config) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(config.file_name());
+        let generated = generate(&config, &mut BufWriter::new(File::create(&file).unwrap())).unwrap();
+        generated.counts.complete().unwrap();
+        Self { folder, file, generated }
+    }
+
+    /// A file with the first `percent` of the lines: what it was when less had been written.
+    fn grown_to(&self, percent: u64) -> PathBuf {
+        let file = tempfile::Builder::new().suffix(".jsonl").tempfile_in(self.folder.path()).unwrap();
+        let (mut file, path) = file.keep().unwrap();
+        let lines = (self.generated.counts.lines * percent / 100) as usize;
+        for line in BufReader::new(File::open(&self.file).unwrap()).split(b'\n').take(lines) {
+            file.write_all(&line.unwrap()).unwrap();
+            file.write_all(b"\n").unwrap();
+        }
+        path
+    }
+}
+
+static SMALL: LazyLock<Stream> = LazyLock::new(|| Stream::make(Config { seed: 3, events: 10_000, keys: Keys::Zipf }));
+
+/// A fresh data directory; the folder around it goes with it.
+fn fresh() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    (folder, data)
+}
+
+fn ingest(file: &Path) -> [&str; 3] {
+    ["ingest", "--file", file.to_str().expect("temporary paths are text")]
+}
+
+/// Appends the small stream in five commits at least, so that there is something to merge and every point is passed more than once.
+fn ingest_in_parts(deltafold: &Deltafold) {
+    for percent in [20, 40, 60, 80] {
+        deltafold.succeed(ingest(&SMALL.grown_to(percent)));
+    }
+    deltafold.succeed(ingest(&SMALL.file));
+}
+
+/// Whether store and views hold what the stream says, no more and no less.
+fn check(data: &Path, generated: &Generated) -> Result<()> {
+    Audit::of(data)?.check(&generated.counts).context("count the store's files")?;
+    let server = Server::start(&mut Deltafold::on(data).command(["serve", "--listen", "127.0.0.1:0"]))?;
+    server.wait_until_ready()?;
+    let mut connection = server.connect()?;
+    check_all_rows(&mut connection, &generated.model)?;
+    check_histories(&mut connection, &generated.model)
+}
+
+/// Calls `arguments` with the point set to kill, which must happen, then again without, which must succeed.
+fn killed_at(deltafold: &Deltafold, point: &str, passes: u32, arguments: &[&str]) {
+    let ended = deltafold.failing(point, passes, "abort").run(arguments);
+    assert!(ended.aborted, "{point} was not reached, or {} has no fault points: {ended:#?}", binary().display());
+    deltafold.succeed(arguments);
+}
+
+#[test]
+fn killed_around_an_append() {
+    for point in [
+        "store::before_file_sync",
+        "store::after_file_sync",
+        "store::before_log_entry",
+        "store::after_log_entry",
+        "store::before_dead_letters",
+        "store::after_dead_letters",
+    ] {
+        let (_folder, data) = fresh();
+        let deltafold = Deltafold::on(&data);
+        // In the first commit of all, where there is nothing to go back to …
+        killed_at(&deltafold, point, 0, &ingest(&SMALL.grown_to(60)));
+        // … and in a later one.
+        killed_at(&deltafold, point, 0, &ingest(&SMALL.file));
+        check(&data, &SMALL.generated).with_context(|| point.to_owned()).unwrap();
+    }
+}
+
+#[test]
+fn killed_around_a_view_batch() {
+    for point in ["view::before_batch", "view::after_batch"] {
+        for passes in [0, 2] {
+            let (_folder, data) = fresh();
+            let deltafold = Deltafold::on(&data);
+            ingest_in_parts(&deltafold);
+            killed_at(&deltafold, point, passes, &["query", "{ orders(first: 1) { totalCount } }"]);
+            check(&data, &SMALL.generated).with_context(|| point.to_owned()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn killed_in_maintenance() {
+    for (point, command) in [
+        ("store::maintenance::before_compaction", "compact"),
+        ("store::maintenance::after_compaction", "compact"),
+        ("store::maintenance::before_checkpoint", "checkpoint"),
+        ("store::maintenance::after_checkpoint", "checkpoint"),
+    ] {
+        let (_folder, data) = fresh();
+        let deltafold = Deltafold::on(&data);
+        ingest_in_parts(&deltafold);
+        killed_at(&deltafold, point, 0, &[command]);
+        deltafold.succeed(["verify"]);
+        check(&data, &SMALL.generated).with_context(|| point.to_owned()).unwrap();
+    }
+}
+
+/// Power fails before the last log entry reaches the disk: the entry comes back empty, though its file was synced.
+#[test]
+fn an_emptied_last_log_entry_is_not_read_as_nothing() {
+    let (_folder, data) = fresh();
+    let deltafold = Deltafold::on(&data);
+    deltafold.succeed(ingest(&SMALL.grown_to(50)));
+    let log = data.join("events").join("_delta_log");
+    let last = std::fs::read_dir(&log)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .max()
+        .expect("the log has entries");
+    File::create(&last).unwrap();
+    deltafold.succeed(ingest(&SMALL.file));
+    check(&data, &SMALL.generated).unwrap();
+}
+
+/// A disk that is full, read-only or broken: an error that says so, exit code 5, and nothing lost.
+#[test]
+fn a_disk_that_refuses() {
+    let cases =
+        [("ENOSPC", "No space left on device"), ("EROFS", "Read-only file system"), ("EIO", "Input/output error")];
+    let points = ["store::io", "store::io::write", "store::io::sync", "store::io::link", "store::io::sync_dir"];
+    for (number, point) in points.into_iter().enumerate() {
+        let (code, message) = cases[number % cases.len()];
+        let (_folder, data) = fresh();
+        let deltafold = Deltafold::on(&data);
+        deltafold.succeed(ingest(&SMALL.grown_to(30)));
+        for (passes, (code, message)) in [(0, (code, message)), (3, cases[(number + 1) % cases.len()])] {
+            let ended = deltafold.failing(point, passes, code).run(ingest(&SMALL.grown_to(70)));
+            assert_eq!(ended.code, Some(5), "{point} {code}: {ended:#?}");
+            assert!(ended.stderr.contains(message), "{point} {code}: {ended:#?}");
+        }
+        deltafold.succeed(ingest(&SMALL.file));
+        check(&data, &SMALL.generated).with_context(|| point.to_owned()).unwrap();
+    }
+}
+
+#[test]
+fn a_second_process_on_the_index_is_told_where_to_ask() {
+    let (_folder, data) = fresh();
+    let deltafold = Deltafold::on(&data);
+    deltafold.succeed(ingest(&SMALL.grown_to(50)));
+    let server = Server::start(&mut deltafold.command(["serve", "--listen", "127.0.0.1:0"])).unwrap();
+    server.wait_until_ready().unwrap();
+    let second = deltafold.run(["get", "orders", "1"]);
+    assert_eq!(second.code, Some(5), "{second:#?}");
+    assert!(second.stderr.contains("--url"), "{second:#?}");
+    // Appending beside a server is normal.
+    deltafold.succeed(ingest(&SMALL.file));
+    drop(server);
+    check(&data, &SMALL.generated).unwrap();
+}
+
+/// The whole system in one process, killed (SIGKILL) at random while it appends and folds.
+#[test]
+fn killed_at_random() {
+    let soak = std::env::var_os("DELTAFOLD_SOAK").is_some_and(|value| !value.is_empty());
+    let (kills, events) = if soak { (20, 1_000_000) } else { (5, 100_000) };
+    let stream = Stream::make(Config { seed: 5, events, keys: Keys::Uniform });
+    let seed = rand::random();
+    println!("seed {seed}: {kills} kills in {events} events");
+    let undisturbed = undisturbed_run(&stream);
+    println!("undisturbed: {undisturbed:.1?}");
+
+    let (folder, data) = fresh();
+    configure(folder.path(), &stream.file);
+    let deltafold = Deltafold::on(&data);
+    let mut random = StdRng::seed_from_u64(seed);
+    let longest = undisturbed.as_secs_f64() * 1.5 / f64::from(kills);
+    for kill in 1..=kills {
+        let mut command = deltafold.command(["run", "--listen", "127.0.0.1:0"]);
+        let mut running = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        let after = Duration::from_secs_f64(random.random_range(0.0..longest));
+        std::thread::park_timeout(after);
+        assert!(running.0.try_wait().unwrap().is_none(), "kill {kill}: it had ended by itself after {after:.1?}");
+        drop(running);
+        println!("kill {kill} after {after:.1?}: {} log entries", log_entries(&data));
+    }
+    deltafold.succeed(ingest(&stream.file));
+    check(&data, &stream.generated).with_context(|| format!("seed {seed}")).unwrap();
+}
+
+/// How long `run` takes from nothing until everything is in the views.
+fn undisturbed_run(stream: &Stream) -> Duration {
+    let (folder, data) = fresh();
+    configure(folder.path(), &stream.file);
+    let begun = Instant::now();
+    let server = Server::start(&mut Deltafold::on(&data).command(["run", "--listen", "127.0.0.1:0"])).unwrap();
+    server.wait_until_ready().unwrap();
+    let mut connection = server.connect().unwrap();
+    let expected = stream.generated.model.orders.len();
+    loop {
+        // The view is not there before its first event.
+        let count = connection.graphql("{ orders(first: 1) { totalCount } }", &serde_json::Value::Null);
+        if count.is_ok_and(|data| data["orders"]["totalCount"] == expected) && everything_read(&data, stream).is_ok() {
+            return begun.elapsed();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(1800), "an undisturbed run does not come to its end");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
+fn everything_read(data: &Path, stream: &Stream) -> Result<()> {
+    let audit = Audit::of(data)?;
+    ensure!(audit.events == stream.generated.counts.events, "{} events so far", audit.events);
+    Ok(())
+}
+
+/// `deltafold.toml` in the folder that commands run in.
+fn configure(folder: &Path, file: &Path) {
+    let mut config = File::create(folder.join("deltafold.toml")).unwrap();
+    writeln!(config, "[sources.events]\nkind = \"files\"\nfiles = [{:?}]", file.to_str().unwrap()).unwrap();
+}
+
+fn log_entries(data: &Path) -> usize {
+    std::fs::read_dir(data.join("events").join("_delta_log")).map_or(0, |entries| {
+        entries
+            .filter(|entry| {
+                entry.as_ref().is_ok_and(|entry| entry.path().extension().is_some_and(|ending| ending == "json"))
+            })
+            .count()
+    })
+}
