@@ -1,1 +1,60 @@
-//! GraphQL and HTTP.
+//! The query API: a GraphQL schema generated from the views, answered now or as of any moment, and the HTTP server
+//! around it.
+//!
+//! It reads; it holds no state of its own but caches. What a view means is `deltafold-relation`'s, where its rows
+//! are is `deltafold-view`'s. Nothing else uses async-graphql or axum.
+//!
+//! ```no_run
+//! # async fn example(store: deltafold_store::EventStore, views: deltafold_view::ViewStore,
+//! #     projector: &deltafold_projector::Projector) -> Result<(), Box<dyn std::error::Error>> {
+//! use deltafold_api::{Api, Options};
+//!
+//! let api = Api::new(store, views, projector.watch(), Options::default())?;
+//! let response = api.execute(serde_json::json!({ "query": "{ projections { name } }" })).await;
+//! println!("{response}");
+//! # Ok(()) }
+//! ```
+//!
+//! | module | about |
+//! |---|---|
+//! | `api`, `request`, `documents`, `limits`, `inputs`, `errors` | from a request to a response |
+//! | `model`, `names`, `schema`, `scalars`, `values` | from the catalog to a schema |
+//! | `reading`, `as_of` | the moment that a response reads at |
+//! | `row`, `by_key`, `list`, `filter`, `order`, `page`, `cursor`, `tables` | the views' rows |
+//! | `history`, `events`, `aggregate`, `log` | what happened |
+//! | `status`, `dead_letters` | what there is and how far it has come |
+//! | `http`, `console` | the server |
+
+mod aggregate;
+mod api;
+mod as_of;
+mod by_key;
+mod console;
+mod cursor;
+mod dead_letters;
+mod documents;
+mod errors;
+mod events;
+mod filter;
+mod history;
+mod http;
+mod inputs;
+mod limits;
+mod list;
+mod log;
+mod model;
+mod names;
+mod order;
+mod page;
+mod reading;
+mod request;
+mod row;
+mod scalars;
+mod schema;
+mod status;
+mod tables;
+mod values;
+
+pub use api::{Api, BuildError, Options};
+pub use http::serve;
+pub use limits::Limits;

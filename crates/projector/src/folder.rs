@@ -9,8 +9,9 @@ use deltafold_view::ViewStore;
 
 use crate::{Catalog, Options, ProjectorError, mirror::MirrorView};
 
-/// The name of the checkpoint that all mirrors share: one reader of the log feeds them all.
-const CHECKPOINT: &str = "mirrors";
+/// The name, in the view store, of the checkpoint that all mirrors share: one reader of the log feeds them all.
+/// Everything below it is in a [`deltafold_view::Snapshot`] that has it.
+pub const CHECKPOINT: &str = "mirrors";
 
 /// Every keeper with its mirror, and how far they have come.
 pub(crate) struct Folder {

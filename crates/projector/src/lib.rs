@@ -29,6 +29,7 @@ mod record_entry;
 pub use catalog::{Catalog, ViewInfo};
 pub use deltafold_relation::{Record, RecordKind};
 pub use error::ProjectorError;
+pub use folder::CHECKPOINT;
 pub use options::{Declared, Options};
 pub use projector::Projector;
 pub use record_entry::to_record;

@@ -1,0 +1,247 @@
+//! Answering requests.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use async_graphql::{Response, ServerError, Value};
+use deltafold_event::Position;
+use deltafold_projector::Catalog;
+use deltafold_store::EventStore;
+use deltafold_view::ViewStore;
+use serde_json::Value as Json;
+use tokio::sync::watch;
+
+use crate::{
+    documents::Documents,
+    errors::{ApiError, add_missing_codes},
+    limits::Limits,
+    log::Log,
+    model::Model,
+    reading::{Reading, last_before},
+    request::Request,
+    schema::Built,
+    tables::Tables,
+    values,
+};
+
+/// How an [`Api`] is set up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// What a request may ask for.
+    pub limits: Limits,
+    /// Whether the schema can be asked for.
+    pub introspection: bool,
+    /// Origins, beside our own, whose pages may send requests: `https://shop.example`.
+    pub allowed_origins: Vec<String>,
+    /// Names, beside those of this machine, that the server may be called by when it listens on loopback.
+    pub allowed_hosts: Vec<String>,
+    /// The bytes that parsed documents may take.
+    pub document_cache_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            introspection: true,
+            allowed_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
+            document_cache_bytes: 32 << 20,
+        }
+    }
+}
+
+/// The query API. Cheap to clone; clones share everything.
+///
+/// Its schema follows the catalog: a view or column that appears can be asked for with the next request.
+#[derive(Clone)]
+pub struct Api {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    log: Log,
+    views: ViewStore,
+    catalog: watch::Receiver<Arc<Catalog>>,
+    built: ArcSwap<Built>,
+    numbers: AtomicU64,
+    documents: Documents,
+    tables: Tables,
+    limits: Arc<Limits>,
+    options: Options,
+}
+
+/// Why an [`Api`] cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot build the query API: {0}")]
+pub struct BuildError(String);
+
+impl Api {
+    /// An API over a store and its views, as a projector keeps them.
+    ///
+    /// # Errors
+    /// When the query engine or the schema cannot be set up.
+    pub fn new(
+        store: EventStore,
+        views: ViewStore,
+        catalog: watch::Receiver<Arc<Catalog>>,
+        options: Options,
+    ) -> Result<Self, BuildError> {
+        let failed = |error: ApiError| BuildError(error.to_string());
+        let now = catalog.borrow().clone();
+        let model = Model::new(&now, &views).map_err(failed)?;
+        let built = Built::new(Arc::new(model), options.introspection, 0).map_err(failed)?;
+        let inner = Inner {
+            log: Log::new(store),
+            views,
+            catalog,
+            built: ArcSwap::from_pointee(built),
+            numbers: AtomicU64::new(1),
+            documents: Documents::new(options.document_cache_bytes),
+            tables: Tables::new(options.limits.memory_bytes).map_err(failed)?,
+            limits: Arc::new(options.limits.clone()),
+            options,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Answers a request: an object with `query`, and maybe `variables`, `operationName` and `extensions`. Whatever is
+    /// wrong is in the response.
+    pub async fn execute(&self, request: Json) -> Json {
+        let response = self.respond(request).await;
+        serde_json::to_value(&response).unwrap_or_else(|error| {
+            let error = ApiError::internal("response", error);
+            serde_json::json!({ "errors": [{ "message": error.to_string(), "extensions": { "code": error.code() } }] })
+        })
+    }
+
+    /// The schema definition now.
+    pub fn sdl(&self) -> String {
+        match self.current(&self.inner.catalog.borrow().clone()) {
+            Ok(built) => built.sdl(),
+            Err(_) => self.inner.built.load().sdl(),
+        }
+    }
+
+    /// How it is set up.
+    pub fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    /// Whether the views hold what the store holds, and are being folded.
+    pub fn is_ready(&self) -> bool {
+        let catalog = self.inner.catalog.borrow();
+        catalog.failure.is_none() && catalog.checkpoint >= self.inner.log.store().high_water_mark()
+    }
+
+    /// Answers a request.
+    pub(crate) async fn respond(&self, request: Json) -> Response {
+        let limit = self.inner.limits.timeout;
+        match tokio::time::timeout(limit, self.answer(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => refused(error),
+            Err(_) => refused(ApiError::Timeout { limit_ms: limit.as_millis() as u64 }),
+        }
+    }
+
+    async fn answer(&self, request: Json) -> Result<Response, ApiError> {
+        let inner = &*self.inner;
+        let Request { query, variables, operation_name, min_position } = Request::parse(request)?;
+        let catalog = match min_position {
+            None => inner.catalog.borrow().clone(),
+            Some(position) => self.reached(position).await?,
+        };
+        let built = self.current(&catalog)?;
+        let document = inner.documents.get(&built, &inner.limits, &query)?;
+        let operation = document.operation(operation_name.as_deref())?;
+        document.check_variables(&built, &inner.limits, operation, &variables)?;
+
+        let reading = Arc::new(self.reading(&built, catalog)?);
+        let mut request = async_graphql::Request::new(String::new()).variables(variables).data(reading.clone());
+        request.set_parsed_query(document.parsed.clone());
+        request.operation_name = operation_name;
+        let valid = document.is_valid();
+        let mut response = if valid { built.fast.execute(request).await } else { built.strict.execute(request).await };
+        if !valid && response.errors.is_empty() {
+            document.set_valid();
+        }
+        add_missing_codes(&mut response.errors);
+        response.extensions.insert("deltafold".to_owned(), extension(&reading));
+        Ok(response)
+    }
+
+    /// What a request reads from.
+    fn reading(&self, built: &Built, catalog: Arc<Catalog>) -> Result<Reading, ApiError> {
+        let inner = &*self.inner;
+        let snapshot = inner.views.snapshot();
+        let end = snapshot.checkpoint(deltafold_projector::CHECKPOINT);
+        let end = end.map_err(|error| ApiError::internal("checkpoint", error))?.unwrap_or(Position::ZERO);
+        let (log, limits, tables) = (inner.log.clone(), inner.limits.clone(), inner.tables.clone());
+        Ok(Reading::new(built.model.clone(), catalog, snapshot, end, log, limits, tables))
+    }
+
+    /// The schema of a catalog; built anew when views or columns have come.
+    fn current(&self, catalog: &Catalog) -> Result<Arc<Built>, ApiError> {
+        let built = self.inner.built.load_full();
+        if built.model.fits(catalog) {
+            return Ok(built);
+        }
+        let model = Arc::new(Model::new(catalog, &self.inner.views)?);
+        let number = self.inner.numbers.fetch_add(1, Ordering::Relaxed);
+        let built = Arc::new(Built::new(model, self.inner.options.introspection, number)?);
+        self.inner.built.store(built.clone());
+        Ok(built)
+    }
+
+    /// Waits until the views hold a position, up to the limit.
+    async fn reached(&self, position: Position) -> Result<Arc<Catalog>, ApiError> {
+        let limit = self.inner.limits.min_position_wait;
+        let mut catalog = self.inner.catalog.clone();
+        let wait = catalog.wait_for(|catalog| catalog.checkpoint > position || catalog.failure.is_some());
+        if let Ok(Ok(found)) = tokio::time::timeout(limit, wait).await
+            && found.checkpoint > position
+        {
+            return Ok(found.clone());
+        }
+        let reached = last_before(self.inner.catalog.borrow().checkpoint);
+        Err(ApiError::NotReached { position, reached, waited_ms: limit.as_millis() as u64 })
+    }
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("options", &self.inner.options).finish_non_exhaustive()
+    }
+}
+
+/// A response that is nothing but an error.
+pub(crate) fn refused(error: ApiError) -> Response {
+    let errors: Vec<ServerError> = vec![error.into_server()];
+    Response::from_errors(errors)
+}
+
+/// `extensions.deltafold`.
+fn extension(reading: &Reading) -> Value {
+    let consistent = reading
+        .consistent()
+        .map_or(Json::Null, |moment| serde_json::json!({ "at": moment.to_string(), "estimated": true }));
+    let mut said = serde_json::json!({
+        "position": reading.position().to_string(),
+        "lagMs": reading.lag_ms(),
+        "consistent": consistent,
+    });
+    let starts = reading.history_starts();
+    if !starts.is_empty() {
+        let start = |(name, start): (Arc<str>, Option<deltafold_event::Timestamp>)| {
+            (name.to_string(), start.map_or(Json::Null, |start| start.to_string().into()))
+        };
+        said["historyStart"] = starts.into_iter().map(start).collect();
+    }
+    values::of_json(said)
+}

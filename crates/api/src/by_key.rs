@@ -1,0 +1,102 @@
+//! One row by its key: a seek, without planning or waiting.
+
+use std::sync::Arc;
+
+use async_graphql::{
+    Value,
+    dynamic::{Field, FieldFuture, FieldValue, InputValue, ObjectAccessor, ResolverContext, TypeRef},
+};
+use deltafold_event::ColumnType;
+
+use crate::{
+    as_of::{self, AsOf},
+    errors::{ApiError, shown},
+    model::ViewModel,
+    reading::{Moment, Reading},
+    row::RowNode,
+    scalars, values,
+};
+
+/// The argument of a view whose key's columns are not known: the aggregate id itself.
+const ID: &str = "id";
+
+/// The root field.
+pub(crate) fn field(view: &Arc<ViewModel>) -> Field {
+    let name = view.names.by_key();
+    let path: Arc<str> = name.as_str().into();
+    let of = view.clone();
+    let mut field = Field::new(name, TypeRef::named(&view.names.row), move |ctx| resolve(&of, &path, ctx))
+        .description(format!("The row of `{}` with this key; null if there is none.", view.info.name));
+    if view.key.is_empty() {
+        field = field.argument(InputValue::new(ID, TypeRef::named_nn(TypeRef::ID)));
+    }
+    for &column in &view.key {
+        let scalar = TypeRef::named_nn(scalars::of_type(view.type_of(column)));
+        field = field.argument(InputValue::new(&view.names.columns[column], scalar));
+    }
+    field.argument(as_of::argument())
+}
+
+fn resolve<'a>(view: &Arc<ViewModel>, path: &Arc<str>, ctx: ResolverContext<'a>) -> FieldFuture<'a> {
+    let reading = Reading::of(ctx.ctx);
+    let asked = key(view, &ctx.args, path).and_then(|key| Ok((key, AsOf::of(&ctx.args, "asOf", path)?)));
+    let (key, as_of) = match asked {
+        Ok(asked) => asked,
+        Err(error) => return error.into_field(),
+    };
+    let Some(moment) = as_of.at_once(reading) else {
+        let view = view.clone();
+        return FieldFuture::new(async move {
+            let moment = as_of.resolve(reading).await.map_err(ApiError::into_graphql)?;
+            let row = read(&view, reading, &key, moment).map_err(ApiError::into_graphql)?;
+            Ok(row.map(FieldValue::owned_any))
+        });
+    };
+    match moment.and_then(|moment| read(view, reading, &key, moment)) {
+        Ok(row) => FieldFuture::Value(row.map(FieldValue::owned_any)),
+        Err(error) => error.into_field(),
+    }
+}
+
+fn read(view: &Arc<ViewModel>, reading: &Reading, key: &str, moment: Moment) -> Result<Option<RowNode>, ApiError> {
+    reading.note(view, moment);
+    let found = reading.reader(view).as_of(key, moment.at).map_err(|error| ApiError::internal("by key", error))?;
+    found.map(|version| RowNode::new(view.clone(), version, moment)).transpose()
+}
+
+/// The aggregate id that the arguments make.
+fn key(view: &ViewModel, args: &ObjectAccessor<'_>, path: &str) -> Result<String, ApiError> {
+    let missing = |name: &str| ApiError::input(format!("{path}.{name}"), "a value", "nothing");
+    let argument = |name: &str| match args.get(name) {
+        Some(value) if !value.is_null() => Ok(value.as_value().clone()),
+        _ => Err(missing(name)),
+    };
+    if view.key.is_empty() {
+        let id = argument(ID)?;
+        return scalars::digits(&id).ok_or_else(|| missing(ID));
+    }
+    let parts = view.key.iter().map(|&column| {
+        let name = &view.names.columns[column];
+        let value = argument(name)?;
+        let column_type = view.type_of(column);
+        values::into_canonical(&value, column_type)
+            .ok_or_else(|| ApiError::input(format!("{path}.{name}"), expected(column_type), shown(&value)))
+    });
+    let parts: Vec<serde_json::Value> = parts.collect::<Result<_, _>>()?;
+    Ok(aggregate_id(&parts))
+}
+
+fn expected(column_type: &ColumnType) -> String {
+    scalars::check(scalars::of_type(column_type), &Value::Null)
+        .err()
+        .map_or_else(|| format!("a {column_type}"), str::to_owned)
+}
+
+/// The id of an aggregate with these key values: of one its text, of several the JSON array.
+fn aggregate_id(parts: &[serde_json::Value]) -> String {
+    match parts {
+        [serde_json::Value::String(text)] => text.clone(),
+        [single] => single.to_string(),
+        several => serde_json::Value::from(several).to_string(),
+    }
+}

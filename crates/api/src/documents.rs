@@ -1,0 +1,144 @@
+//! Documents that were parsed before: parsing is most of what a small request costs.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use async_graphql::{
+    Variables,
+    parser::{
+        parse_query,
+        types::{ExecutableDocument, OperationDefinition},
+    },
+};
+
+use crate::{errors::ApiError, inputs, limits::Limits, schema::Built};
+
+/// A parsed document that is within the limits, as far as its text tells.
+#[derive(Debug)]
+pub(crate) struct Document {
+    /// What it says.
+    pub(crate) parsed: ExecutableDocument,
+    /// Whether the sizes of its pages are in its variables, so that its cost is each request's.
+    varies: bool,
+    /// Whether the schema's validation has passed.
+    valid: AtomicBool,
+}
+
+/// Documents by schema and text. When it is full it starts over: what is in use comes back with its next request.
+#[derive(Debug)]
+pub(crate) struct Documents {
+    known: Mutex<Known>,
+    max_bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    documents: HashMap<Box<str>, Arc<Document>>,
+    schema: u64,
+    bytes: usize,
+}
+
+/// A document takes about so many times its text.
+const BYTES_PER_LETTER: usize = 16;
+
+impl Documents {
+    /// A cache that takes about so many bytes.
+    pub(crate) fn new(max_bytes: usize) -> Self {
+        Self { known: Mutex::default(), max_bytes }
+    }
+
+    /// The document of a text, checked against the limits and the schema's input types.
+    ///
+    /// # Errors
+    /// When it is not GraphQL, beyond a limit, or has a value that does not fit.
+    pub(crate) fn get(&self, built: &Built, limits: &Limits, query: &str) -> Result<Arc<Document>, ApiError> {
+        {
+            let mut known = self.lock();
+            if known.schema != built.number {
+                *known = Known { schema: built.number, ..Known::default() };
+            }
+            if let Some(document) = known.documents.get(query) {
+                return Ok(document.clone());
+            }
+        }
+        limits.check_text(query)?;
+        let parsed = parse_query(query).map_err(|error| ApiError::Parse(error.to_string()))?;
+        let registry = built.strict.registry();
+        limits.check_document(registry, &parsed, &Variables::default())?;
+        inputs::check_document(registry, &parsed)?;
+        let varies = parsed.operations.iter().any(|(_, operation)| !operation.node.variable_definitions.is_empty());
+        let document = Arc::new(Document { parsed, varies, valid: AtomicBool::new(false) });
+
+        let bytes = query.len() * BYTES_PER_LETTER;
+        let mut known = self.lock();
+        if known.schema == built.number && bytes <= self.max_bytes {
+            if known.bytes + bytes > self.max_bytes {
+                *known = Known { schema: known.schema, ..Known::default() };
+            }
+            known.bytes += bytes;
+            known.documents.insert(query.into(), document.clone());
+        }
+        Ok(document)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().expect("no holder of this lock panics")
+    }
+}
+
+impl Document {
+    /// The operation that a request names, or the only one.
+    ///
+    /// # Errors
+    /// When there is none of that name, or several without one.
+    pub(crate) fn operation(&self, name: Option<&str>) -> Result<&OperationDefinition, ApiError> {
+        let mut operations = self.parsed.operations.iter();
+        let found = match name {
+            Some(name) => operations.find(|(known, _)| known.is_some_and(|known| known == name)),
+            None => match (operations.next(), operations.next()) {
+                (only, None) => only,
+                _ => None,
+            },
+        };
+        found.map(|(_, operation)| &operation.node).ok_or_else(|| {
+            ApiError::BadRequest(match name {
+                Some(name) => format!("operationName: the query has no operation named \"{name}\""),
+                None => "operationName: the query has several operations; name the one to run".to_owned(),
+            })
+        })
+    }
+
+    /// Checks what depends on a request's variables: their types, and the cost of the pages they ask for.
+    ///
+    /// # Errors
+    /// When a variable does not fit, or the cost is beyond its limit.
+    pub(crate) fn check_variables(
+        &self,
+        built: &Built,
+        limits: &Limits,
+        operation: &OperationDefinition,
+        variables: &Variables,
+    ) -> Result<(), ApiError> {
+        if !self.varies {
+            return Ok(());
+        }
+        let registry = built.strict.registry();
+        inputs::check_variables(registry, operation, variables)?;
+        limits.check_document(registry, &self.parsed, variables)
+    }
+
+    /// Whether the schema's validation has passed.
+    pub(crate) fn is_valid(&self) -> bool {
+        self.valid.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it has.
+    pub(crate) fn set_valid(&self) {
+        self.valid.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,274 @@
+//! `where`: from a filter to a DataFusion expression.
+//!
+//! Comparisons follow SQL: a comparison with a null value is neither true nor false, and rows count only where the
+//! whole is true.
+
+use async_graphql::{
+    Value,
+    dynamic::{InputObject, InputValue, TypeRef},
+};
+use datafusion::{
+    common::ScalarValue,
+    logical_expr::{BinaryExpr, Expr, Operator, expr::Like, lit, not},
+};
+use deltafold_event::ColumnType;
+use deltafold_view::literal;
+
+use crate::{
+    errors::{ApiError, shown},
+    limits::Limits,
+    model::ViewModel,
+    scalars, values,
+};
+
+/// Which operators a kind of column has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Texts: all of them.
+    Text,
+    /// What has an order.
+    Ordered,
+    /// What has none.
+    Equal,
+    /// JSON and arrays.
+    Opaque,
+}
+
+fn kind(column_type: &ColumnType) -> Kind {
+    match column_type {
+        ColumnType::Text => Kind::Text,
+        ColumnType::Boolean | ColumnType::Bytes => Kind::Equal,
+        ColumnType::Json | ColumnType::List(_) => Kind::Opaque,
+        _ => Kind::Ordered,
+    }
+}
+
+/// The type of a column's filter.
+fn type_name(column_type: &ColumnType) -> String {
+    match column_type {
+        ColumnType::List(element) => format!("{}ListFilter", scalars::of_type(element)),
+        other => format!("{}Filter", scalars::of_type(other)),
+    }
+}
+
+/// The filter type of a view.
+pub(crate) fn view_input(view: &ViewModel) -> InputObject {
+    let name = view.names.filter();
+    let mut input = InputObject::new(&name)
+        .description(format!("Which rows of `{}`: those that satisfy every part.", view.info.name));
+    for (column, graphql) in view.columns().iter().zip(&view.names.columns) {
+        input = input.field(InputValue::new(graphql, TypeRef::named(type_name(&column.column_type))));
+    }
+    input
+        .field(InputValue::new("_and", TypeRef::named_nn_list(&name)).description("All of these."))
+        .field(InputValue::new("_or", TypeRef::named_nn_list(&name)).description("At least one of these."))
+        .field(InputValue::new("_not", TypeRef::named(&name)).description("Not this."))
+}
+
+/// The filter types of all kinds of columns, each once.
+pub(crate) fn column_inputs<'a>(types: impl Iterator<Item = &'a ColumnType>) -> Vec<InputObject> {
+    let mut inputs = std::collections::BTreeMap::new();
+    for column_type in types {
+        inputs.entry(type_name(column_type)).or_insert_with(|| column_input(column_type));
+    }
+    inputs.into_values().collect()
+}
+
+fn column_input(column_type: &ColumnType) -> InputObject {
+    let scalar = scalars::of_type(column_type);
+    let one = |name: &str| InputValue::new(name, TypeRef::named(scalar));
+    let many = |name: &str| InputValue::new(name, TypeRef::named_nn_list(scalar));
+    let mut input = InputObject::new(type_name(column_type));
+    let kind = kind(column_type);
+    if kind != Kind::Opaque {
+        input = input.field(one("_eq")).field(one("_neq"));
+    }
+    if matches!(kind, Kind::Text | Kind::Ordered) {
+        input = input.field(one("_gt")).field(one("_gte")).field(one("_lt")).field(one("_lte"));
+    }
+    if kind != Kind::Opaque {
+        input = input.field(many("_in")).field(many("_nin"));
+    }
+    if kind == Kind::Text {
+        let pattern = |name: &str, what: &str| {
+            InputValue::new(name, TypeRef::named(TypeRef::STRING))
+                .description(format!("A pattern, % any text, _ any letter, \\ before either as it is; {what}."))
+        };
+        input = input.field(pattern("_like", "with its case")).field(pattern("_ilike", "without regard to case"));
+    }
+    input.field(InputValue::new("_isNull", TypeRef::named(TypeRef::BOOLEAN)))
+}
+
+/// The expression of a filter; none where it filters nothing out.
+///
+/// # Errors
+/// When a value does not fit its column, or the filter is too large.
+pub(crate) fn expression(
+    view: &ViewModel,
+    columns: &[Expr],
+    filter: &Value,
+    limits: &Limits,
+    path: &str,
+) -> Result<Option<Expr>, ApiError> {
+    let mut builder = Builder { view, columns, limits, size: 0 };
+    builder.filter(filter, path, 1)
+}
+
+struct Builder<'a> {
+    view: &'a ViewModel,
+    columns: &'a [Expr],
+    limits: &'a Limits,
+    size: usize,
+}
+
+impl Builder<'_> {
+    fn filter(&mut self, filter: &Value, path: &str, depth: usize) -> Result<Option<Expr>, ApiError> {
+        if depth > self.limits.filter_depth {
+            let max = self.limits.filter_depth as u64;
+            return Err(ApiError::Limit { limit: "filter_depth", max, found: "more".into() });
+        }
+        let Value::Object(parts) = filter else { return Ok(None) };
+        let mut all = Vec::new();
+        for (name, value) in parts {
+            let path = format!("{path}.{name}");
+            if *value == Value::Null {
+                continue;
+            }
+            match name.as_str() {
+                "_and" => all.extend(self.filters(value, &path, depth)?.into_iter().flatten()),
+                "_or" => {
+                    let any = self.filters(value, &path, depth)?;
+                    // A member that filters nothing out makes the whole do so.
+                    if any.iter().all(Option::is_some) {
+                        all.push(
+                            joined(any.into_iter().flatten().collect(), Operator::Or).unwrap_or_else(|| lit(false)),
+                        );
+                    }
+                }
+                "_not" => all.push(match self.filter(value, &path, depth + 1)? {
+                    Some(inner) => not(inner),
+                    None => lit(false),
+                }),
+                column => {
+                    let index = self.view.names.columns.iter().position(|known| known == column);
+                    let Some(index) = index else {
+                        return Err(ApiError::input(path, format!("a field of {}", self.view.names.filter()), column));
+                    };
+                    all.extend(self.comparisons(index, value, &path)?);
+                }
+            }
+        }
+        Ok(joined(all, Operator::And))
+    }
+
+    fn filters(&mut self, value: &Value, path: &str, depth: usize) -> Result<Vec<Option<Expr>>, ApiError> {
+        as_list(value)
+            .iter()
+            .enumerate()
+            .map(|(index, filter)| self.filter(filter, &format!("{path}[{index}]"), depth + 1))
+            .collect()
+    }
+
+    fn comparisons(&mut self, index: usize, comparisons: &Value, path: &str) -> Result<Vec<Expr>, ApiError> {
+        let Value::Object(comparisons) = comparisons else { return Ok(Vec::new()) };
+        comparisons
+            .iter()
+            .map(|(operator, value)| self.comparison(index, operator, value, &format!("{path}.{operator}")))
+            .collect()
+    }
+
+    fn comparison(&mut self, index: usize, operator: &str, value: &Value, path: &str) -> Result<Expr, ApiError> {
+        if *value == Value::Null {
+            return Err(ApiError::input(path, "a value; for null there is _isNull", "null"));
+        }
+        let column = self.columns[index].clone();
+        let compare = |operator: Operator, value: Expr| {
+            Expr::BinaryExpr(BinaryExpr::new(Box::new(column.clone()), operator, Box::new(value)))
+        };
+        let ordinary = match operator {
+            "_eq" => Some(Operator::Eq),
+            "_neq" => Some(Operator::NotEq),
+            "_gt" => Some(Operator::Gt),
+            "_gte" => Some(Operator::GtEq),
+            "_lt" => Some(Operator::Lt),
+            "_lte" => Some(Operator::LtEq),
+            _ => None,
+        };
+        if let Some(operator) = ordinary {
+            return Ok(compare(operator, self.literal(index, value, path)?));
+        }
+        match operator {
+            "_in" | "_nin" => {
+                let values = as_list(value).iter().enumerate().map(|(place, value)| {
+                    if *value == Value::Null {
+                        return Err(ApiError::input(
+                            format!("{path}[{place}]"),
+                            "a value; for null there is _isNull",
+                            "null",
+                        ));
+                    }
+                    self.literal(index, value, &format!("{path}[{place}]"))
+                });
+                Ok(column.clone().in_list(values.collect::<Result<_, _>>()?, operator == "_nin"))
+            }
+            "_like" | "_ilike" => {
+                let pattern = self.literal(index, value, path)?;
+                Ok(Expr::Like(Like::new(false, Box::new(column), Box::new(pattern), None, operator == "_ilike")))
+            }
+            "_isNull" => {
+                self.count()?;
+                Ok(if *value == Value::Boolean(true) { column.is_null() } else { column.is_not_null() })
+            }
+            _ => {
+                Err(ApiError::input(path, format!("an operator of {}", type_name(self.view.type_of(index))), operator))
+            }
+        }
+    }
+
+    fn literal(&mut self, index: usize, value: &Value, path: &str) -> Result<Expr, ApiError> {
+        self.count()?;
+        let column_type = self.view.type_of(index);
+        values::into_canonical(value, column_type)
+            .and_then(|value| scalar(column_type, &value))
+            .map(|scalar| Expr::Literal(scalar, None))
+            .ok_or_else(|| ApiError::input(path, format!("a value of type {column_type}"), shown(value)))
+    }
+
+    fn count(&mut self) -> Result<(), ApiError> {
+        self.size += 1;
+        if self.size > self.limits.filter_size {
+            let max = self.limits.filter_size as u64;
+            return Err(ApiError::Limit { limit: "filter_size", max, found: "more".into() });
+        }
+        Ok(())
+    }
+}
+
+/// A canonical value, to compare with a column; none when it is null or not of the type.
+pub(crate) fn scalar(column_type: &ColumnType, value: &serde_json::Value) -> Option<ScalarValue> {
+    literal(column_type, value).filter(|scalar| !scalar.is_null())
+}
+
+/// A list, or the one value that stands for a list of it.
+fn as_list(value: &Value) -> &[Value] {
+    match value {
+        Value::List(values) => values,
+        single => std::slice::from_ref(single),
+    }
+}
+
+/// Conditions joined as a balanced tree: planners walk expressions recursively.
+pub(crate) fn joined(mut parts: Vec<Expr>, operator: Operator) -> Option<Expr> {
+    while parts.len() > 1 {
+        let mut pairs = parts.into_iter();
+        let mut next = Vec::new();
+        while let Some(left) = pairs.next() {
+            next.push(match pairs.next() {
+                Some(right) => Expr::BinaryExpr(BinaryExpr::new(Box::new(left), operator, Box::new(right))),
+                None => left,
+            });
+        }
+        parts = next;
+    }
+    parts.pop()
+}

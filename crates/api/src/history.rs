@@ -1,0 +1,456 @@
+//! The events of one aggregate, with what each made of its row.
+//!
+//! Rows come from what the relation keeper wrote down after each event: images, not the events' `before` and `after`,
+//! which are not always whole. As of a moment, the events are those that were valid then, with the images that were
+//! believed at its position.
+
+use std::{cmp::Ordering, sync::Arc};
+
+use async_graphql::{
+    Name, Value,
+    dynamic::{Field, FieldFuture, FieldValue, Object, ResolverContext, TypeRef},
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
+use deltafold_event::{Position, Timestamp};
+use deltafold_projector::{Record, to_record};
+use deltafold_view::{At, ReadError, Reader, Stored};
+
+use crate::{
+    cursor::{Cursor, digest},
+    errors::ApiError,
+    events::EventNode,
+    model::ViewModel,
+    order::Place,
+    page::{self, Edge, Page, PageArgs},
+    reading::{Moment, Reading},
+    row,
+};
+
+/// One event of an aggregate.
+pub(crate) struct HistoryNode {
+    view: Arc<ViewModel>,
+    record: Record,
+    recorded_to: Option<Position>,
+    before: Option<Box<str>>,
+    event: Option<EventNode>,
+}
+
+/// An entry, and where belief in it ended.
+type Believed = (Stored, Option<Position>);
+
+/// A place among the entries of an aggregate.
+type Coordinate = (Timestamp, Vec<u8>);
+
+/// A field `_history`, or `history`, of what `of` finds in its parent.
+pub(crate) fn field(
+    of: impl Fn(&ResolverContext<'_>) -> Option<(Arc<ViewModel>, String, Moment)> + Send + Sync + 'static,
+) -> Field {
+    named("_history", of)
+}
+
+/// The same under another name.
+pub(crate) fn named(
+    name: &'static str,
+    of: impl Fn(&ResolverContext<'_>) -> Option<(Arc<ViewModel>, String, Moment)> + Send + Sync + 'static,
+) -> Field {
+    let field = Field::new(name, TypeRef::named_nn("AggregateEventConnection"), move |ctx| {
+        let parent = of(&ctx);
+        FieldFuture::new(async move {
+            let Some((view, key, moment)) = parent else { return Ok(None) };
+            let found = read(&ctx, view, &key, moment, name).await.map_err(ApiError::into_graphql)?;
+            Ok(Some(FieldValue::owned_any(found)))
+        })
+    });
+    page::arguments(field.description("Its events, oldest first, with what each changed."))
+}
+
+/// The types.
+pub(crate) fn objects() -> [Object; 4] {
+    let connection =
+        page::connection::<Page<HistoryNode>>("AggregateEventConnection", "AggregateEventEdge", "AggregateEvent");
+    [connection, page::edge::<HistoryNode>("AggregateEventEdge", "AggregateEvent"), object(), change_object()]
+}
+
+async fn read(
+    ctx: &ResolverContext<'_>,
+    view: Arc<ViewModel>,
+    key: &str,
+    moment: Moment,
+    path: &str,
+) -> Result<Page<HistoryNode>, ApiError> {
+    let reading = Reading::of(ctx.ctx);
+    let page = PageArgs::of(&ctx.args, &reading.limits, path)?;
+    let list = digest(["history", &view.info.name, key]);
+    let cursor = |name: &str, text: &Option<String>| {
+        let path = format!("{path}.{name}");
+        let Some(text) = text else { return Ok(None) };
+        let cursor = Cursor::parse(text, list, &path)?;
+        coordinate(&cursor.place).map(|at| Some((cursor, at))).ok_or(ApiError::BadCursor { path })
+    };
+    let (after, before) = (cursor("after", &page.after)?, cursor("before", &page.before)?);
+    // A page goes on as of where the one before it was read, unless what it hangs on is of the past itself.
+    let mut at = moment.at;
+    if let Some((cursor, _)) = after.as_ref().or(before.as_ref())
+        && at.position == Position::MAX
+    {
+        at.position = reading.at_position(cursor.at.position, &format!("{path}.after"))?;
+    }
+    let reader = reading.reader(&view);
+    let frozen = At { position: at.position.min(reading.position()), ..at };
+    let entries = entries(&reader, key, at, &page, after.map(|(_, at)| at), before.map(|(_, at)| at));
+    let entries = entries.map_err(|error| ApiError::internal("history", error))?;
+    let mut edges = Vec::with_capacity(entries.found.len());
+    for (before, (stored, recorded_to)) in entries.found {
+        let record = to_record(&view.info.name, &stored).map_err(|error| ApiError::internal("history", error))?;
+        let entry = stored.entry();
+        let place = place(key, entry.valid_from, entry.order);
+        let cursor = Cursor { list, at: frozen, is_past: moment.is_past, place }.encode();
+        edges.push(Edge { node: HistoryNode { view: view.clone(), record, recorded_to, before, event: None }, cursor });
+    }
+    let ahead = ctx.look_ahead();
+    if ahead.field("nodes").field("event").exists() || ahead.field("edges").field("node").field("event").exists() {
+        load_events(reading, &mut edges).await?;
+    }
+    let mut found = Page::new(edges, &page);
+    (found.has_next, found.has_previous) = (entries.more_after, entries.more_before);
+    Ok(found)
+}
+
+async fn load_events(reading: &Reading, edges: &mut [Edge<HistoryNode>]) -> Result<(), ApiError> {
+    let mut positions: Vec<Position> = edges.iter().map(|edge| edge.node.record.position).collect();
+    positions.sort_unstable();
+    positions.dedup();
+    let events = reading.log.events_at(positions).await?;
+    for edge in edges {
+        let found = events.binary_search_by_key(&edge.node.record.position, |event| event.position);
+        edge.node.event = found.ok().map(|index| EventNode::stored(events[index].clone()));
+    }
+    Ok(())
+}
+
+/// The entries of a page, in the direction of the page, each with the image before it.
+struct Entries {
+    found: Vec<(Option<Box<str>>, Believed)>,
+    more_before: bool,
+    more_after: bool,
+}
+
+fn entries(
+    reader: &Reader,
+    key: &str,
+    at: At,
+    page: &PageArgs,
+    after: Option<Coordinate>,
+    before: Option<Coordinate>,
+) -> Result<Entries, ReadError> {
+    let image = |(stored, _): &Believed| stored.row().map(Box::from);
+    let inside = |stored: &Stored| {
+        let entry = stored.entry();
+        let place = (entry.valid_from, entry.order);
+        after.as_ref().is_none_or(|(time, order)| place > (*time, order))
+            && before.as_ref().is_none_or(|(time, order)| place < (*time, order))
+    };
+    let mut found = Vec::new();
+    if page.backward {
+        let mut newest_first = newest_first(reader, key, at, before.as_ref())?.peekable();
+        let mut more = false;
+        while let Some(entry) = newest_first.next().transpose()? {
+            if found.len() == page.size || !inside(&entry.0) {
+                more = true;
+                break;
+            }
+            let previous = match newest_first.peek() {
+                Some(Ok(previous)) => image(previous),
+                _ => None,
+            };
+            found.push((previous, entry));
+        }
+        return Ok(Entries { found, more_before: more, more_after: before.is_some() });
+    }
+    let mut previous = None;
+    let mut more = false;
+    for entry in oldest_first(reader, key, at, after.as_ref())? {
+        let entry = entry?;
+        // The entry of the cursor itself comes first, for its image.
+        if after
+            .as_ref()
+            .is_some_and(|(time, order)| (entry.0.entry().valid_from, entry.0.entry().order) <= (*time, order))
+        {
+            previous = image(&entry);
+            continue;
+        }
+        if found.len() == page.size || !inside(&entry.0) {
+            more = true;
+            break;
+        }
+        let shown = image(&entry);
+        found.push((std::mem::replace(&mut previous, shown), entry));
+    }
+    Ok(Entries { found, more_before: after.is_some(), more_after: more })
+}
+
+/// The entries as they were believed, from a place on, that place included.
+fn oldest_first(
+    reader: &Reader,
+    key: &str,
+    at: At,
+    from: Option<&Coordinate>,
+) -> Result<impl Iterator<Item = Result<Believed, ReadError>>, ReadError> {
+    let on_record = match from {
+        Some((time, order)) => reader.entries_from(key, *time, order),
+        None => reader.entries(key),
+    };
+    let mut superseded = superseded(reader, key, at)?;
+    if let Some(from) = from {
+        superseded.retain(|entry| place_of(entry) >= (from.0, from.1.as_slice()));
+    }
+    let believed = merge(on_record, superseded, at, false);
+    Ok(believed
+        .take_while(move |entry| entry.as_ref().map_or(true, |(stored, _)| stored.entry().valid_from <= at.time)))
+}
+
+/// The entries as they were believed, newest first, before a place.
+pub(crate) fn newest_first(
+    reader: &Reader,
+    key: &str,
+    at: At,
+    before: Option<&Coordinate>,
+) -> Result<impl Iterator<Item = Result<Believed, ReadError>>, ReadError> {
+    let end = match before {
+        Some((time, order)) => Some((*time, order.clone())),
+        None if at.time == Timestamp::MAX => None,
+        // Every order has bytes: nothing stands at the next microsecond before them.
+        None => Some((Timestamp::from_micros(at.time.as_micros() + 1), Vec::new())),
+    };
+    let mut superseded = superseded(reader, key, at)?;
+    let on_record = match &end {
+        Some((time, order)) => {
+            superseded.retain(|entry| place_of(entry) < (*time, order.as_slice()));
+            reader.entries_before(key, *time, order)
+        }
+        None => reader.entries_newest_first(key),
+    };
+    superseded.reverse();
+    Ok(merge(on_record, superseded, at, true))
+}
+
+fn place_of((stored, _): &Believed) -> (Timestamp, &[u8]) {
+    let entry = stored.entry();
+    (entry.valid_from, entry.order)
+}
+
+/// What was believed at a position and is no longer, in order.
+fn superseded(reader: &Reader, key: &str, at: At) -> Result<Vec<Believed>, ReadError> {
+    if at.position == Position::MAX {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for entry in reader.superseded(key) {
+        let (recorded_to, stored) = entry?;
+        let recorded_from = stored.entry().recorded_from;
+        if recorded_from <= at.position && at.position < recorded_to {
+            found.push((stored, Some(recorded_to)));
+        }
+    }
+    found.sort_by(|one, two| place_of(one).cmp(&place_of(two)));
+    Ok(found)
+}
+
+/// What is on record and was believed at a position, and what is no longer, in one order.
+fn merge(
+    on_record: impl Iterator<Item = Result<Stored, ReadError>>,
+    superseded: Vec<Believed>,
+    at: At,
+    descending: bool,
+) -> impl Iterator<Item = Result<Believed, ReadError>> {
+    let believed = on_record
+        .filter(move |entry| entry.as_ref().map_or(true, |entry| entry.entry().recorded_from <= at.position))
+        .map(|entry| entry.map(|entry| (entry, None)));
+    let (mut one, mut two) = (believed.peekable(), superseded.into_iter().peekable());
+    std::iter::from_fn(move || {
+        let order = match (one.peek(), two.peek()) {
+            (Some(Ok(one)), Some(two)) if descending => place_of(two).cmp(&place_of(one)),
+            (Some(Ok(one)), Some(two)) => place_of(one).cmp(&place_of(two)),
+            (None, Some(_)) => Ordering::Greater,
+            _ => Ordering::Less,
+        };
+        if order == Ordering::Greater { two.next().map(Ok) } else { one.next() }
+    })
+}
+
+fn place(key: &str, valid_from: Timestamp, order: &[u8]) -> Place {
+    Place {
+        values: vec![valid_from.as_micros().into(), BASE64_STANDARD_NO_PAD.encode(order).into()],
+        key: key.to_owned(),
+    }
+}
+
+fn coordinate(place: &Place) -> Option<Coordinate> {
+    let [time, order] = place.values.as_slice() else { return None };
+    let order = BASE64_STANDARD_NO_PAD.decode(order.as_str()?).ok()?;
+    Some((Timestamp::from_micros(time.as_i64()?), order))
+}
+
+fn object() -> Object {
+    let field = |name: &str, type_ref: TypeRef, of: fn(&HistoryNode) -> Option<Value>| {
+        Field::new(name, type_ref, move |ctx| {
+            FieldFuture::from_value(ctx.parent_value.downcast_ref::<HistoryNode>().and_then(of))
+        })
+    };
+    let text = |text: &Option<String>| text.as_deref().map(Value::from);
+    Object::new("AggregateEvent")
+        .description("One event of an aggregate, with what it made of its row.")
+        .field(field("id", TypeRef::named_nn(TypeRef::ID), |node| Some(node.record.id.to_string().into())))
+        .field(
+            field("revision", TypeRef::named("BigInt"), |node| {
+                (node.record.revision > 0).then(|| node.record.revision.to_string().into())
+            })
+            .description(
+                "Its rank among the events of its aggregate, by position: 1, 2, 3…; null of what happened to the whole \
+                 type (a truncate, a change of the key).",
+            ),
+        )
+        .field(field("eventType", TypeRef::named_nn(TypeRef::STRING), |node| {
+            Some(Value::from(&*node.record.event_type))
+        }))
+        .field(
+            field("operation", TypeRef::named(TypeRef::STRING), |node| {
+                node.record.operation.map(|operation| operation.letter().into())
+            })
+            .description("c, u, d, r or t; null of a domain event."),
+        )
+        .field(
+            field("occurredAt", TypeRef::named_nn("DateTime"), |node| Some(node.record.occurred_at.to_string().into()))
+                .description("When the source says it happened."),
+        )
+        .field(
+            field("validFrom", TypeRef::named_nn("DateTime"), |node| Some(node.record.valid_from.to_string().into()))
+                .description("From when on it counts: never before the event that precedes it."),
+        )
+        .field(
+            field("position", TypeRef::named_nn("Position"), |node| Some(node.record.position.to_string().into()))
+                .description("Where it stands in the store, at its first delivery."),
+        )
+        .field(
+            field("recordedFrom", TypeRef::named_nn("Position"), |node| {
+                Some(node.record.recorded_from.to_string().into())
+            })
+            .description("The position from which this image was believed."),
+        )
+        .field(field("recordedTo", TypeRef::named("Position"), |node| {
+            node.recorded_to.map(|position| position.to_string().into())
+        }))
+        .field(field("transactionId", TypeRef::named(TypeRef::STRING), |node| {
+            node.record.kind.is_own().then(|| node.record.transaction.as_deref().map(Value::from)).flatten()
+        }))
+        .field(
+            Field::new("movedFrom", TypeRef::named(TypeRef::ID), move |ctx| {
+                let node = ctx.parent_value.downcast_ref::<HistoryNode>();
+                FieldFuture::from_value(node.and_then(|node| text(&node.record.moved_from)))
+            })
+            .description("Of the second half of a key update: the id the row had."),
+        )
+        .field(
+            Field::new("movedTo", TypeRef::named(TypeRef::ID), move |ctx| {
+                let node = ctx.parent_value.downcast_ref::<HistoryNode>();
+                FieldFuture::from_value(node.and_then(|node| text(&node.record.moved_to)))
+            })
+            .description("Of the first half of a key update: the id the row got."),
+        )
+        .field(field("incomplete", TypeRef::named_nn(TypeRef::BOOLEAN), |node| {
+            Some(node.record.shown().is_some_and(|row| row.incomplete).into())
+        }))
+        .field(
+            Field::new("state", TypeRef::named("JSON"), |ctx| {
+                let Some(node) = ctx.parent_value.downcast_ref::<HistoryNode>() else {
+                    return FieldFuture::Value(None);
+                };
+                match node.record.shown().map(|row| state(&node.view, &row.json)).transpose() {
+                    Ok(value) => FieldFuture::from_value(value),
+                    Err(error) => error.into_field(),
+                }
+            })
+            .description("The row after it, by field; null when there is none."),
+        )
+        .field(
+            Field::new("changes", TypeRef::named_nn_list_nn("FieldChange"), |ctx| {
+                let Some(node) = ctx.parent_value.downcast_ref::<HistoryNode>() else {
+                    return FieldFuture::Value(None);
+                };
+                let after = node.record.shown().map(|row| row.json.as_str());
+                match changes(&node.view, node.before.as_deref(), after) {
+                    Ok(changes) => {
+                        FieldFuture::Value(Some(FieldValue::list(changes.into_iter().map(FieldValue::owned_any))))
+                    }
+                    Err(error) => error.into_field(),
+                }
+            })
+            .description("What it changed: the image before against the image after."),
+        )
+        .field(
+            Field::new("event", TypeRef::named("Event"), |ctx| {
+                let node = ctx.parent_value.downcast_ref::<HistoryNode>();
+                FieldFuture::Value(
+                    node.and_then(|node| node.event.as_ref()).map(|event| FieldValue::borrowed_any(event)),
+                )
+            })
+            .description("The event itself, as the store keeps it."),
+        )
+}
+
+/// A row as one JSON value, by GraphQL field.
+///
+/// # Errors
+/// When it is no JSON object.
+pub(crate) fn state(view: &ViewModel, row: &str) -> Result<Value, ApiError> {
+    let values = row::image(view, Some(row))?;
+    Ok(Value::Object(view.names.columns.iter().map(Name::new).zip(values).collect()))
+}
+
+/// What differs between two images.
+pub(crate) struct FieldChange {
+    field: String,
+    column: String,
+    before: Value,
+    after: Value,
+}
+
+/// The fields that two images of a row differ in; an absent row is null everywhere.
+///
+/// # Errors
+/// When a row is no JSON object.
+pub(crate) fn changes(
+    view: &ViewModel,
+    before: Option<&str>,
+    after: Option<&str>,
+) -> Result<Vec<FieldChange>, ApiError> {
+    let images = row::image(view, before)?.into_iter().zip(row::image(view, after)?);
+    let named = view.names.columns.iter().zip(view.columns()).zip(images);
+    Ok(named
+        .filter(|(_, (before, after))| before != after)
+        .map(|((field, column), (before, after))| FieldChange {
+            field: field.clone(),
+            column: column.name.clone(),
+            before,
+            after,
+        })
+        .collect())
+}
+
+fn change_object() -> Object {
+    let field = |name: &str, type_ref: TypeRef, of: fn(&FieldChange) -> Value| {
+        Field::new(name, type_ref, move |ctx| {
+            let value = ctx.parent_value.downcast_ref::<FieldChange>().map(of);
+            FieldFuture::from_value(value)
+        })
+    };
+    Object::new("FieldChange")
+        .description("A field that differs between two images of a row.")
+        .field(field("field", TypeRef::named_nn(TypeRef::STRING), |change| change.field.as_str().into()))
+        .field(
+            field("column", TypeRef::named_nn(TypeRef::STRING), |change| change.column.as_str().into())
+                .description("Its name at the source."),
+        )
+        .field(field("before", TypeRef::named("JSON"), |change| change.before.clone()))
+        .field(field("after", TypeRef::named("JSON"), |change| change.after.clone()))
+}

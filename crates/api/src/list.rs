@@ -1,0 +1,193 @@
+//! Lists of a view's rows: a DataFusion plan finds the keys of the page, seeks read its rows.
+
+use std::sync::Arc;
+
+use arrow::array::AsArray;
+use async_graphql::{
+    Value,
+    dynamic::{Field, FieldFuture, FieldValue, InputValue, Object, ResolverContext, TypeRef},
+};
+use datafusion::logical_expr::{Expr, Operator};
+
+use crate::{
+    as_of::{self, AsOf},
+    cursor::{Cursor, digest},
+    errors::ApiError,
+    filter,
+    model::ViewModel,
+    order::{self, Order},
+    page::{self, Edge, HasPage, Page, PageArgs},
+    reading::{Moment, Reading},
+    row::RowNode,
+    tables::{Table, engine},
+};
+
+/// A list, its page read.
+struct ListNode {
+    view: Arc<ViewModel>,
+    moment: Moment,
+    filter: Value,
+    path: Arc<str>,
+    page: Page<RowNode>,
+}
+
+impl HasPage for ListNode {
+    type Node = RowNode;
+
+    fn page(&self) -> &Page<RowNode> {
+        &self.page
+    }
+}
+
+/// The root field.
+pub(crate) fn field(view: &Arc<ViewModel>) -> Field {
+    let path: Arc<str> = view.names.list.as_str().into();
+    let of = view.clone();
+    let mut field = Field::new(&view.names.list, TypeRef::named_nn(view.names.connection()), move |ctx| {
+        let (view, path) = (of.clone(), path.clone());
+        FieldFuture::new(async move {
+            let list = List::of(view, path, &ctx).await.map_err(ApiError::into_graphql)?;
+            list.read(Reading::of(ctx.ctx))
+                .await
+                .map(|node| Some(FieldValue::owned_any(node)))
+                .map_err(ApiError::into_graphql)
+        })
+    })
+    .description(format!("Rows of `{}`.", view.info.name))
+    .argument(InputValue::new("where", TypeRef::named(view.names.filter())));
+    if order::has_order(view) {
+        field = field.argument(InputValue::new("orderBy", TypeRef::named_nn_list(view.names.order())));
+    }
+    page::arguments(field).argument(as_of::argument())
+}
+
+/// The types that go with it.
+pub(crate) fn objects(view: &Arc<ViewModel>) -> [Object; 2] {
+    let names = &view.names;
+    let connection = page::connection::<ListNode>(&names.connection(), &names.edge(), &names.row).field(
+        Field::new("totalCount", TypeRef::named_nn("BigInt"), |ctx| {
+            FieldFuture::new(async move {
+                let node = ctx.parent_value.try_downcast_ref::<ListNode>()?;
+                let count = node.count(Reading::of(ctx.ctx)).await.map_err(ApiError::into_graphql)?;
+                Ok(Some(Value::from(count.to_string())))
+            })
+        })
+        .description("How many rows the filter leaves, on all pages; counted when asked for."),
+    );
+    [connection, page::edge::<RowNode>(&names.edge(), &names.row)]
+}
+
+/// A list that was asked for.
+struct List {
+    view: Arc<ViewModel>,
+    path: Arc<str>,
+    filter: Value,
+    order: Order,
+    moment: Moment,
+    page: PageArgs,
+    after: Option<Cursor>,
+    before: Option<Cursor>,
+    digest: u64,
+    /// Whether rows were asked for at all, rather than their number.
+    wants_rows: bool,
+}
+
+impl List {
+    async fn of(view: Arc<ViewModel>, path: Arc<str>, ctx: &ResolverContext<'_>) -> Result<Self, ApiError> {
+        let reading = Reading::of(ctx.ctx);
+        let argument = |name: &str| ctx.args.get(name).map_or(Value::Null, |value| value.as_value().clone());
+        let page = PageArgs::of(&ctx.args, &reading.limits, &path)?;
+        let (filter, asked_order, asked_moment) = (argument("where"), argument("orderBy"), argument("asOf"));
+        let digest = digest([&*path, &filter.to_string(), &asked_order.to_string(), &asked_moment.to_string()]);
+        let order = Order::of(&view, Some(&asked_order))?;
+        let cursor = |name: &str, text: &Option<String>| {
+            let path = format!("{path}.{name}");
+            let parsed = text.as_deref().map(|text| Cursor::parse(text, digest, &path)).transpose()?;
+            match parsed {
+                Some(cursor) if !order.fits(&cursor.place) => Err(ApiError::BadCursor { path }),
+                parsed => Ok(parsed),
+            }
+        };
+        let (after, before) = (cursor("after", &page.after)?, cursor("before", &page.before)?);
+        let moment = match after.as_ref().or(before.as_ref()) {
+            // The pages of a list are all of the moment at which its first one was read.
+            Some(cursor) => {
+                let mut moment = cursor.moment();
+                moment.at.position = reading.at_position(moment.at.position, &format!("{path}.after"))?;
+                moment
+            }
+            None => AsOf::of(&ctx.args, "asOf", &path)?.resolve(reading).await?,
+        };
+        reading.note(&view, moment);
+        let selected = |name: &str| ctx.look_ahead().field(name).exists();
+        let wants_rows = selected("nodes") || selected("edges") || selected("pageInfo");
+        Ok(Self { view, path, filter, order, moment, page, after, before, digest, wants_rows })
+    }
+
+    /// Reads the page.
+    async fn read(self, reading: &Reading) -> Result<ListNode, ApiError> {
+        let keys = if self.wants_rows && self.page.size > 0 { self.keys(reading).await? } else { Vec::new() };
+        let reader = reading.reader(&self.view);
+        let at = deltafold_view::At { position: reading.position_of(self.moment), ..self.moment.at };
+        let mut edges = Vec::with_capacity(keys.len());
+        for key in keys {
+            let found = reader.as_of(&key, self.moment.at).map_err(|error| ApiError::internal("list", error))?;
+            let Some(version) = found else { continue };
+            let node = RowNode::new(self.view.clone(), version, self.moment)?;
+            let place = self.order.place(&node);
+            let cursor = Cursor { list: self.digest, at, is_past: self.moment.is_past, place }.encode();
+            edges.push(Edge { node, cursor });
+        }
+        let page = Page::new(edges, &self.page);
+        Ok(ListNode { view: self.view, moment: self.moment, filter: self.filter, path: self.path, page })
+    }
+
+    /// The keys of the page's rows and of one more, in the direction of the page.
+    async fn keys(&self, reading: &Reading) -> Result<Vec<String>, ApiError> {
+        let (table, filter) = filtered(&self.view, reading, self.moment, &self.filter, &self.path)?;
+        let backward = self.page.backward;
+        let beyond = |cursor: &Option<Cursor>, backward: bool| {
+            cursor.as_ref().map(|cursor| self.order.after(&self.view, &table, &cursor.place, backward))
+        };
+        let parts = [filter, beyond(&self.after, false), beyond(&self.before, true)];
+        let sort = self.order.sort(&table.columns, backward);
+        let mut frame = table.frame;
+        if let Some(all) = filter::joined(parts.into_iter().flatten().collect(), Operator::And) {
+            frame = frame.filter(all).map_err(engine)?;
+        }
+        let frame = frame
+            .sort(sort)
+            .and_then(|frame| frame.limit(0, Some(self.page.size + 1)))
+            .and_then(|frame| frame.select(vec![order::key()]))
+            .map_err(engine)?;
+        let batches = frame.collect().await.map_err(engine)?;
+        let keys =
+            batches.iter().flat_map(|batch| batch.column(0).as_string_view().iter().flatten().map(str::to_owned));
+        Ok(keys.collect())
+    }
+}
+
+impl ListNode {
+    async fn count(&self, reading: &Reading) -> Result<usize, ApiError> {
+        let (table, filter) = filtered(&self.view, reading, self.moment, &self.filter, &self.path)?;
+        let frame = match filter {
+            Some(filter) => table.frame.filter(filter).map_err(engine)?,
+            None => table.frame,
+        };
+        frame.count().await.map_err(engine)
+    }
+}
+
+/// A view's table at a moment, and the expression of a filter over it.
+fn filtered(
+    view: &ViewModel,
+    reading: &Reading,
+    moment: Moment,
+    filter: &Value,
+    path: &str,
+) -> Result<(Table, Option<Expr>), ApiError> {
+    let table = reading.tables.view(view, reading.reader(view), moment.at)?;
+    let path = format!("{path}.where");
+    let filter = filter::expression(view, &table.columns, filter, &reading.limits, &path)?;
+    Ok((table, filter))
+}

@@ -1,0 +1,95 @@
+//! The catalog with its GraphQL names: what a schema is built from.
+
+use std::{collections::HashMap, sync::Arc};
+
+use deltafold_event::{Column, ColumnType};
+use deltafold_projector::{Catalog, ViewInfo};
+use deltafold_view::{Mirror, ViewStore};
+
+use crate::{
+    errors::{ApiError, nearest},
+    names::{self, ViewNames},
+};
+
+/// All views, in the order of the catalog.
+#[derive(Debug)]
+pub(crate) struct Model {
+    /// The views.
+    pub(crate) views: Vec<Arc<ViewModel>>,
+}
+
+/// One view.
+#[derive(Debug)]
+pub(crate) struct ViewModel {
+    /// What the catalog says of it.
+    pub(crate) info: Arc<ViewInfo>,
+    /// Its names.
+    pub(crate) names: ViewNames,
+    /// Its rows.
+    pub(crate) mirror: Mirror,
+    /// The key's columns, as indices.
+    pub(crate) key: Vec<usize>,
+    by_name: HashMap<String, usize>,
+}
+
+impl Model {
+    /// The model of a catalog.
+    ///
+    /// # Errors
+    /// When the views' store cannot be asked.
+    pub(crate) fn new(catalog: &Catalog, views: &ViewStore) -> Result<Self, ApiError> {
+        let names = names::of_views(catalog.views.iter().map(AsRef::as_ref));
+        let views = catalog.views.iter().zip(names).map(|(info, names)| {
+            let mirror = views.mirror(&info.name).map_err(|error| ApiError::internal("mirror", error))?;
+            Ok(Arc::new(ViewModel::new(info.clone(), names, mirror)))
+        });
+        Ok(Self { views: views.collect::<Result<_, ApiError>>()? })
+    }
+
+    /// Whether a schema built from this model is still right for a catalog.
+    pub(crate) fn fits(&self, catalog: &Catalog) -> bool {
+        self.views.len() == catalog.views.len()
+            && self.views.iter().zip(&catalog.views).all(|(ours, theirs)| {
+                Arc::ptr_eq(&ours.info, theirs)
+                    || (ours.info.name == theirs.name
+                        && ours.info.key == theirs.key
+                        && ours.info.columns == theirs.columns
+                        && ours.info.generation == theirs.generation)
+            })
+    }
+
+    /// The view of this name at its source.
+    pub(crate) fn view(&self, name: &str, path: &str, kind: &'static str) -> Result<&Arc<ViewModel>, ApiError> {
+        self.views.iter().find(|view| &*view.info.name == name).ok_or_else(|| ApiError::UnknownName {
+            path: path.to_owned(),
+            kind,
+            name: name.to_owned(),
+            nearest: nearest(name, self.views.iter().map(|view| &*view.info.name)),
+        })
+    }
+}
+
+impl ViewModel {
+    fn new(info: Arc<ViewInfo>, names: ViewNames, mirror: Mirror) -> Self {
+        let by_name: HashMap<String, usize> =
+            info.columns.iter().enumerate().map(|(index, column)| (column.name.clone(), index)).collect();
+        // A key that names a column no row has shown yet cannot be asked for by its columns.
+        let key: Option<Vec<usize>> = info.key.iter().map(|name| by_name.get(name).copied()).collect();
+        Self { key: key.unwrap_or_default(), info, names, mirror, by_name }
+    }
+
+    /// Its columns.
+    pub(crate) fn columns(&self) -> &[Column] {
+        &self.info.columns
+    }
+
+    /// The column of this name at its source.
+    pub(crate) fn column(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The type of a column.
+    pub(crate) fn type_of(&self, column: usize) -> &ColumnType {
+        &self.info.columns[column].column_type
+    }
+}

@@ -1,0 +1,137 @@
+//! What one response reads from: every view at one position.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
+
+use async_graphql::Context;
+use deltafold_event::{Position, Timestamp};
+use deltafold_projector::Catalog;
+use deltafold_view::{At, Reader, Snapshot};
+
+use crate::{
+    errors::ApiError,
+    limits::Limits,
+    log::Log,
+    model::{Model, ViewModel},
+    tables::Tables,
+};
+
+/// The state of one request.
+pub(crate) struct Reading {
+    /// The views' names, as the schema has them.
+    pub(crate) model: Arc<Model>,
+    /// What the views hold.
+    pub(crate) snapshot: Snapshot,
+    /// How far they are folded, and since when.
+    pub(crate) catalog: Arc<Catalog>,
+    /// The log.
+    pub(crate) log: Log,
+    /// The limits.
+    pub(crate) limits: Arc<Limits>,
+    /// Where lists are planned and run.
+    pub(crate) tables: Tables,
+    /// The exclusive end of what the views hold.
+    end: Position,
+    /// The views that were read as of the past.
+    past: Mutex<BTreeSet<Arc<str>>>,
+}
+
+/// The moment that a field is read at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// What is read.
+    pub(crate) at: At,
+    /// Whether it was asked for: then absence before the history's start means unknown.
+    pub(crate) is_past: bool,
+}
+
+impl Reading {
+    /// A view of everything as it is now.
+    pub(crate) fn new(
+        model: Arc<Model>,
+        catalog: Arc<Catalog>,
+        snapshot: Snapshot,
+        end: Position,
+        log: Log,
+        limits: Arc<Limits>,
+        tables: Tables,
+    ) -> Self {
+        Self { model, snapshot, catalog, log, limits, tables, end, past: Mutex::default() }
+    }
+
+    /// The one of the request that is being answered.
+    pub(crate) fn of<'a>(ctx: &Context<'a>) -> &'a Arc<Self> {
+        ctx.data_unchecked::<Arc<Self>>()
+    }
+
+    /// The first position that the views do not hold.
+    pub(crate) fn end(&self) -> Position {
+        self.end
+    }
+
+    /// The last position that the views hold: everything recorded at or before it counts.
+    pub(crate) fn position(&self) -> Position {
+        last_before(self.end)
+    }
+
+    /// How long ago the views held all that there is, in milliseconds; 0 while they do.
+    pub(crate) fn lag_ms(&self) -> i32 {
+        if self.log.store().high_water_mark() <= self.end {
+            return 0;
+        }
+        let Some(recorded_at) = self.catalog.recorded_at else { return i32::MAX };
+        let lag = (chrono::Utc::now().timestamp_micros() - recorded_at.as_micros()) / 1_000;
+        // While there is something to fold there is a lag, however short.
+        i32::try_from(lag.max(1)).unwrap_or(i32::MAX)
+    }
+
+    /// The newest moment at which every transaction read so far is whole, estimated: just before the newest one.
+    pub(crate) fn consistent(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// The reads of one view.
+    pub(crate) fn reader(&self, view: &ViewModel) -> Reader {
+        self.snapshot.reader(&view.mirror)
+    }
+
+    /// The position up to which a moment's reads count: never [`Position::MAX`], so that it can be frozen.
+    pub(crate) fn position_of(&self, moment: Moment) -> Position {
+        moment.at.position.min(self.position())
+    }
+
+    /// Notes that a view was read as of the past.
+    pub(crate) fn note(&self, view: &ViewModel, moment: Moment) {
+        if moment.is_past {
+            self.past.lock().expect("no holder of this lock panics").insert(view.info.name.clone());
+        }
+    }
+
+    /// The views read as of the past, and where their histories start.
+    pub(crate) fn history_starts(&self) -> Vec<(Arc<str>, Option<Timestamp>)> {
+        let past = std::mem::take(&mut *self.past.lock().expect("no holder of this lock panics"));
+        let start = |name: &str| self.catalog.view(name).and_then(|view| view.history_start);
+        past.into_iter().map(|name| (name.clone(), start(&name))).collect()
+    }
+
+    /// The moment at a position, which must have been folded.
+    ///
+    /// # Errors
+    /// When it has not.
+    pub(crate) fn at_position(&self, position: Position, path: &str) -> Result<Position, ApiError> {
+        let reached = self.position();
+        match position.cmp(&reached) {
+            std::cmp::Ordering::Greater => Err(ApiError::PositionAhead { path: path.to_owned(), position, reached }),
+            // The same reads, without looking at what was believed when.
+            std::cmp::Ordering::Equal => Ok(Position::MAX),
+            std::cmp::Ordering::Less => Ok(position),
+        }
+    }
+}
+
+/// The last position before an exclusive end.
+pub(crate) fn last_before(end: Position) -> Position {
+    Position::from_i64(end.as_i64() - 1).unwrap_or(Position::ZERO)
+}

@@ -1,0 +1,78 @@
+//! The GraphQL schema of a catalog.
+
+use std::sync::Arc;
+
+use async_graphql::{
+    SDLExportOptions, ValidationMode,
+    dynamic::{Object, Schema, SchemaBuilder},
+};
+
+use crate::{
+    aggregate, as_of, by_key, dead_letters, errors::ApiError, events, filter, history, list, model::Model, order, page,
+    row, scalars, status,
+};
+
+/// A model with its schema.
+#[derive(Debug)]
+pub(crate) struct Built {
+    /// The names.
+    pub(crate) model: Arc<Model>,
+    /// Validates documents; for those that were not seen before.
+    pub(crate) strict: Schema,
+    /// Takes documents as valid; for those that were.
+    pub(crate) fast: Schema,
+    /// Tells this schema from others.
+    pub(crate) number: u64,
+}
+
+impl Built {
+    /// Builds the schema of a model.
+    ///
+    /// # Errors
+    /// When the names clash, which they never do.
+    pub(crate) fn new(model: Arc<Model>, introspection: bool, number: u64) -> Result<Self, ApiError> {
+        let finish = |mode: ValidationMode| {
+            // Depth and cost are limited before, with the sizes of pages (`limits`).
+            let builder = register(&model).validation_mode(mode);
+            let builder = if introspection { builder } else { builder.disable_introspection() };
+            builder.finish().map_err(|error| ApiError::internal("schema", error))
+        };
+        Ok(Self { strict: finish(ValidationMode::Strict)?, fast: finish(ValidationMode::Fast)?, model, number })
+    }
+
+    /// The schema definition, in a stable order.
+    pub(crate) fn sdl(&self) -> String {
+        self.strict.sdl_with_options(SDLExportOptions::new().prefer_single_line_descriptions())
+    }
+}
+
+fn register(model: &Model) -> SchemaBuilder {
+    let [event, events] = events::fields();
+    let mut query = Object::new("Query");
+    for view in &model.views {
+        query = query.field(by_key::field(view)).field(list::field(view));
+    }
+    query = query.field(event).field(events).field(aggregate::field());
+    query = status::fields().into_iter().chain(dead_letters::fields()).fold(query, Object::field);
+
+    let mut schema = Schema::build("Query", None, None).register(as_of::input()).register(order::directions());
+    schema = scalars::all().fold(schema, SchemaBuilder::register);
+    let objects = [page::page_info(), row::version_object(), aggregate::object()]
+        .into_iter()
+        .chain(history::objects())
+        .chain(events::objects())
+        .chain(status::objects())
+        .chain(dead_letters::objects());
+    schema = objects.fold(schema, SchemaBuilder::register);
+    let columns = || model.views.iter().flat_map(|view| view.columns()).map(|column| &column.column_type);
+    let inputs = events::inputs().into_iter().chain([dead_letters::input()]).chain(filter::column_inputs(columns()));
+    schema = inputs.fold(schema, SchemaBuilder::register);
+    for view in &model.views {
+        schema = schema.register(row::object(view)).register(filter::view_input(view));
+        if order::has_order(view) {
+            schema = schema.register(order::view_input(view));
+        }
+        schema = list::objects(view).into_iter().fold(schema, SchemaBuilder::register);
+    }
+    schema.register(query)
+}

@@ -1,0 +1,87 @@
+//! Where lists are planned and run: DataFusion over the views' tables.
+
+use std::{fmt, sync::Arc};
+
+use arrow::datatypes::DataType;
+use datafusion::{
+    catalog::TableProvider,
+    common::Column,
+    dataframe::DataFrame,
+    execution::{
+        context::SessionContext,
+        memory_pool::FairSpillPool,
+        runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
+    },
+    logical_expr::Expr,
+    prelude::SessionConfig,
+};
+use deltafold_view::{At, MirrorTable, Reader};
+
+use crate::{errors::ApiError, model::ViewModel};
+
+/// The engine. Cheap to clone; clones share the memory that sorting may take.
+#[derive(Clone)]
+pub(crate) struct Tables {
+    context: Arc<SessionContext>,
+}
+
+impl Tables {
+    /// An engine that holds at most so many bytes.
+    ///
+    /// # Errors
+    /// When it cannot be set up.
+    pub(crate) fn new(memory_bytes: usize) -> Result<Self, ApiError> {
+        let runtime: RuntimeEnv = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(memory_bytes)))
+            .build()
+            .map_err(|error| ApiError::internal("query engine", error))?;
+        // One partition: a view is one stream, and requests run beside each other.
+        let config = SessionConfig::new().with_target_partitions(1).with_information_schema(false);
+        Ok(Self { context: Arc::new(SessionContext::new_with_config_rt(config, Arc::new(runtime))) })
+    }
+
+    /// A view at a moment.
+    ///
+    /// # Errors
+    /// When it cannot be planned.
+    pub(crate) fn view(&self, view: &ViewModel, reader: Reader, at: At) -> Result<Table, ApiError> {
+        let table = MirrorTable::new(reader, view.columns().to_vec(), at).with_key(&view.info.key);
+        let columns = view.columns().iter().map(|column| {
+            let name = table.field(&column.name).expect("the table has the view's columns");
+            Expr::Column(Column::new_unqualified(name))
+        });
+        let columns = columns.collect();
+        let types = table.schema().fields().iter().map(|field| field.data_type().clone()).collect();
+        let frame = self.context.read_table(Arc::new(table)).map_err(engine)?;
+        Ok(Table { frame, columns, types })
+    }
+}
+
+impl fmt::Debug for Tables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tables").finish_non_exhaustive()
+    }
+}
+
+/// A view at a moment, to be filtered and ordered.
+pub(crate) struct Table {
+    /// Its rows.
+    pub(crate) frame: DataFrame,
+    /// The view's columns, in its order.
+    pub(crate) columns: Vec<Expr>,
+    /// Their types, in the same order; those of hidden columns follow.
+    pub(crate) types: Vec<DataType>,
+}
+
+/// An error of the engine.
+pub(crate) fn engine(error: datafusion::error::DataFusionError) -> ApiError {
+    use datafusion::error::DataFusionError;
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(_) => ApiError::Limit {
+            limit: "memory_bytes",
+            max: 0,
+            found: "more; ask for fewer rows or a narrower filter".into(),
+        },
+        _ => ApiError::internal("list", error),
+    }
+}
