@@ -1,8 +1,12 @@
 //! What can go wrong, by operation.
 
-use std::{io, path::PathBuf};
+use std::{error::Error, io, path::PathBuf};
 
 use deltafold_event::Position;
+use object_store::path::Path;
+use parquet::errors::ParquetError;
+
+use crate::disk;
 
 /// The file system refused. Nothing was lost, and nothing is half visible: try again when the disk is well.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +95,27 @@ pub enum ReadError {
         /// What the system says.
         what: String,
     },
+}
+
+impl ReadError {
+    /// A file whose content is not what it must be.
+    pub(crate) fn file(path: &Path, what: String) -> Self {
+        Self::File { file: path.to_string(), what }
+    }
+
+    pub(crate) fn of_object(path: &Path, error: &object_store::Error) -> Self {
+        Self::of_failure(path.as_ref(), error)
+    }
+
+    pub(crate) fn of_parquet(path: &Path, error: &ParquetError) -> Self {
+        Self::of_failure(path.as_ref(), error)
+    }
+
+    /// The disk's failure, or else the file's.
+    pub(crate) fn of_failure(path: &str, error: &(dyn Error + 'static)) -> Self {
+        let (file, what) = (path.to_owned(), error.to_string());
+        if disk::is_disk_failure(error) { Self::Disk { file, what } } else { Self::File { file, what } }
+    }
 }
 
 /// Why an append was not made. After each but [`AppendError::Conflict`] and [`AppendError::TooLarge`] the same

@@ -23,13 +23,25 @@
 //! ```
 
 mod append;
+mod backlog;
 mod batch;
 mod dead_letter;
+mod disk;
+mod encode;
 mod error;
+mod fault;
 mod filter;
+mod lookup;
+mod maintenance;
+mod marker;
 mod options;
+mod read;
+mod recent;
 mod report;
+mod schema;
+mod source;
 mod store;
+mod table;
 mod tail;
 
 pub use append::{Append, Offset, Prepared};
@@ -44,3 +56,11 @@ pub use report::{
 };
 pub use store::EventStore;
 pub use tail::Tail;
+
+/// Runs what may block where it may.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

@@ -1,0 +1,15 @@
+//! Parquet to rows.
+
+mod columns;
+mod file;
+mod interner;
+mod letters;
+mod matching;
+mod ordered;
+
+pub(crate) use columns::EventColumns;
+pub(crate) use file::ParquetFile;
+pub(crate) use interner::Interner;
+pub(crate) use letters::letter;
+pub(crate) use matching::matching;
+pub(crate) use ordered::Ordered;

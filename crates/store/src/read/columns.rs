@@ -1,0 +1,152 @@
+//! Arrow columns to events.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{
+        Array, AsArray, BinaryViewArray, Int32Array, Int64Array, RecordBatch, StringViewArray,
+        TimestampMicrosecondArray,
+    },
+    datatypes::{Int32Type, Int64Type, TimestampMicrosecondType},
+};
+use deltafold_event::{Coordinates, Event, EventId, Operation, Position, SourcePosition, StoredEvent, Timestamp};
+use uuid::Uuid;
+
+use super::Interner;
+use crate::{schema::column, table::file::DataFile};
+
+/// The columns of a batch that holds all of the event table's.
+#[derive(Debug)]
+pub(crate) struct EventColumns<'a> {
+    event_id: &'a StringViewArray,
+    aggregate_type: &'a StringViewArray,
+    aggregate_id: &'a StringViewArray,
+    event_type: &'a StringViewArray,
+    operation: &'a StringViewArray,
+    before: &'a StringViewArray,
+    after: &'a StringViewArray,
+    metadata: &'a StringViewArray,
+    source_position: &'a BinaryViewArray,
+    transaction_id: &'a StringViewArray,
+    occurred_at: &'a TimestampMicrosecondArray,
+    source: &'a StringViewArray,
+    topic: &'a StringViewArray,
+    partition: &'a Int32Array,
+    offset: &'a Int64Array,
+    schema_id: &'a StringViewArray,
+    committed_at: &'a TimestampMicrosecondArray,
+}
+
+/// The shared texts of the row before.
+#[derive(Debug, Default)]
+pub(crate) struct Last {
+    aggregate_type: Option<Arc<str>>,
+    event_type: Option<Arc<str>>,
+    source: Option<Arc<str>>,
+    topic: Option<Arc<str>>,
+}
+
+impl<'a> EventColumns<'a> {
+    /// What is missing or of another type is an error.
+    pub(crate) fn of(batch: &'a RecordBatch) -> Result<Self, String> {
+        let find = |name: &str| batch.column_by_name(name).ok_or_else(|| format!("it has no column {name}"));
+        let typed = |name: &str| format!("its column {name} has another type");
+        let text = |name: &str| find(name)?.as_string_view_opt().ok_or_else(|| typed(name));
+        let moment = |name: &str| find(name)?.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(|| typed(name));
+        Ok(Self {
+            event_id: text(column::EVENT_ID)?,
+            aggregate_type: text(column::AGGREGATE_TYPE)?,
+            aggregate_id: text(column::AGGREGATE_ID)?,
+            event_type: text(column::EVENT_TYPE)?,
+            operation: text("operation")?,
+            before: text(column::BEFORE)?,
+            after: text(column::AFTER)?,
+            metadata: text(column::METADATA)?,
+            source_position: find(column::SOURCE_POSITION)?
+                .as_binary_view_opt()
+                .ok_or_else(|| typed(column::SOURCE_POSITION))?,
+            transaction_id: text("transaction_id")?,
+            occurred_at: moment(column::OCCURRED_AT)?,
+            source: text("source")?,
+            topic: text("topic")?,
+            partition: find("partition")?.as_primitive_opt::<Int32Type>().ok_or_else(|| typed("partition"))?,
+            offset: find(column::OFFSET)?.as_primitive_opt::<Int64Type>().ok_or_else(|| typed(column::OFFSET))?,
+            schema_id: text("schema_id")?,
+            committed_at: moment(column::COMMITTED_AT)?,
+        })
+    }
+
+    /// The event in a row.
+    pub(crate) fn event(
+        &self,
+        row: usize,
+        position: Position,
+        file: &DataFile,
+        interner: &mut Interner,
+        last: &mut Last,
+    ) -> Result<StoredEvent, String> {
+        let owned = |texts: &StringViewArray| texts.is_valid(row).then(|| texts.value(row).to_owned());
+        let id = Uuid::try_parse(self.event_id.value(row)).map_err(|error| format!("row {row}: {error}"))?;
+        let operation = match self.operation.is_valid(row).then(|| self.operation.value(row)) {
+            None => None,
+            Some(letter) => {
+                let known = Operation::from_letter(letter);
+                Some(known.ok_or_else(|| format!("row {row} has the operation {letter:?}"))?)
+            }
+        };
+        let schema_id = self.schema_id.is_valid(row).then(|| self.schema_id.value(row));
+        let event = Event {
+            id: EventId::from_bytes(*id.as_bytes()),
+            aggregate_type: interner.text(self.aggregate_type.value(row), &mut last.aggregate_type),
+            aggregate_id: owned(self.aggregate_id),
+            event_type: interner.text(self.event_type.value(row), &mut last.event_type),
+            operation,
+            before: owned(self.before),
+            after: owned(self.after),
+            metadata: self.metadata.value(row).to_owned(),
+            source_position: self
+                .source_position
+                .is_valid(row)
+                .then(|| SourcePosition::from_bytes(self.source_position.value(row))),
+            transaction_id: owned(self.transaction_id),
+            occurred_at: Timestamp::from_micros(self.occurred_at.value(row)),
+            coordinates: Coordinates {
+                source: interner.text(self.source.value(row), &mut last.source),
+                topic: interner.text(self.topic.value(row), &mut last.topic),
+                partition: self.partition.value(row),
+                offset: self.offset.value(row),
+            },
+            schema_id: schema_id.and_then(|digits| interner.schema(digits)),
+        };
+        Ok(StoredEvent { position, recorded_at: self.recorded_at(row, file), event })
+    }
+
+    fn recorded_at(&self, row: usize, file: &DataFile) -> Timestamp {
+        if self.committed_at.is_valid(row) {
+            Timestamp::from_micros(self.committed_at.value(row))
+        } else {
+            file.committed_at
+        }
+    }
+}
+
+/// The positions of a batch's rows: from the column where compaction filled it, else from the commit (D3).
+pub(crate) fn positions(batch: &RecordBatch, file: &DataFile) -> Result<Vec<Position>, String> {
+    if file.compacted {
+        let column = batch.column_by_name(column::POSITION).and_then(|column| column.as_primitive_opt::<Int64Type>());
+        let column = column.ok_or("it has no positions")?;
+        let position = |number: Option<i64>| {
+            let number = number.ok_or("a row has no position")?;
+            Position::from_i64(number).map_err(|error| error.to_string())
+        };
+        column.iter().map(position).collect()
+    } else {
+        let column = batch.column_by_name(column::ORDINAL).and_then(|column| column.as_primitive_opt::<Int32Type>());
+        let version = file.first.version();
+        let position = |ordinal: &i32| {
+            let ordinal = u32::try_from(*ordinal).map_err(|error| error.to_string())?;
+            Position::new(version, ordinal).map_err(|error| error.to_string())
+        };
+        column.ok_or("it has no ordinals")?.values().iter().map(position).collect()
+    }
+}
