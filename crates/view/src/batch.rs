@@ -10,7 +10,8 @@ use crate::{Mirror, Stored, WriteError, key, store::Shared};
 
 /// Changes to any number of mirrors, with their states and checkpoints. Of several puts to one place the last counts.
 ///
-/// Fault points: `view::before_batch`, `view::after_batch` (written, not yet visible to readers).
+/// Fault points, where the process dies if they are set to `return`: `view::before_batch`, `view::after_batch`
+/// (written, not yet visible to readers).
 pub struct Batch {
     shared: Arc<Shared>,
     pub(crate) versions: Run,
@@ -153,7 +154,7 @@ impl Batch {
     pub fn commit(mut self) -> Result<(), WriteError> {
         let shared = self.shared.clone();
         let _writing = shared.writing.lock().map_err(|_| WriteError::Stopped)?;
-        fail_point!("view::before_batch");
+        fail_point!("view::before_batch", |_| std::process::abort());
         let runs = [
             &mut self.versions,
             &mut self.current,
@@ -170,7 +171,7 @@ impl Batch {
         } else {
             self.write_at_once(&shared)?
         }
-        fail_point!("view::after_batch");
+        fail_point!("view::after_batch", |_| std::process::abort());
         let commit = shared.published.read().expect("no holder of this lock panics").commit + 1;
         shared.cache.apply(commit, self.current.iter());
         shared.publish(commit);

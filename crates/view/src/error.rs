@@ -114,6 +114,7 @@ pub(crate) fn io_of(error: fjall::Error) -> Result<std::io::Error, String> {
             std::io::ErrorKind::NotFound
             | std::io::ErrorKind::UnexpectedEof
             | std::io::ErrorKind::InvalidData
+            | std::io::ErrorKind::InvalidInput
             | std::io::ErrorKind::AlreadyExists => Err(error.to_string()),
             _ => Ok(error),
         },

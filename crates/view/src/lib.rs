@@ -56,6 +56,9 @@ mod store;
 mod table;
 mod version;
 
+#[cfg(test)]
+mod tests;
+
 pub use batch::Batch;
 pub use entry::{Entry, Stored};
 pub use error::{OpenError, ReadError, WriteError};

@@ -11,7 +11,7 @@ use datafusion::{
     execution::{SendableRecordBatchStream, TaskContext},
     physical_plan::{stream::RecordBatchReceiverStreamBuilder, streaming::PartitionStream},
 };
-use deltafold_event::{ColumnType, members};
+use deltafold_event::{ColumnType, Position, members};
 
 use super::{filter::Keys, schema::Source, values::Values};
 use crate::{At, ReadError, Reader, Version};
@@ -100,31 +100,52 @@ impl Rows {
 
 /// The columns of a batch under construction.
 struct Columns {
-    columns: Vec<(Source, Builder)>,
+    columns: Vec<Cells>,
     /// Whether any of them is inside the row.
     reads_rows: bool,
     rows: usize,
 }
 
-enum Builder {
-    Values(Values),
-    Text(StringViewBuilder),
-    Number(Int64Builder),
-    Truth(BooleanBuilder),
-    Moment(Values),
+/// One of them, by where its values come from.
+enum Cells {
+    Column(String, Values),
+    Key(StringViewBuilder),
+    ValidFrom(Values),
+    RecordedFrom(Int64Builder),
+    RecordedTo(Int64Builder),
+    Event(StringViewBuilder),
+    Incomplete(BooleanBuilder),
+    Row(StringViewBuilder),
+}
+
+impl Cells {
+    fn new(source: &Source, capacity: usize) -> Self {
+        match source {
+            Source::Column(column) => Self::Column(column.name.clone(), Values::new(&column.column_type, capacity)),
+            Source::Key => Self::Key(StringViewBuilder::with_capacity(capacity)),
+            Source::ValidFrom => Self::ValidFrom(Values::new(&ColumnType::TimestampTz, capacity)),
+            Source::RecordedFrom => Self::RecordedFrom(Int64Builder::with_capacity(capacity)),
+            Source::RecordedTo => Self::RecordedTo(Int64Builder::with_capacity(capacity)),
+            Source::Event => Self::Event(StringViewBuilder::with_capacity(capacity)),
+            Source::Incomplete => Self::Incomplete(BooleanBuilder::with_capacity(capacity)),
+            Source::Row => Self::Row(StringViewBuilder::with_capacity(capacity)),
+        }
+    }
+
+    fn finish(self) -> ArrayRef {
+        match self {
+            Self::Column(_, values) | Self::ValidFrom(values) => values.finish(),
+            Self::Key(mut cells) | Self::Event(mut cells) | Self::Row(mut cells) => Arc::new(cells.finish()),
+            Self::RecordedFrom(mut cells) | Self::RecordedTo(mut cells) => Arc::new(cells.finish()),
+            Self::Incomplete(mut cells) => Arc::new(cells.finish()),
+        }
+    }
 }
 
 impl Columns {
     fn new(fields: &[Source], capacity: usize) -> Self {
-        let builder = |source: &Source| match source {
-            Source::Column(column) => Builder::Values(Values::new(&column.column_type, capacity)),
-            Source::Key | Source::Event | Source::Row => Builder::Text(StringViewBuilder::with_capacity(capacity)),
-            Source::ValidFrom => Builder::Moment(Values::new(&ColumnType::TimestampTz, capacity)),
-            Source::RecordedFrom | Source::RecordedTo => Builder::Number(Int64Builder::with_capacity(capacity)),
-            Source::Incomplete => Builder::Truth(BooleanBuilder::with_capacity(capacity)),
-        };
         Self {
-            columns: fields.iter().map(|source| (source.clone(), builder(source))).collect(),
+            columns: fields.iter().map(|source| Cells::new(source, capacity)).collect(),
             reads_rows: fields.iter().any(|source| source.column().is_some()),
             rows: 0,
         }
@@ -132,36 +153,31 @@ impl Columns {
 
     fn append(&mut self, version: &Version) -> Result<()> {
         let row = version.row();
-        let values =
-            if self.reads_rows { members(row).map_err(|error| external(damaged(version, &error)))? } else { vec![] };
+        let values = match self.reads_rows {
+            true => members(row).map_err(|error| external(damaged(version, &error)))?,
+            false => vec![],
+        };
         let mut next = 0;
-        for (source, builder) in &mut self.columns {
-            match (source, builder) {
-                (Source::Column(column), Builder::Values(builder)) => {
+        for cells in &mut self.columns {
+            match cells {
+                Cells::Column(name, cells) => {
                     // Columns mostly come in the row's own order: look on from the last one found.
-                    let order = (next..values.len()).chain(0..next);
-                    match order.into_iter().find(|&at| values[at].0 == column.name) {
+                    let mut order = (next..values.len()).chain(0..next);
+                    match order.find(|&at| values[at].0 == *name) {
                         Some(at) => {
                             next = at + 1;
-                            builder.append(values[at].1.get());
+                            cells.append(values[at].1.get());
                         }
-                        None => builder.append_null(),
+                        None => cells.append_null(),
                     }
                 }
-                (Source::Key, Builder::Text(builder)) => builder.append_value(&version.key),
-                (Source::Event, Builder::Text(builder)) => {
-                    builder.append_option(version.event.map(|event| event.to_string()));
-                }
-                (Source::Row, Builder::Text(builder)) => builder.append_value(row),
-                (Source::ValidFrom, Builder::Moment(builder)) => builder.append_moment(version.valid_from),
-                (Source::RecordedFrom, Builder::Number(builder)) => {
-                    builder.append_value(version.recorded_from.as_i64());
-                }
-                (Source::RecordedTo, Builder::Number(builder)) => {
-                    builder.append_option(version.recorded_to.map(|position| position.as_i64()));
-                }
-                (Source::Incomplete, Builder::Truth(builder)) => builder.append_value(version.incomplete),
-                _ => unreachable!("builders are made by their sources"),
+                Cells::Key(cells) => cells.append_value(&version.key),
+                Cells::ValidFrom(cells) => cells.append_moment(version.valid_from),
+                Cells::RecordedFrom(cells) => cells.append_value(version.recorded_from.as_i64()),
+                Cells::RecordedTo(cells) => cells.append_option(version.recorded_to.map(Position::as_i64)),
+                Cells::Event(cells) => cells.append_option(version.event.map(|event| event.to_string())),
+                Cells::Incomplete(cells) => cells.append_value(version.incomplete),
+                Cells::Row(cells) => cells.append_value(row),
             }
         }
         self.rows += 1;
@@ -169,16 +185,9 @@ impl Columns {
     }
 
     fn finish(self, schema: &SchemaRef) -> Result<RecordBatch> {
-        let arrays = self.columns.into_iter().map(|(_, builder)| -> ArrayRef {
-            match builder {
-                Builder::Values(values) | Builder::Moment(values) => values.finish(),
-                Builder::Text(mut builder) => Arc::new(builder.finish()),
-                Builder::Number(mut builder) => Arc::new(builder.finish()),
-                Builder::Truth(mut builder) => Arc::new(builder.finish()),
-            }
-        });
+        let arrays = self.columns.into_iter().map(Cells::finish).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
-        Ok(RecordBatch::try_new_with_options(schema.clone(), arrays.collect(), &options)?)
+        Ok(RecordBatch::try_new_with_options(schema.clone(), arrays, &options)?)
     }
 }
 

@@ -1,0 +1,112 @@
+//! The order and extent of what a keeper reads back.
+
+use super::{append, entry, moment, open, order, position};
+use crate::{At, Stored};
+use deltafold_event::EventId;
+
+fn recorded(entries: impl Iterator<Item = Result<Stored, crate::ReadError>>) -> Vec<i64> {
+    entries.map(|entry| entry.unwrap().entry().recorded_from.as_i64()).collect()
+}
+
+#[test]
+fn entries_are_read_both_ways_from_a_place() {
+    let (_dir, views) = open();
+    let mirror = views.mirror("orders").unwrap();
+    for at in 1..=4 {
+        append(&views, &mirror, "7", &entry(10 * (at / 2), at, Some("{}")));
+        append(&views, &mirror, "70", &entry(0, 10 + at, Some("{}")));
+    }
+    let reader = views.snapshot().reader(&mirror);
+    assert_eq!(recorded(reader.entries("7")), [1, 2, 3, 4]);
+    assert_eq!(recorded(reader.entries_newest_first("7")), [4, 3, 2, 1]);
+    assert_eq!(recorded(reader.entries_before("7", moment(10), &order(3))), [2, 1]);
+    assert_eq!(recorded(reader.entries_from("7", moment(10), &order(3))), [3, 4]);
+    assert_eq!(recorded(reader.entries_before("7", moment(0), &order(0))), [0; 0]);
+    assert_eq!(recorded(reader.entries("8")), [0; 0]);
+}
+
+#[test]
+fn mirrors_do_not_see_each_other() {
+    let (_dir, views) = open();
+    let [orders, items] = ["orders", "items"].map(|name| views.mirror(name).unwrap());
+    append(&views, &orders, "1", &entry(0, 1, Some("{\"o\":1}")));
+    append(&views, &items, "1", &entry(0, 2, Some("{\"i\":1}")));
+    let mut batch = views.batch();
+    batch.put_seen(&orders, EventId::from_bytes([1; 16]));
+    batch.commit().unwrap();
+    let snapshot = views.snapshot();
+    for (mirror, row, seen) in [(&orders, "{\"o\":1}", true), (&items, "{\"i\":1}", false)] {
+        let reader = snapshot.reader(mirror);
+        assert_eq!(reader.current("1").unwrap().unwrap().row(), row);
+        assert_eq!(reader.scan(At::NOW).count(), 1);
+        assert_eq!(reader.scan(At::time(moment(5))).count(), 1);
+        assert_eq!(reader.seen(EventId::from_bytes([1; 16])).unwrap(), seen);
+    }
+}
+
+#[test]
+fn an_absent_row_has_no_version_but_an_entry_and_a_key() {
+    let (_dir, views) = open();
+    let mirror = views.mirror("orders").unwrap();
+    append(&views, &mirror, "1", &entry(10, 1, Some("{}")));
+    append(&views, &mirror, "1", &entry(20, 2, None));
+    let reader = views.snapshot().reader(&mirror);
+    assert_eq!(reader.current("1").unwrap(), None);
+    assert_eq!(reader.last("1").unwrap().unwrap().entry().row, None);
+    assert_eq!(reader.keys().map(Result::unwrap).collect::<Vec<_>>(), ["1".into()]);
+    let version = reader.as_of("1", At::time(moment(19))).unwrap().unwrap();
+    assert_eq!(reader.valid_to(&version, position(i64::MAX)).unwrap(), Some(moment(20)));
+    assert_eq!(reader.valid_to(&version, position(1)).unwrap(), None);
+}
+
+/// A scan of the past leaves long histories by a seek, and finds the same.
+#[test]
+fn a_scan_passes_long_histories() {
+    let (_dir, views) = open();
+    let mirror = views.mirror("orders").unwrap();
+    let mut batch = views.batch();
+    for at in 0..500 {
+        for (aggregate, valid_from) in [("long", at), ("short", 0)] {
+            let stored = entry(valid_from, at, Some(&format!("{{\"at\":{at}}}")));
+            let is_first_or_long = aggregate == "long" || at == 0;
+            if is_first_or_long {
+                batch.put_entry(&mirror, aggregate, &stored).unwrap();
+                batch.put_head(&mirror, aggregate, position(at), moment(valid_from), &order(at as u64)).unwrap();
+            }
+        }
+    }
+    batch.commit().unwrap();
+    let reader = views.snapshot().reader(&mirror);
+    for at in [At::time(moment(3)), At::time(moment(300)), At::position(position(4)), At::position(position(400))] {
+        let scanned: Vec<_> = reader.scan(at).map(Result::unwrap).collect();
+        let read: Vec<_> = ["long", "short"].map(|key| reader.as_of(key, at).unwrap().unwrap()).into();
+        assert_eq!(scanned, read, "{at:?}");
+    }
+}
+
+#[test]
+fn a_key_that_does_not_fit_is_refused_by_name() {
+    let (_dir, views) = open();
+    let mirror = views.mirror("orders").unwrap();
+    let long = "x".repeat(70_000);
+    let error = views.batch().put_current(&mirror, &long, &entry(0, 1, None)).unwrap_err();
+    assert_eq!(error.to_string(), "the key of a row of orders is 70006 bytes long, at most 64511 fit the index");
+}
+
+#[test]
+fn of_several_puts_to_one_place_the_last_counts() {
+    let (_dir, views) = open();
+    let mirror = views.mirror("orders").unwrap();
+    let mut batch = views.batch();
+    for row in ["{\"n\":1}", "{\"n\":2}", "{\"n\":3}"] {
+        batch.put_entry(&mirror, "1", &entry(0, 1, Some(row))).unwrap();
+        batch.put_current(&mirror, "1", &entry(0, 1, Some(row))).unwrap();
+    }
+    batch.put_entry(&mirror, "2", &entry(0, 1, Some("{}"))).unwrap();
+    batch.remove_entry(&mirror, "2", moment(0), &order(1)).unwrap();
+    batch.commit().unwrap();
+    let reader = views.snapshot().reader(&mirror);
+    assert_eq!(reader.current("1").unwrap().unwrap().row(), "{\"n\":3}");
+    assert_eq!(reader.entries("1").count(), 1);
+    assert_eq!(reader.entries("2").count(), 0);
+}

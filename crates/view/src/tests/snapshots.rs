@@ -1,0 +1,95 @@
+//! A snapshot shows one moment, with and without the cache.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use super::{append, entry, moment, open, position};
+use crate::{At, Version};
+
+#[test]
+fn later_commits_do_not_show() {
+    let (_dir, views) = open();
+    let mirror = views.mirror("orders").unwrap();
+    let nothing = views.snapshot();
+    append(&views, &mirror, "1", &entry(0, 1, Some("{\"n\":1}")));
+    let first = views.snapshot();
+    append(&views, &mirror, "1", &entry(5, 2, Some("{\"n\":2}")));
+    append(&views, &mirror, "2", &entry(5, 3, Some("{\"n\":3}")));
+
+    let row = |version: Option<Version>| version.map(|version| version.row().to_owned());
+    for _ in 0..2 {
+        let reader = first.reader(&mirror);
+        assert_eq!(row(reader.current("1").unwrap()).as_deref(), Some("{\"n\":1}"));
+        assert_eq!(row(reader.as_of("1", At::time(moment(9))).unwrap()).as_deref(), Some("{\"n\":1}"));
+        assert_eq!(reader.current("2").unwrap(), None);
+        assert_eq!(reader.scan(At::NOW).count(), 1);
+        assert_eq!(first.checkpoint("orders").unwrap(), Some(position(2)));
+        assert_eq!(nothing.reader(&mirror).current("1").unwrap(), None);
+        assert_eq!(nothing.checkpoint("orders").unwrap(), None);
+        // And the newest does show them, whatever the others put into the cache.
+        let newest = views.snapshot();
+        assert_eq!(row(newest.reader(&mirror).current("1").unwrap()).as_deref(), Some("{\"n\":2}"));
+        assert_eq!(newest.checkpoint("orders").unwrap(), Some(position(4)));
+    }
+}
+
+/// A writer sets two rows to the same number, over and over; no reader may ever see them differ, or go back.
+#[test]
+fn readers_beside_a_writer_see_whole_commits() {
+    let (_dir, views) = open();
+    let mirror = views.mirror("orders").unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = (0..2)
+        .map(|_| {
+            let (views, mirror, stop) = (views.clone(), mirror.clone(), stop.clone());
+            std::thread::spawn(move || {
+                let mut last = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    let snapshot = views.snapshot();
+                    let reader = snapshot.reader(&mirror);
+                    let [a, b] = ["a", "b"].map(|key| reader.current(key).unwrap().map_or(0, |v| v.position.as_i64()));
+                    let checkpoint = snapshot.checkpoint("orders").unwrap().map_or(0, |p| p.as_i64());
+                    assert_eq!((a, b), (checkpoint, checkpoint));
+                    assert!(checkpoint >= last);
+                    last = checkpoint;
+                }
+            })
+        })
+        .collect();
+    for at in 1..=2_000 {
+        let stored = entry(at, at, Some("{}"));
+        let mut batch = views.batch();
+        for key in ["a", "b"] {
+            batch.put_current(&mirror, key, &stored).unwrap();
+        }
+        batch.put_checkpoint("orders", position(at));
+        batch.commit().unwrap();
+    }
+    stop.store(true, Ordering::Relaxed);
+    for reader in readers {
+        reader.join().unwrap();
+    }
+}
+
+/// A cache far smaller than what is read keeps giving the right answers.
+#[test]
+fn a_full_cache_forgets_rather_than_misleads() {
+    let (_dir, views) = open();
+    let mirror = views.mirror("orders").unwrap();
+    for round in 1..=3 {
+        let mut batch = views.batch();
+        for key in 0..500 {
+            let row = format!("{{\"key\":{key},\"round\":{round},\"pad\":\"{}\"}}", "x".repeat(300));
+            let stored = entry(round, 1_000 * round + key, Some(&row));
+            batch.put_current(&mirror, &key.to_string(), &stored).unwrap();
+        }
+        batch.commit().unwrap();
+        let reader = views.snapshot().reader(&mirror);
+        for key in (0..500).chain(0..500) {
+            let version = reader.current(&key.to_string()).unwrap().unwrap();
+            assert_eq!(version.position, position(1_000 * round + key));
+        }
+    }
+}
