@@ -79,6 +79,16 @@ pub enum ReadError {
         /// What is wrong with it.
         what: String,
     },
+    /// A log entry is whole, and says what we never say.
+    #[error("log entry {version} of {table} was written by another program ({what}): only Deltafold may write there")]
+    Foreign {
+        /// `events` or `dead_letters`.
+        table: String,
+        /// The commit's version.
+        version: u64,
+        /// What it says.
+        what: String,
+    },
     /// A data file or checkpoint is missing or cannot be decoded.
     #[error("file {file} cannot be read ({what}): run `deltafold verify`")]
     File {

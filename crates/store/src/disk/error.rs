@@ -40,31 +40,28 @@ pub(super) fn failed(path: &Path, error: io::Error) -> object_store::Error {
 /// What the file system said, out of an error of any layer above it; `path` serves where none is known.
 pub(crate) fn disk_error(error: &(dyn Error + 'static), path: &str) -> DiskError {
     let mut path = path.to_owned();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(failure) = error.downcast_ref::<Failure>() {
-            path = failure.path.display().to_string();
-        }
-        if let Some(io) = error.downcast_ref::<io::Error>()
-            && (io.raw_os_error().is_some() || io.get_ref().is_none())
-        {
-            return classify(io, path);
-        }
-        next = error.source();
+    if let Some(failure) = chain(error).find_map(|error| error.downcast_ref::<Failure>()) {
+        path = failure.path.display().to_string();
     }
-    DiskError::Failed { path, reason: io::Error::other(error.to_string()) }
+    match chain(error).find_map(system) {
+        Some(error) => classify(error, path),
+        None => DiskError::Failed { path, reason: io::Error::other(error.to_string()) },
+    }
 }
 
 /// Whether an error stems from the file system refusing, other than by a file's absence or presence.
 pub(crate) fn is_disk_failure(error: &(dyn Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            return io.raw_os_error().is_some_and(|code| code != 2 && code != 17);
-        }
-        next = error.source();
-    }
-    false
+    let code = chain(error).find_map(system).and_then(io::Error::raw_os_error);
+    code.is_some_and(|code| code != 2 && code != 17)
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
+}
+
+/// An error of the system itself; not one that only carries another.
+fn system<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+    error.downcast_ref::<io::Error>().filter(|error| error.get_ref().is_none())
 }
 
 fn classify(error: &io::Error, path: String) -> DiskError {

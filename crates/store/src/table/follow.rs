@@ -29,8 +29,11 @@ impl Table {
         if turn.looked.elapsed() > Self::TRUST {
             self.compare(turn).await?;
         }
+        // At the tip there is one entry at most; far behind there are many.
+        let mut ahead = 1;
         loop {
-            if self.follow_entries().await? > 0 {
+            if self.follow_entries(ahead).await? > 0 {
+                ahead = AHEAD.min(ahead * 2);
                 continue;
             }
             // Nothing there: not written yet, or cleaned long ago.
@@ -43,21 +46,19 @@ impl Table {
     }
 
     /// Takes in the entries after the last known, some at a time; says how many there were.
-    async fn follow_entries(&self) -> Result<u64, ReadError> {
+    async fn follow_entries(&self, ahead: u64) -> Result<u64, ReadError> {
         let next = self.state().version + 1;
         let Some(first) = self.read_entry(next).await? else { return Ok(0) };
-        let more: Vec<Option<Entry>> = stream::iter(next + 1..next + AHEAD)
-            .map(|version| self.read_entry(version))
-            .buffered(8)
-            .try_collect()
-            .await?;
+        let more = next + 1..next + ahead;
+        let more: Vec<Option<Entry>> =
+            stream::iter(more).map(|version| self.read_entry(version)).buffered(8).try_collect().await?;
         // An entry is visible before its directory is synced: by whoever hands it on, at the latest (D11).
         self.sync_log().await?;
         let entries = std::iter::once(Some(first)).chain(more).map_while(|entry| entry);
         let mut count = 0;
         for entry in entries {
             let version = entry.version;
-            self.change(|state| state.apply(entry)).map_err(|what| self.damaged(version, what))?;
+            self.change(|state| state.apply(entry)).map_err(|what| self.foreign(version, what))?;
             count += 1;
         }
         self.publish();
@@ -100,6 +101,10 @@ impl Table {
         blocking(move || disk::sync_dir(&dir))
             .await
             .map_err(|error| ReadError::Disk { file: "_delta_log".to_owned(), what: error.to_string() })
+    }
+
+    pub(super) fn foreign(&self, version: u64, what: String) -> ReadError {
+        ReadError::Foreign { table: self.name.to_owned(), version, what }
     }
 
     pub(super) fn damaged(&self, version: u64, what: String) -> ReadError {

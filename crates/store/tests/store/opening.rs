@@ -3,7 +3,7 @@
 use std::fs;
 
 use deltafold_event::Position;
-use deltafold_store::{EventStore, OpenError};
+use deltafold_store::{EventStore, OpenError, ReadError};
 
 use crate::support::*;
 
@@ -48,6 +48,18 @@ async fn a_torn_entry_in_the_middle_is_refused() {
     let error = EventStore::open(data.path(), eager()).await.unwrap_err();
     assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
     assert!(error.to_string().contains("log entry 3 cannot be read"), "{error}");
+    assert!(entry(&data, 3).exists());
+}
+
+/// Unlike a torn one it may have been acknowledged, so it stays where it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_of_another_program_is_refused() {
+    let data = data();
+    fill(&open(&data, eager()).await, 0, 2, 4).await;
+    let add = r#"{"path":"x.parquet","partitionValues":{},"size":1,"modificationTime":1,"dataChange":true,"stats":"{\"numRecords\":1}"}"#;
+    fs::write(entry(&data, 3), format!("{{\"commitInfo\":{{\"timestamp\":1}}}}\n{{\"add\":{add}}}\n")).unwrap();
+    let error = EventStore::open(data.path(), eager()).await.unwrap_err();
+    assert!(matches!(error, OpenError::Read(ReadError::Foreign { version: 3, .. })), "{error}");
     assert!(entry(&data, 3).exists());
 }
 
