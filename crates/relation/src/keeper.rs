@@ -2,7 +2,7 @@
 
 use deltafold_event::StoredEvent;
 
-use crate::{Changes, FoldError, KeeperState, Memory, Schemas};
+use crate::{Changes, FoldError, KeeperState, Memory, Schemas, fold::Fold};
 
 /// Folds the events of one aggregate type, in the order of their positions.
 #[derive(Debug, Clone)]
@@ -33,7 +33,10 @@ impl Keeper {
         schemas: &Schemas,
         memory: &M,
     ) -> Result<Changes, FoldError<M::Error>> {
-        let _ = (events, schemas, memory, &mut self.state);
-        Ok(Changes::default())
+        let mut fold = Fold::new(memory, schemas, &mut self.state);
+        for event in events {
+            fold.event(event)?;
+        }
+        Ok(fold.finish())
     }
 }

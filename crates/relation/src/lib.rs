@@ -12,11 +12,21 @@
 
 mod changes;
 mod error;
+mod fold;
+mod image;
+mod incoming;
 mod keeper;
+mod keys;
 mod memory;
 mod record;
 mod schemas;
+mod stand;
 mod state;
+#[cfg(any(test, feature = "test-support"))]
+mod test_support;
+#[cfg(test)]
+mod tests;
+mod work;
 
 pub use changes::{Changes, RowChange};
 pub use error::FoldError;
@@ -25,3 +35,5 @@ pub use memory::{Last, Memory};
 pub use record::{Given, Record, RecordError, RecordKind, Since};
 pub use schemas::Schemas;
 pub use state::{KeeperState, KeySpan, StateError, TypeEvent};
+#[cfg(any(test, feature = "test-support"))]
+pub use test_support::InMemory;

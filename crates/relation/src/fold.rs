@@ -1,0 +1,222 @@
+//! Folding a batch.
+
+mod append;
+mod cascade;
+mod late;
+mod refold;
+mod type_wide;
+
+use std::{collections::VecDeque, sync::Arc};
+
+use deltafold_event::{EventId, Operation, Position, StoredEvent, Timestamp};
+use foldhash::{HashMap, HashSet};
+
+use crate::{
+    Changes, FoldError, KeeperState, Memory, Record, RowChange, Schemas, TypeEvent,
+    fold::cascade::{Cascade, Visits},
+    image::same,
+    incoming::Incoming,
+    work::Work,
+};
+
+/// One batch while it is folded.
+pub(crate) struct Fold<'a, M> {
+    memory: &'a M,
+    schemas: &'a Schemas,
+    state: &'a mut KeeperState,
+    state_changed: bool,
+    /// The aggregates that were touched, in that order.
+    works: Vec<Work>,
+    /// Where they stand; only for looking up.
+    index: HashMap<Arc<str>, usize>,
+    /// The events without a position that the batch has brought.
+    seen: HashSet<EventId>,
+    changes: Changes,
+    /// The position of the event that is being folded.
+    position: Position,
+    /// What the event still has to change in other aggregates.
+    cascades: VecDeque<Cascade>,
+    visits: Visits,
+    /// The aggregates whose journals have entries, and their newest record before the event.
+    journaled: Vec<(usize, Option<Arc<Record>>)>,
+}
+
+impl<'a, M: Memory> Fold<'a, M> {
+    pub(crate) fn new(memory: &'a M, schemas: &'a Schemas, state: &'a mut KeeperState) -> Self {
+        Self {
+            memory,
+            schemas,
+            state,
+            state_changed: false,
+            works: Vec::new(),
+            index: HashMap::default(),
+            seen: HashSet::default(),
+            changes: Changes::default(),
+            position: Position::ZERO,
+            cascades: VecDeque::new(),
+            visits: Visits::default(),
+            journaled: Vec::new(),
+        }
+    }
+
+    /// Folds one event.
+    pub(crate) fn event(&mut self, stored: &StoredEvent) -> Result<(), FoldError<M::Error>> {
+        self.position = stored.position;
+        let event = &stored.event;
+        let Some(aggregate) = &event.aggregate_id else {
+            if event.operation != Some(Operation::Truncate) {
+                return Err(FoldError::NoAggregate { position: stored.position });
+            }
+            self.truncate(stored)?;
+            return self.finish_event();
+        };
+        let incoming = Incoming::read(stored, self.schemas)?;
+        let work = self.work(aggregate)?;
+        if event.source_position.is_some() {
+            self.log_event(work, incoming)?;
+        } else {
+            self.event_without_position(work, incoming)?;
+        }
+        self.finish_event()
+    }
+
+    /// The aggregate with this id, read from the memory the first time.
+    fn work(&mut self, id: &str) -> Result<usize, FoldError<M::Error>> {
+        if let Some(&at) = self.index.get(id) {
+            return Ok(at);
+        }
+        let id: Arc<str> = id.into();
+        self.works.push(Work::load(self.memory, Arc::clone(&id)).map_err(FoldError::Memory)?);
+        self.index.insert(id, self.works.len() - 1);
+        Ok(self.works.len() - 1)
+    }
+
+    /// The greatest place of the truncates and changes of the key.
+    fn last_type_wide(&self) -> Option<&TypeEvent> {
+        let truncate = self.state.truncates.last();
+        let rekey = self.state.keys.get(1..).and_then(|spans| spans.last()).map(|span| &span.from);
+        truncate.into_iter().chain(rekey).max_by(|one, other| one.order.cmp(&other.order))
+    }
+
+    /// Learns from the row that an event gives.
+    fn observe(&mut self, incoming: &Incoming) {
+        if let Some(said) = incoming.said()
+            && self.state.columns.observe(&said, incoming.schema.as_deref())
+        {
+            self.state_changed = true;
+        }
+    }
+
+    fn begins(&mut self, record: &Record) {
+        if self.state.history_start.is_none_or(|start| record.valid_from < start) {
+            self.state.history_start = Some(record.valid_from);
+            self.state_changed = true;
+        }
+    }
+
+    /// Puts or removes a record, and remembers what stood there before the event. `current` is what stands there.
+    fn set(
+        &mut self,
+        at: usize,
+        current: Option<&Arc<Record>>,
+        now: Option<Arc<Record>>,
+    ) -> Result<(), FoldError<M::Error>> {
+        let work = &mut self.works[at];
+        if work.journal.is_empty() {
+            self.journaled.push((at, work.last().cloned()));
+        }
+        work.set(self.memory, current, now).map_err(FoldError::Memory)
+    }
+
+    /// Carries what was changed into other aggregates.
+    fn carry_on(&mut self) -> Result<(), FoldError<M::Error>> {
+        while let Some(cascade) = self.cascades.pop_front() {
+            self.cascade(cascade)?;
+        }
+        Ok(())
+    }
+
+    /// Ends an event: says what is no longer believed, and what is the newest now.
+    fn finish_event(&mut self) -> Result<(), FoldError<M::Error>> {
+        self.carry_on()?;
+        self.visits.clear();
+        for (at, newest_before) in std::mem::take(&mut self.journaled) {
+            let work = &mut self.works[at];
+            for (order, was) in std::mem::take(&mut work.journal) {
+                let Some(was) = was else { continue };
+                let slots = work.slots();
+                let now =
+                    slots.binary_search_by(|slot| slot.order().cmp(&order)).ok().and_then(|at| slots[at].now.as_ref());
+                if now.is_none_or(|now| now.recorded_from != was.recorded_from) {
+                    self.changes.superseded.push((Arc::clone(&work.id), was, self.position));
+                }
+            }
+            let place = |record: &Arc<Record>| (record.valid_from, record.order.clone());
+            let newest = work.last().map(place);
+            if newest != newest_before.as_ref().map(place)
+                && let Some((valid_from, order)) = newest
+            {
+                self.changes.heads.push((Arc::clone(&work.id), self.position, valid_from, order));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the batch changes.
+    pub(crate) fn finish(mut self) -> Changes {
+        for work in &self.works {
+            for slot in work.slots() {
+                if let Some(stored) = &slot.stored
+                    && slot.now.as_ref().is_none_or(|now| now.valid_from != stored.valid_from)
+                {
+                    self.changes.removals.push((Arc::clone(&work.id), stored.valid_from, stored.order.clone()));
+                }
+                if let Some(now) = &slot.now
+                    && slot.stored.as_ref() != Some(now)
+                {
+                    self.changes.puts.push((Arc::clone(&work.id), Arc::clone(now)));
+                }
+            }
+            if !work.slots().is_empty() {
+                self.changes.last.push((Arc::clone(&work.id), work.to_last()));
+            }
+        }
+        if self.state_changed {
+            self.changes.state = Some(self.state.clone());
+        }
+        self.changes
+    }
+}
+
+/// The difference between what a stretch of records showed and what it shows now, where both stand on `base`.
+fn row_changes(
+    base: Option<&Arc<Record>>,
+    old: &[Arc<Record>],
+    new: &[Arc<Record>],
+    aggregate: &Arc<str>,
+) -> impl Iterator<Item = RowChange> {
+    let mut steps: Vec<(Timestamp, &Arc<Record>, i8)> = Vec::new();
+    for (records, sign) in [(old, -1), (new, 1)] {
+        let mut before = base;
+        for record in records {
+            let went = before.filter(|before| before.shown().is_some());
+            if !same(went.and_then(|went| went.shown()), record.shown()) {
+                steps.extend(went.map(|went| (record.valid_from, went, -sign)));
+                steps.extend(record.shown().map(|_| (record.valid_from, record, sign)));
+            }
+            before = Some(record);
+        }
+    }
+    let shows = |record: &Arc<Record>| record.shown().map(|row| (row.json.clone(), row.incomplete));
+    steps.sort_by_cached_key(|(valid_from, record, _)| (*valid_from, shows(record)));
+    let mut changes: Vec<RowChange> = Vec::new();
+    for same_row in steps.chunk_by(|one, other| one.0 == other.0 && one.1.shown() == other.1.shown()) {
+        let weight: i8 = same_row.iter().map(|step| step.2).sum();
+        let (valid_from, record, _) = same_row[0];
+        if weight != 0 {
+            let (aggregate, record) = (Arc::clone(aggregate), Arc::clone(record));
+            changes.push(RowChange { aggregate, record, valid_from, weight });
+        }
+    }
+    changes.into_iter()
+}

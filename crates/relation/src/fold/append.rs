@@ -1,0 +1,119 @@
+//! Events that stand after everything known of their aggregate: the path of nearly all.
+
+use std::sync::Arc;
+
+use deltafold_event::{OrderKey, Timestamp};
+
+use super::Fold;
+use crate::{FoldError, Memory, Record, RowChange, Since, image::same, incoming::Incoming, keys, stand::stand};
+
+impl<M: Memory> Fold<'_, M> {
+    /// Folds an event that has no source position: it stands after the last event of its aggregate that has
+    /// arrived. Truncates and changes of the key are events of every aggregate.
+    pub(super) fn event_without_position(
+        &mut self,
+        work: usize,
+        mut incoming: Incoming,
+    ) -> Result<(), FoldError<M::Error>> {
+        let id = incoming.record.id;
+        // Where nothing is known of the aggregate, this event of it has not been seen either.
+        let is_known = self.works[work].last().is_some();
+        if self.seen.contains(&id) || (is_known && self.memory.seen(id).map_err(FoldError::Memory)?) {
+            return Ok(());
+        }
+        self.seen.insert(id);
+        self.changes.seen.push(id);
+        self.note_key_of_event_without_position(&incoming)?;
+        self.observe(&incoming);
+        let own = self.works[work].last().map(|last| last.order.clone());
+        let type_wide = self.last_type_wide().map(|event| keys::anchor_of(&event.order));
+        let anchor = own.max(type_wide).unwrap_or_default();
+        incoming.record.order = self.directly_after(&anchor);
+        self.append(work, incoming.record)
+    }
+
+    /// The place of what arrives now without a position and stands after `anchor`.
+    pub(super) fn directly_after(&self, anchor: &OrderKey) -> OrderKey {
+        match anchor.arrival {
+            Some(arrival) if arrival >= self.position => anchor.then(arrival.next()),
+            _ => anchor.then(self.position),
+        }
+    }
+
+    /// Whether an event stands after all else, and changes the valid time of nothing before it.
+    pub(super) fn is_in_order(&self, work: usize, record: &Record) -> bool {
+        if self.last_type_wide().is_some_and(|event| event.order >= record.order) {
+            return false;
+        }
+        match self.works[work].last() {
+            None => true,
+            Some(last) => {
+                let holds = !last.kind.is_anchored() || last.valid_from <= record.occurred_at.max(last.log_valid_from);
+                last.order < record.order && holds
+            }
+        }
+    }
+
+    /// Adds a record that stands after all others of its aggregate.
+    pub(super) fn append(&mut self, at: usize, mut record: Record) -> Result<(), FoldError<M::Error>> {
+        let last = self.works[at].last().cloned();
+        let (valid_from, log_valid_from) =
+            last.as_ref().map_or((Timestamp::MIN, Timestamp::MIN), |last| (last.valid_from, last.log_valid_from));
+        stand(last.as_deref(), &mut record);
+        if record.kind.is_anchored() {
+            record.valid_from = record.occurred_at.max(valid_from);
+            record.log_valid_from = log_valid_from;
+        } else {
+            record.valid_from = record.occurred_at.max(log_valid_from);
+            record.log_valid_from = record.valid_from;
+        }
+        let shown_before = last.as_ref().and_then(|last| last.shown());
+        let is_same = last.is_some() && same(shown_before, record.shown());
+        record.recorded_from = self.position;
+        record.since = match &last {
+            Some(last) if is_same => last.since,
+            Some(last) if last.valid_from == record.valid_from => {
+                let earlier = self.works[at].earlier(self.memory, record.valid_from).map_err(FoldError::Memory)?;
+                match earlier {
+                    Some(earlier) if same(earlier.shown(), record.shown()) => earlier.since,
+                    _ => Since::here(&record),
+                }
+            }
+            _ => Since::here(&record),
+        };
+        let work = &mut self.works[at];
+        if record.kind.is_own() {
+            work.revisions += 1;
+            record.revision = work.revisions;
+        }
+        let record = Arc::new(record);
+        if work.journal.is_empty() {
+            let order = record.order.clone();
+            self.changes.heads.push((Arc::clone(&work.id), self.position, record.valid_from, order));
+        }
+        work.append(Arc::clone(&record));
+        if !is_same {
+            let aggregate = &self.works[at].id;
+            let valid_from = record.valid_from;
+            let change = |record: &Arc<Record>, weight| RowChange {
+                aggregate: Arc::clone(aggregate),
+                record: Arc::clone(record),
+                valid_from,
+                weight,
+            };
+            let went = last.as_ref().filter(|last| last.shown().is_some());
+            self.changes.rows.extend(went.map(|went| change(went, -1)));
+            self.changes.rows.extend(record.shown().map(|_| change(&record, 1)));
+        }
+        self.begins(&record);
+        self.carry(at, None, Some(&record));
+        Ok(())
+    }
+}
+
+impl Since {
+    /// A version that begins at this record.
+    pub(crate) fn here(record: &Record) -> Self {
+        Self { valid_from: record.valid_from, recorded_from: record.recorded_from, id: record.id }
+    }
+}

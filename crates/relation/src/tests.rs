@@ -1,0 +1,12 @@
+//! Each case that `fold.md` names, told as events.
+
+mod batches;
+mod duplicates;
+mod keys;
+mod late;
+mod moves;
+mod story;
+mod truncates;
+mod unchanged;
+mod valid_time;
+mod versions;
