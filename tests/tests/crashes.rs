@@ -13,7 +13,7 @@ use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 use xtask::audit::Audit;
 use xtask::expected::{check_all_rows, check_histories};
@@ -134,6 +134,37 @@ fn killed_in_maintenance() {
         killed_at(&deltafold, point, 0, &[command]);
         deltafold.succeed(["verify"]);
         check(&data, &SMALL.generated).with_context(|| point.to_owned()).unwrap();
+    }
+}
+
+/// Clean-up and vacuum, killed between two removals, of a store that is older than every retention.
+#[test]
+fn killed_while_removing() {
+    for point in ["store::maintenance::clean", "store::maintenance::vacuum"] {
+        let (_folder, data) = fresh();
+        let deltafold = Deltafold::on(&data);
+        // A kill before the log entry leaves a data file that nothing names.
+        killed_at(&deltafold, "store::before_log_entry", 0, &ingest(&SMALL.grown_to(10)));
+        ingest_in_parts(&deltafold);
+        deltafold.succeed(["compact"]);
+        deltafold.succeed(["checkpoint"]);
+        make_old(&data);
+        killed_at(&deltafold, point, 0, &["vacuum"]);
+        deltafold.succeed(["verify"]);
+        check(&data, &SMALL.generated).with_context(|| point.to_owned()).unwrap();
+    }
+}
+
+/// Every file below was last written three hours ago.
+fn make_old(folder: &Path) {
+    let then = SystemTime::now() - Duration::from_secs(3 * 60 * 60);
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            make_old(&path);
+        } else {
+            File::options().append(true).open(&path).unwrap().set_modified(then).unwrap();
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is in the event store, read without the store's code: the log's JSON entries and the Parquet files they name.
 
 use crate::generator::Counts;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
@@ -105,27 +105,34 @@ pub fn positions_by_line(data: &Path, wanted: impl Fn(u64) -> bool) -> Result<BT
 
 struct ActiveFile {
     path: PathBuf,
-    /// The commit that added it.
+    /// The commit that added it; of a file that a checkpoint names, the checkpoint's, but then its rows say their positions.
     version: i64,
 }
 
-/// The files that the log adds and does not remove again. Reads every entry: a log that has been cleaned is an error.
+/// The files that the log adds and does not remove again: those of the newest checkpoint if the log has been cleaned before it, and
+/// what every later entry says. A gap in the log is an error.
 fn active_files(table: &Path) -> Result<Vec<ActiveFile>> {
     let log = table.join("_delta_log");
-    let mut entries = Vec::new();
-    for entry in std::fs::read_dir(&log).with_context(|| format!("list {}", log.display()))? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if let Some(version) = name.strip_suffix(".json").and_then(|version| version.parse::<i64>().ok()) {
-            entries.push((version, path));
-        }
-    }
-    entries.sort();
+    let (entries, checkpoints) = (numbered(&log, ".json")?, numbered(&log, ".checkpoint.parquet")?);
     let mut active = BTreeMap::new();
-    for (expected, (version, path)) in entries.iter().enumerate() {
-        if *version != expected as i64 {
-            bail!("{}: entry {expected} of the log is missing", log.display());
-        }
+    let mut next = 0;
+    if !entries.contains_key(&0) {
+        let (version, path) =
+            checkpoints.last_key_value().with_context(|| format!("{}: no checkpoint", log.display()))?;
+        for_each_batch(path, &["add.path"], |batch| {
+            let add = column(batch, "add")?.as_struct();
+            let paths = cast(add.column_by_name("path").context("an add has a path")?, &DataType::Utf8)?;
+            let paths = paths.as_string::<i32>();
+            active.extend(
+                (0..paths.len()).filter(|row| paths.is_valid(*row)).map(|row| (paths.value(row).to_owned(), *version)),
+            );
+            Ok(())
+        })?;
+        next = version + 1;
+    }
+    for (version, path) in entries.range(next..) {
+        ensure!(*version == next, "{}: entry {next} of the log is missing", log.display());
+        next += 1;
         let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
         for line in text.lines() {
             let action: Value = serde_json::from_str(line).with_context(|| format!("parse {}", path.display()))?;
@@ -138,6 +145,19 @@ fn active_files(table: &Path) -> Result<Vec<ActiveFile>> {
         }
     }
     Ok(active.into_iter().map(|(name, version)| ActiveFile { path: table.join(name), version }).collect())
+}
+
+/// The files of a log that are a version and this ending.
+fn numbered(log: &Path, ending: &str) -> Result<BTreeMap<i64, PathBuf>> {
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(log).with_context(|| format!("list {}", log.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if let Some(version) = name.strip_suffix(ending).and_then(|version| version.parse().ok()) {
+            files.insert(version, path);
+        }
+    }
+    Ok(files)
 }
 
 fn for_each_batch(path: &Path, columns: &[&str], mut each: impl FnMut(&RecordBatch) -> Result<()>) -> Result<()> {
