@@ -88,15 +88,15 @@ impl Committer {
             let app_id = self.app_id.as_str().to_owned();
             let next = offset_of(work.letters_to);
             let letters_offset = Offset { app_id, expected: self.letters_at, next };
-            let made = self.store.append_dead_letters(letters, vec![letters_offset.clone()]).await;
-            self.settle(made, |store| store.dead_letter_offset(&letters_offset.app_id) == Some(next)).await?;
+            let made = self.store.append_dead_letters(letters, vec![letters_offset]).await;
+            self.settle(made, EventStore::dead_letter_offset, next).await?;
             self.letters_at = Some(next);
             self.summary.dead_letters += set_aside;
         }
         if let Some(offset) = offset {
-            let (app_id, next) = (offset.app_id.clone(), offset.next);
+            let next = offset.next;
             let made = self.store.commit(prepared, vec![offset]).await.map(|_| ());
-            self.settle(made, |store| store.offset(&app_id) == Some(next)).await?;
+            self.settle(made, EventStore::offset, next).await?;
             self.summary.appended += work.from_lines;
             self.summary.commits += 1;
         }
@@ -108,15 +108,16 @@ impl Committer {
         Ok(())
     }
 
-    /// After an error that leaves open whether the commit was made, the offsets decide.
+    /// After an error that leaves open whether the commit was made, the file's offset decides.
     async fn settle(
         &self,
         made: Result<(), AppendError>,
-        is_there: impl Fn(&EventStore) -> bool,
+        offset: fn(&EventStore, &str) -> Option<i64>,
+        next: i64,
     ) -> Result<(), IngestError> {
         match made {
             Err(error @ (AppendError::Disk(_) | AppendError::Read(_))) => {
-                if self.store.refresh().await.is_ok() && is_there(&self.store) {
+                if self.store.refresh().await.is_ok() && offset(&self.store, self.app_id.as_str()) == Some(next) {
                     tracing::warn!(%error, app_id = %self.app_id, "the commit was made all the same");
                     return Ok(());
                 }

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use deltafold_source::FileSource;
 use deltafold_store::EventStore;
-use tokio::{sync::mpsc, task::JoinError};
+use tokio::{runtime::Handle, sync::mpsc, task::JoinError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -36,7 +36,7 @@ pub(crate) async fn run(
     options: &Options,
     cancel: &CancellationToken,
 ) -> Outcome {
-    let registry = match Registry::read(store).await {
+    let registry = match read_registry(store.clone()).await {
         Ok(registry) => registry,
         Err(error) => return Outcome { summary: Summary::default(), ended: Err(error) },
     };
@@ -84,6 +84,12 @@ pub(crate) async fn run(
     joined(decoding.await);
     let ended = joined(reading.await).map_err(IngestError::from);
     Outcome { summary, ended: committed.and(prepared).and(ended) }
+}
+
+/// On a thread of its own: the compiler cannot see that what borrows across the store's streams is `Send` for every
+/// lifetime (rust-lang/rust#102211).
+async fn read_registry(store: EventStore) -> Result<Registry, IngestError> {
+    joined(tokio::task::spawn_blocking(move || Handle::current().block_on(Registry::read(&store))).await)
 }
 
 /// A stage's result; a panic in it goes on here.

@@ -1,0 +1,103 @@
+//! Who answers a command: a data directory, or a server.
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use crate::{
+    config::Flags,
+    context::Context,
+    engine::Engine,
+    exit::{Exit, Failure},
+};
+
+/// Who answers GraphQL documents. Both give the same.
+pub(crate) enum Answers {
+    /// The data directory, opened here, folded up to what was in the store then.
+    Here(Engine),
+    /// A running server.
+    Server { client: reqwest::Client, endpoint: String },
+}
+
+impl Answers {
+    /// The server that `--url` names, or else the data directory.
+    pub(crate) async fn open(context: &Context) -> anyhow::Result<Self> {
+        if let Some(url) = context.url() {
+            let endpoint = format!("{}/graphql", url.trim_end_matches('/'));
+            return Ok(Self::Server { client: reqwest::Client::new(), endpoint });
+        }
+        let loaded = context.config(&Flags::default())?;
+        let store = context.open_existing_store().await?;
+        let engine = Engine::start(&context.data(), &store, loaded.config.aggregates.declared()).await?;
+        engine.caught_up().await?;
+        Ok(Self::Here(engine))
+    }
+
+    /// The whole response to a document.
+    pub(crate) async fn response(&self, document: &str, variables: Value) -> anyhow::Result<Value> {
+        let request = json!({ "query": document, "variables": variables });
+        match self {
+            Self::Here(engine) => Ok(engine.execute(request).await),
+            Self::Server { client, endpoint } => {
+                let unavailable = |error: reqwest::Error| {
+                    let error = error.without_url();
+                    Failure::new(
+                        Exit::Unavailable,
+                        format!("{endpoint} does not answer: {:#}", anyhow::Error::from(error)),
+                    )
+                };
+                let response = client.post(endpoint).json(&request).send().await.map_err(unavailable)?;
+                let status = response.status();
+                let text = response.text().await.map_err(unavailable)?;
+                serde_json::from_str(&text).with_context(|| {
+                    format!("{endpoint} answered {status}, and not with JSON: is it a deltafold server?")
+                })
+            }
+        }
+    }
+
+    /// The data of a document that a command asks for; an error in the response is the command's.
+    pub(crate) async fn data(&self, document: &str, variables: Value) -> anyhow::Result<Value> {
+        let mut response = self.response(document, variables).await?;
+        match failure(&response) {
+            Some(failure) => Err(failure.into()),
+            None => Ok(response["data"].take()),
+        }
+    }
+
+    /// Lets go of the data directory.
+    pub(crate) async fn close(self) {
+        if let Self::Here(engine) = self {
+            engine.stop().await;
+        }
+    }
+}
+
+/// What a response with errors means for the command that asked.
+pub(crate) fn failure(response: &Value) -> Option<Failure> {
+    let errors = response["errors"].as_array().filter(|errors| !errors.is_empty())?;
+    let message = |error: &Value| error["message"].as_str().unwrap_or("an error without a message").to_owned();
+    let exit = match errors[0]["extensions"]["code"].as_str() {
+        Some("UNKNOWN_NAME") => Exit::NotFound,
+        Some("BAD_REQUEST" | "GRAPHQL_PARSE_FAILED" | "GRAPHQL_VALIDATION_FAILED" | "BAD_INPUT" | "BAD_CURSOR") => {
+            Exit::Usage
+        }
+        Some("POSITION_AHEAD" | "POSITION_NOT_REACHED" | "TIMEOUT") => Exit::Unavailable,
+        _ => Exit::Failed,
+    };
+    Some(Failure::new(exit, errors.iter().map(message).collect::<Vec<_>>().join("\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_error_s_code_decides_how_the_command_ends() {
+        let response = |code: &str| json!({ "errors": [{ "message": "no", "extensions": { "code": code } }] });
+        let exit = |code| failure(&response(code)).map(|failure| failure.exit);
+        assert_eq!(exit("UNKNOWN_NAME"), Some(Exit::NotFound));
+        assert_eq!(exit("BAD_INPUT"), Some(Exit::Usage));
+        assert_eq!(exit("INTERNAL"), Some(Exit::Failed));
+        assert_eq!(failure(&json!({ "data": {} })).map(|failure| failure.exit), None);
+    }
+}

@@ -1,0 +1,113 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    commands::{
+        completions::Completions, config::ConfigCommand, dead_letters::DeadLetters, demo::Demo, diff::Diff, get::Get,
+        history::History, ingest::Ingest, projections::Projections, query::Query, run::Run, serve::Serve,
+        sources::Sources,
+    },
+    config::Flags,
+};
+
+/// Turns a stream of database changes into a time machine: every change is kept, and every view answers as of any
+/// moment.
+#[derive(Debug, Parser)]
+#[command(name = "deltafold", version, arg_required_else_help = true, infer_subcommands = false)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct Global {
+    /// The data directory [default: ./data]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// The configuration [default: deltafold.toml, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Talk to a running server rather than open the data
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// Print JSON: one document, or one per line where it streams
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say more on stderr; twice for all there is
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The whole system in one process, fed with a recorded shop; prints what to try
+    Demo(Demo),
+    /// The whole system in one process, on deltafold.toml or its defaults
+    Run(Run),
+    /// Append what the configured sources have, or files of events until their end
+    Ingest(Ingest),
+    /// Fold what is appended, and answer
+    Serve(Serve),
+    /// Print the JSON response to a GraphQL document
+    Query(Query),
+    /// One row
+    Get(Get),
+    /// Every event of one aggregate, with what it changed
+    History(History),
+    /// What became different in one row between two moments
+    Diff(Diff),
+    /// The views: how far they are folded
+    Projections(Projections),
+    /// What could not become events, and why
+    DeadLetters(DeadLetters),
+    /// What events came from, and how far it was read
+    Sources(Sources),
+    /// Read the whole store and compare it with what its log says
+    Verify,
+    /// Merge small files of the store
+    Compact,
+    /// Write a checkpoint of the store's log
+    Checkpoint,
+    /// Remove files that nothing needs any more
+    Vacuum,
+    /// The configuration: every value with where it came from
+    Config(ConfigCommand),
+    /// A script that completes commands in a shell
+    Completions(Completions),
+}
+
+/// Where to serve.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Listen {
+    /// Serve HTTP here [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+impl Listen {
+    /// Puts the flag above what is configured.
+    pub(crate) fn set(&self, flags: &mut Flags) {
+        if let Some(listen) = self.listen {
+            flags.set("flag --listen", "http.listen", listen.to_string());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,44 @@
+//! `deltafold config [show | check]`
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::{config::Flags, context::Context, output};
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigCommand {
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum What {
+    /// Print each value with where it came from
+    Show,
+    /// Say what is wrong, if anything
+    Check,
+}
+
+impl ConfigCommand {
+    pub(crate) fn run(self, context: &Context) -> anyhow::Result<()> {
+        let loaded = context.config(&Flags::default())?;
+        match self.what.unwrap_or(What::Show) {
+            What::Check if context.json() => output::json(&json!({ "ok": true }))?,
+            What::Check => output::line("the configuration is in order")?,
+            What::Show if context.json() => {
+                for setting in &loaded.settings {
+                    output::json(&json!({ "key": setting.key, "value": setting.value, "from": setting.from }))?;
+                }
+            }
+            What::Show => {
+                let width = |setting: &crate::config::Setting| setting.key.len() + setting.value.len() + 3;
+                let widest = loaded.settings.iter().map(width).max().unwrap_or_default();
+                for setting in &loaded.settings {
+                    let padding = " ".repeat(widest - width(setting));
+                    output::line(format_args!("{} = {}{padding}  # {}", setting.key, setting.value, setting.from))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,146 @@
+//! `deltafold demo`
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::Context as _;
+use clap::Args;
+use deltafold_ingest::{Options, Summary, ingest_file};
+use deltafold_store::EventStore;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cli::Listen,
+    config::Flags,
+    context::{Context, open_store},
+    engine::Engine,
+    exit::{Exit, Failure},
+    failures::OrExit,
+    output,
+    server::Server,
+    shutdown,
+};
+
+/// Six weeks in a small shop, as Debezium told them.
+const SHOP: &[u8] = include_bytes!("../../demo/shop.jsonl.gz");
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    #[command(flatten)]
+    listen: Listen,
+}
+
+/// Where the demo keeps its data: a directory that the user named, or one that goes when the demo ends.
+enum Home {
+    Chosen(PathBuf),
+    Temporary(tempfile::TempDir),
+}
+
+impl Home {
+    /// A fresh one: data that is there already is never touched.
+    fn fresh(context: &Context) -> anyhow::Result<Self> {
+        let Some(chosen) = context.chosen_data() else {
+            let directory = tempfile::Builder::new().prefix("deltafold-demo-").tempdir();
+            return Ok(Self::Temporary(directory.context("cannot make a temporary directory: name one with --data")?));
+        };
+        let is_fresh = match std::fs::read_dir(chosen) {
+            Ok(mut entries) => entries.next().is_none(),
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        };
+        if !is_fresh {
+            let message = format!("{} is not empty: the demo plays into a fresh directory only", chosen.display());
+            return Err(Failure::new(Exit::Conflict, message).into());
+        }
+        Ok(Self::Chosen(chosen.to_owned()))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Chosen(path) => path,
+            Self::Temporary(directory) => directory.path(),
+        }
+    }
+}
+
+impl Demo {
+    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
+        context.refuse_url("demo")?;
+        let mut flags = Flags::default();
+        self.listen.set(&mut flags);
+        let loaded = context.config(&flags)?;
+        let cancel = shutdown::on_ctrl_c();
+        let server = Server::bind(loaded.config.http.listen).await?;
+        let home = Home::fresh(context)?;
+        let began = Instant::now();
+        let store = open_store(home.path()).await?;
+        let engine = Engine::start(home.path(), &store, loaded.config.aggregates.declared()).await?;
+        let summary = play(&store, &cancel).await?;
+        let served = if cancel.is_cancelled() {
+            Ok(())
+        } else {
+            engine.caught_up().await?;
+            introduce(&summary, began, &home, &server.url())?;
+            server.run(&engine, cancel).await
+        };
+        engine.stop().await;
+        served
+    }
+}
+
+/// Appends the shop's records, as `ingest --file` would.
+async fn play(store: &EventStore, cancel: &CancellationToken) -> anyhow::Result<Summary> {
+    let mut file = tempfile::Builder::new().prefix("shop-").suffix(".jsonl.gz").tempfile()?;
+    file.write_all(SHOP)?;
+    file.flush()?;
+    Ok(ingest_file(store, file.path(), &Options::default(), cancel.clone()).await.or_exit()?)
+}
+
+fn introduce(summary: &Summary, began: Instant, home: &Home, url: &str) -> std::io::Result<()> {
+    let data = match home {
+        Home::Chosen(path) => path.display().to_string(),
+        Home::Temporary(directory) => {
+            format!("{}, gone when you stop (keep it with --data DIR)", directory.path().display())
+        }
+    };
+    output::line(format_args!(
+        "Six weeks in a small shop, from 2026-09-28 to 2026-11-08: {} events appended and folded in {:.1} s.\n\n\
+         \x20 console   {url}/\n\
+         \x20 GraphQL   {url}/graphql\n\
+         \x20 data      {data}\n\n\
+         Five things to try, in the console or in another terminal:",
+        output::count(summary.appended),
+        began.elapsed().as_secs_f64(),
+    ))?;
+    for (number, (title, command)) in (1..).zip(THINGS_TO_TRY) {
+        output::line(format_args!("\n{number}. {title}\n\n   {}", command.replace("URL", url)))?;
+    }
+    output::line("\nCtrl-C stops.")
+}
+
+/// What there is to see, and the command that shows it.
+const THINGS_TO_TRY: [(&str, &str); 5] = [
+    ("An order's life, event by event", "deltafold history orders 13 --url URL"),
+    (
+        "A price before it rose (the chair: 149.00, then three times more)",
+        "deltafold query --url URL '{\n\
+         \x20    now: productsByKey(sku: \"CHA-103\") { name price }\n\
+         \x20    before: productsByKey(sku: \"CHA-103\", asOf: {time: \"2026-10-07T00:00:00Z\"}) { name price }\n\
+         \x20  }'",
+    ),
+    (
+        "What changed in a day (the mug, on 15 October)",
+        "deltafold diff products MUG-105 --from 2026-10-15 --to 2026-10-16 --url URL",
+    ),
+    (
+        "Who was gold on 20 October (one of the five is not any more)",
+        "deltafold query --url URL '{\n\
+         \x20    customers(where: {tier: {_eq: \"gold\"}}, asOf: {time: \"2026-10-20T00:00:00Z\"}) {\n\
+         \x20      totalCount nodes { id name city _version { validFrom validTo } }\n\
+         \x20    }\n\
+         \x20  }'",
+    ),
+    ("A customer who is gone, the day before she left", "deltafold get customers 8 --as-of 2026-10-15 --url URL"),
+];

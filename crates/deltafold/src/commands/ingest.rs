@@ -1,0 +1,194 @@
+//! `deltafold ingest`
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use deltafold_ingest::{Options, Summary, ingest_file};
+use deltafold_store::EventStore;
+use figment::value::{Tag, Value as Setting};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Flags, Format, Loaded},
+    context::Context,
+    exit::{Exit, Failure},
+    failures::OrExit,
+    output, progress, shutdown,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Ingest {
+    /// Append these files of JSON Lines (plain, gzip or zstd), and stop; without, the configured sources
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    file: Vec<PathBuf>,
+    /// How records are written
+    #[arg(long, value_enum, default_value = "auto", requires = "file")]
+    format: Format,
+    /// Wait at the end of the files for more, until Ctrl-C
+    #[arg(long, requires = "file")]
+    follow: bool,
+    /// The columns of a type's key, where records have none or one that is not the row's
+    #[arg(long, value_name = "TYPE=COLUMN[,COLUMN…]", value_parser = declared_key)]
+    key: Vec<DeclaredKey>,
+}
+
+#[derive(Debug, Clone)]
+struct DeclaredKey {
+    aggregate_type: String,
+    columns: Vec<String>,
+}
+
+fn declared_key(text: &str) -> Result<DeclaredKey, String> {
+    let expected = || "expected TYPE=COLUMN or TYPE=COLUMN,COLUMN, as in orders=id".to_owned();
+    let (aggregate_type, columns) = text.split_once('=').ok_or_else(expected)?;
+    let columns: Vec<String> = columns.split(',').map(|column| column.trim().to_owned()).collect();
+    if aggregate_type.is_empty() || columns.iter().any(String::is_empty) {
+        return Err(expected());
+    }
+    Ok(DeclaredKey { aggregate_type: aggregate_type.to_owned(), columns })
+}
+
+impl Ingest {
+    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
+        context.refuse_url("ingest")?;
+        let mut flags = Flags::default();
+        for key in &self.key {
+            let columns = key.columns.iter().map(|column| Setting::from(column.as_str())).collect();
+            flags.set(
+                "flag --key",
+                format!("aggregates.{}.key", key.aggregate_type),
+                Setting::Array(Tag::Default, columns),
+            );
+        }
+        let loaded = context.config(&flags)?;
+        let cancel = shutdown::on_ctrl_c();
+        let store = context.open_store().await?;
+        let care = tokio::spawn({
+            let (store, cancel) = (store.clone(), cancel.clone());
+            async move { store.maintain(cancel).await }
+        });
+        let done = if self.file.is_empty() {
+            configured(&store, &loaded, &cancel).await
+        } else {
+            files(&store, &self, &loaded, &cancel).await
+        };
+        cancel.cancel();
+        care.await?;
+        let summary = done?;
+        report(&summary, context.json())
+    }
+}
+
+/// One after the other; side by side those that are followed, since none of them ends.
+async fn files(
+    store: &EventStore,
+    command: &Ingest,
+    loaded: &Loaded,
+    cancel: &CancellationToken,
+) -> Result<Summary, Failure> {
+    let decoder = loaded.config.aggregates.decoder(command.format);
+    let options = || Options { decoder: decoder.clone(), follow: command.follow, ..Options::default() };
+    if command.follow {
+        return side_by_side(store, command.file.iter().map(|path| (path.clone(), options())).collect(), cancel).await;
+    }
+    let mut total = Summary::default();
+    for path in &command.file {
+        total += one(store, path, &options(), cancel).await?;
+    }
+    Ok(total)
+}
+
+/// The sources of the configuration.
+pub(crate) async fn configured(
+    store: &EventStore,
+    loaded: &Loaded,
+    cancel: &CancellationToken,
+) -> Result<Summary, Failure> {
+    let mut inputs = Vec::new();
+    for (name, source) in &loaded.config.sources {
+        if source.kind == crate::config::SourceKind::Kafka {
+            let message = format!("sources.{name}: this version reads files only, not kind = \"kafka\"");
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        for path in &source.files {
+            let decoder = loaded.config.aggregates.decoder(source.format);
+            inputs.push((path.clone(), Options { decoder, follow: source.follow, ..Options::default() }));
+        }
+    }
+    side_by_side(store, inputs, cancel).await
+}
+
+async fn side_by_side(
+    store: &EventStore,
+    inputs: Vec<(PathBuf, Options)>,
+    cancel: &CancellationToken,
+) -> Result<Summary, Failure> {
+    let mut tasks = tokio::task::JoinSet::new();
+    for (path, options) in inputs {
+        let (store, cancel) = (store.clone(), cancel.clone());
+        tasks.spawn(async move { ingest_file(&store, &path, &options, cancel).await.or_exit() });
+    }
+    let mut total = Ok(Summary::default());
+    while let Some(ended) = tasks.join_next().await {
+        match ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())) {
+            Ok(summary) => {
+                if let Ok(total) = &mut total {
+                    *total += summary;
+                }
+            }
+            // The others stop at their next commit; the first failure is the one that is told.
+            Err(failure) => {
+                cancel.cancel();
+                total = total.and(Err(failure));
+            }
+        }
+    }
+    total
+}
+
+async fn one(
+    store: &EventStore,
+    path: &Path,
+    options: &Options,
+    cancel: &CancellationToken,
+) -> Result<Summary, Failure> {
+    let bar = progress::show(path, &options.progress);
+    let summary = ingest_file(store, path, options, cancel.clone()).await.or_exit();
+    bar.finish();
+    summary
+}
+
+fn report(summary: &Summary, as_json: bool) -> anyhow::Result<()> {
+    if as_json {
+        let ignored: serde_json::Map<_, _> =
+            summary.ignored.iter().map(|(kind, count)| (kind.name().to_owned(), json!(count))).collect();
+        return output::json(&json!({
+            "appended": summary.appended,
+            "alreadyThere": summary.already_there,
+            "deadLetters": summary.dead_letters,
+            "ignored": ignored,
+            "commits": summary.commits,
+            "bytes": summary.bytes,
+            "seconds": summary.elapsed.as_secs_f64(),
+            "eventsPerSecond": summary.events_per_second().round(),
+        }));
+    }
+    output::line(format_args!("appended       {}", output::count(summary.appended)))?;
+    output::line(format_args!("already there  {}", output::count(summary.already_there)))?;
+    let hint = if summary.dead_letters > 0 { "  (see: deltafold dead-letters list)" } else { "" };
+    output::line(format_args!("dead letters   {}{hint}", output::count(summary.dead_letters)))?;
+    if !summary.ignored.is_empty() {
+        let kinds: Vec<_> = summary
+            .ignored
+            .iter()
+            .map(|(kind, count)| format!("{} {}", output::count(*count), kind.name().replace('_', " ")))
+            .collect();
+        output::line(format_args!("ignored        {}", kinds.join(", ")))?;
+    }
+    output::line(format_args!("time           {:.2} s", summary.elapsed.as_secs_f64()))?;
+    Ok(output::line(format_args!(
+        "rate           {} events/s",
+        output::count(summary.events_per_second().round() as u64)
+    ))?)
+}

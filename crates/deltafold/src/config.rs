@@ -1,0 +1,11 @@
+//! Configuration: flags over `DELTAFOLD_SECTION__KEY` over `deltafold.toml` over defaults, with where each value came
+//! from.
+
+mod error;
+mod keys;
+mod load;
+mod model;
+
+pub(crate) use error::ConfigError;
+pub(crate) use load::{Flags, Loaded, Setting, load};
+pub(crate) use model::{Config, Format, SourceKind};

@@ -1,0 +1,73 @@
+//! The keys that there are.
+
+use figment::value::{Dict, Value};
+
+/// Every key; `*` is a name that the user chooses.
+const KEYS: &[&str] = &[
+    "http.listen",
+    "sources.*.kind",
+    "sources.*.files",
+    "sources.*.follow",
+    "sources.*.brokers",
+    "sources.*.topics",
+    "sources.*.format",
+    "sources.*.start",
+    "sources.*.on_data_loss",
+    "sources.*.on_reset",
+    "sources.*.properties.*",
+    "aggregates.name",
+    "aggregates.*.key",
+    "aggregates.*.columns.*",
+    "projections.dir",
+];
+
+/// A key that there is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnknownKey {
+    /// As it was written, with dots.
+    pub(crate) key: String,
+    /// The nearest that there is.
+    pub(crate) nearest: Option<String>,
+    /// Of the value.
+    pub(crate) tag: figment::value::Tag,
+}
+
+/// The keys of a configuration that are not known.
+pub(crate) fn unknown_keys(dict: &Dict) -> Vec<UnknownKey> {
+    let mut unknown = Vec::new();
+    let rests: Vec<Vec<&str>> = KEYS.iter().map(|key| key.split('.').collect()).collect();
+    walk(&mut Vec::new(), dict, &rests, &mut unknown);
+    unknown
+}
+
+/// `rests` are the keys that may follow `path`.
+fn walk(path: &mut Vec<String>, dict: &Dict, rests: &[Vec<&str>], unknown: &mut Vec<UnknownKey>) {
+    for (name, value) in dict {
+        path.push(name.clone());
+        // What has a fixed name is never one that the user chose.
+        let is_named = rests.iter().any(|rest| rest[0] == name);
+        let here: Vec<_> = rests
+            .iter()
+            .filter(|rest| if is_named { rest[0] == name } else { rest[0] == "*" })
+            .map(|rest| rest[1..].to_vec())
+            .collect();
+        let deeper: Vec<_> = here.iter().filter(|rest| !rest.is_empty()).cloned().collect();
+        match value {
+            Value::Dict(_, inner) if !deeper.is_empty() => walk(path, inner, &deeper, unknown),
+            // A table where a value belongs is for the typed model to refuse.
+            _ if here.iter().any(Vec::is_empty) => {}
+            _ => unknown.push(UnknownKey { key: path.join("."), nearest: nearest(path, rests), tag: value.tag() }),
+        }
+        path.pop();
+    }
+}
+
+fn nearest(path: &[String], rests: &[Vec<&str>]) -> Option<String> {
+    let (name, before) = path.split_last().expect("the path has the name that is unknown");
+    let candidate = rests
+        .iter()
+        .map(|rest| rest[0])
+        .filter(|candidate| *candidate != "*")
+        .max_by(|left, right| strsim::jaro_winkler(left, name).total_cmp(&strsim::jaro_winkler(right, name)))?;
+    Some(before.iter().map(String::as_str).chain([candidate]).collect::<Vec<_>>().join("."))
+}

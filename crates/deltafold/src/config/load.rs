@@ -1,0 +1,284 @@
+//! Reading the configuration.
+
+use std::path::{Path, PathBuf};
+
+use figment::{
+    Figment, Metadata, Profile, Provider, Source,
+    error::Kind,
+    providers::{Env, Format, Toml},
+    value::{Dict, Map, Tag, Value},
+};
+
+use super::{Config, ConfigError, keys::unknown_keys, model::SourceKind};
+
+/// The prefix of environment variables that configure.
+const PREFIX: &str = "DELTAFOLD_";
+/// Read when it is there and no other file was named.
+const DEFAULT_FILE: &str = "deltafold.toml";
+
+/// What the command line sets: a flag, the key it stands for, and its value.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Flags(Vec<(&'static str, String, Value)>);
+
+impl Flags {
+    /// Adds one.
+    pub(crate) fn set(&mut self, flag: &'static str, key: impl Into<String>, value: impl Into<Value>) {
+        self.0.push((flag, key.into(), value.into()));
+    }
+}
+
+/// A configuration, with where its values came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    pub(crate) settings: Vec<Setting>,
+}
+
+/// One value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Setting {
+    /// With dots.
+    pub(crate) key: String,
+    /// As TOML.
+    pub(crate) value: String,
+    /// `default`, a file, an environment variable, a flag.
+    pub(crate) from: String,
+}
+
+/// Reads everything that configures.
+///
+/// # Errors
+/// Everything that is wrong, not only the first.
+pub(crate) fn load(file: Option<&Path>, flags: &Flags) -> Result<Loaded, Vec<ConfigError>> {
+    let path = match file {
+        Some(path) if !path.exists() => return Err(vec![ConfigError::NoFile(path.to_owned())]),
+        Some(path) => Some(path.to_owned()),
+        None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()),
+    };
+    let mut figment = Figment::from(Defaults);
+    if let Some(path) = path {
+        figment = figment.merge(Toml::file_exact(path));
+    }
+    figment = figment.merge(Env::prefixed(PREFIX).filter(|key| key.as_str().contains("__")).split("__"));
+    for (flag, key, value) in &flags.0 {
+        figment = figment.merge(Flag { flag, key, value });
+    }
+    read(&figment)
+}
+
+fn read(figment: &Figment) -> Result<Loaded, Vec<ConfigError>> {
+    let data = figment.data().map_err(|error| error.into_iter().map(|error| syntax(&error)).collect::<Vec<_>>())?;
+    let dict = data.get(&Profile::Default).cloned().unwrap_or_default();
+    let unknown: Vec<_> = unknown_keys(&dict)
+        .into_iter()
+        .map(|unknown| ConfigError::UnknownKey {
+            from: from(figment.get_metadata(unknown.tag), &unknown.key),
+            key: unknown.key,
+            nearest: unknown.nearest,
+        })
+        .collect();
+    if !unknown.is_empty() {
+        return Err(unknown);
+    }
+    let config: Config = figment
+        .extract()
+        .map_err(|error| error.into_iter().map(|error| wrong_value(figment, error)).collect::<Vec<_>>())?;
+    check(&config)?;
+    let mut settings = Vec::new();
+    list(figment, &mut Vec::new(), &dict, &mut settings);
+    Ok(Loaded { config, settings })
+}
+
+/// What types alone cannot say.
+fn check(config: &Config) -> Result<(), Vec<ConfigError>> {
+    let mut errors = Vec::new();
+    for (name, source) in &config.sources {
+        if source.kind == SourceKind::Files && source.files.is_empty() {
+            let key = format!("sources.{name}.files");
+            errors.push(ConfigError::Missing {
+                key,
+                what: "a source of kind \"files\" names the files to read".to_owned(),
+            });
+        }
+    }
+    for (name, aggregate) in &config.aggregates.types {
+        if aggregate.key.as_ref().is_some_and(Vec::is_empty) {
+            let key = format!("aggregates.{name}.key");
+            errors.push(ConfigError::Missing { key, what: "a key has at least one column".to_owned() });
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+fn syntax(error: &figment::Error) -> ConfigError {
+    ConfigError::Syntax { from: from(error.metadata.as_ref(), ""), what: error.kind.to_string().trim_end().to_owned() }
+}
+
+fn wrong_value(figment: &Figment, error: figment::Error) -> ConfigError {
+    let key = error.path.join(".");
+    match error.kind {
+        Kind::MissingField(name) => {
+            let key =
+                [key.as_str(), &name].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(".");
+            ConfigError::Missing { key, what: "it has no default".to_owned() }
+        }
+        kind => {
+            let metadata = error.metadata.as_ref().or_else(|| figment.find_metadata(&key));
+            ConfigError::Value { from: from(metadata, &key), key, what: kind.to_string() }
+        }
+    }
+}
+
+/// Every value below `dict`, tables of them as their members.
+fn list(figment: &Figment, path: &mut Vec<String>, dict: &Dict, settings: &mut Vec<Setting>) {
+    for (name, value) in dict {
+        path.push(name.clone());
+        match value {
+            Value::Dict(_, inner) => list(figment, path, inner, settings),
+            _ => {
+                let key = path.join(".");
+                let from = from(figment.get_metadata(value.tag()), &key);
+                settings.push(Setting { value: as_toml(value), from, key });
+            }
+        }
+        path.pop();
+    }
+}
+
+fn as_toml(value: &Value) -> String {
+    toml::Value::try_from(value).map_or_else(|_| format!("{value:?}"), |value| value.to_string())
+}
+
+/// Where a value came from, for a person.
+fn from(metadata: Option<&Metadata>, key: &str) -> String {
+    match metadata {
+        Some(Metadata { source: Some(Source::File(path)), .. }) => {
+            let here = std::env::current_dir().unwrap_or_default();
+            path.strip_prefix(here).unwrap_or(path).display().to_string()
+        }
+        Some(metadata) if metadata.name.contains("environment") => {
+            format!("{PREFIX}{}", key.replace('.', "__").to_uppercase())
+        }
+        Some(metadata) => metadata.name.to_string(),
+        None => "default".to_owned(),
+    }
+}
+
+/// What holds when nothing is configured.
+struct Defaults;
+
+impl Provider for Defaults {
+    fn metadata(&self) -> Metadata {
+        Metadata::named("default")
+    }
+
+    fn data(&self) -> figment::error::Result<Map<Profile, Dict>> {
+        Ok(nested("http.listen", Value::from("127.0.0.1:8080"))
+            .into_iter()
+            .chain(nested("aggregates.name", Value::from("{table}")))
+            .chain(nested("projections.dir", Value::from("projections")))
+            .collect::<Dict>())
+        .map(|dict| Map::from([(Profile::Default, dict)]))
+    }
+}
+
+struct Flag<'a> {
+    flag: &'static str,
+    key: &'a str,
+    value: &'a Value,
+}
+
+impl Provider for Flag<'_> {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.flag)
+    }
+
+    fn data(&self) -> figment::error::Result<Map<Profile, Dict>> {
+        Ok(Map::from([(Profile::Default, nested(self.key, self.value.clone()))]))
+    }
+}
+
+/// A value at a key with dots.
+fn nested(key: &str, value: Value) -> Dict {
+    let (first, rest) = match key.split_once('.') {
+        Some((first, rest)) => (first, Some(rest)),
+        None => (key, None),
+    };
+    let value = match rest {
+        Some(rest) => Value::Dict(Tag::Default, nested(rest, value)),
+        None => value,
+    };
+    Dict::from([(first.to_owned(), value)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loaded(toml: &str, flags: &Flags) -> Result<Loaded, Vec<ConfigError>> {
+        let mut figment = Figment::from(Defaults).merge(Toml::string(toml));
+        for (flag, key, value) in &flags.0 {
+            figment = figment.merge(Flag { flag, key, value });
+        }
+        read(&figment)
+    }
+
+    fn errors(toml: &str) -> Vec<String> {
+        loaded(toml, &Flags::default()).unwrap_err().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn every_value_says_where_it_came_from() {
+        let mut flags = Flags::default();
+        flags.set("flag --listen", "http.listen", "127.0.0.1:0");
+        let loaded =
+            loaded("[aggregates.orders]\nkey = [\"id\"]\ncolumns = { total = \"decimal(12,2)\" }\n", &flags).unwrap();
+        let shown: Vec<_> = loaded.settings.iter().map(|s| format!("{} = {}  # {}", s.key, s.value, s.from)).collect();
+        assert_eq!(
+            shown,
+            [
+                "aggregates.name = \"{table}\"  # default",
+                "aggregates.orders.columns.total = \"decimal(12,2)\"  # TOML source string",
+                "aggregates.orders.key = [\"id\"]  # TOML source string",
+                "http.listen = \"127.0.0.1:0\"  # flag --listen",
+                "projections.dir = \"projections\"  # default",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest() {
+        assert_eq!(
+            errors("[http]\nlisen = \"x\"\n[aggregates]\nnmae = \"x\"\n[source.shop]\nkind = \"files\"\n"),
+            [
+                "TOML source string: there is no key aggregates.nmae; the nearest is aggregates.name",
+                "TOML source string: there is no key http.lisen; the nearest is http.listen",
+                "TOML source string: there is no key source; the nearest is sources",
+            ]
+        );
+        assert_eq!(
+            errors("[aggregates.orders]\nkeys = [\"id\"]\n"),
+            ["TOML source string: there is no key aggregates.orders.keys; the nearest is aggregates.orders.key"]
+        );
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_says_what_was_expected() {
+        assert_eq!(
+            errors("[aggregates.orders]\nkey = \"id\"\n"),
+            ["TOML source string: aggregates.orders.key: invalid type: found string \"id\", expected a sequence"]
+        );
+        let [error] = &errors("[aggregates.orders.columns]\ntotal = \"decimel\"\n")[..] else { panic!("one error") };
+        assert!(error.starts_with("TOML source string: aggregates.orders.columns.total: "), "{error}");
+        assert!(errors("[http]\nlisten = \"8080\"\n")[0].contains("http.listen: invalid socket address"));
+        assert!(errors("[http\n")[0].contains("line 1"));
+    }
+
+    #[test]
+    fn a_source_of_files_names_them() {
+        assert_eq!(
+            errors("[sources.shop]\nkind = \"files\"\n"),
+            ["sources.shop.files is not set: a source of kind \"files\" names the files to read"]
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! What can be configured.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+
+use deltafold_cdc::{AggregateConfig, DecoderConfig, NameTemplate};
+use deltafold_event::ColumnType;
+use serde::{Deserialize, Deserializer, de};
+
+/// The whole configuration.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Config {
+    pub(crate) http: Http,
+    #[serde(default)]
+    pub(crate) sources: BTreeMap<String, Source>,
+    pub(crate) aggregates: Aggregates,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Http {
+    pub(crate) listen: SocketAddr,
+}
+
+/// `[sources.NAME]`: only what this version acts on; the other keys are known, and kept for those that do.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Source {
+    pub(crate) kind: SourceKind,
+    #[serde(default)]
+    pub(crate) files: Vec<PathBuf>,
+    #[serde(default)]
+    pub(crate) follow: bool,
+    #[serde(default)]
+    pub(crate) format: Format,
+}
+
+/// Where a source's records come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SourceKind {
+    /// Topics of a Kafka cluster.
+    Kafka,
+    /// Files of JSON Lines.
+    Files,
+}
+
+/// How records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Format {
+    /// Found out from each record.
+    #[default]
+    Auto,
+    /// Debezium's envelope.
+    Debezium,
+}
+
+/// `[aggregates]` and `[aggregates.TYPE]`
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Aggregates {
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) name: NameTemplate,
+    #[serde(flatten)]
+    pub(crate) types: BTreeMap<String, Aggregate>,
+}
+
+/// `[aggregates.TYPE]`
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Aggregate {
+    pub(crate) key: Option<Vec<String>>,
+    #[serde(default)]
+    pub(crate) columns: BTreeMap<String, DeclaredType>,
+}
+
+/// A column's declared type.
+#[derive(Debug, Clone)]
+pub(crate) struct DeclaredType(pub(crate) ColumnType);
+
+impl<'de> Deserialize<'de> for DeclaredType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer).map(Self)
+    }
+}
+
+/// A value from its text.
+fn parsed<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: std::str::FromStr<Err: std::fmt::Display>,
+    D: Deserializer<'de>,
+{
+    String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+}
+
+impl Aggregates {
+    /// What the decoder of records in this format is told.
+    pub(crate) fn decoder(&self, format: Format) -> DecoderConfig {
+        // The one decoder there is recognises what it is given by its shape.
+        let (Format::Auto | Format::Debezium) = format;
+        let declared = |(name, aggregate): (&String, &Aggregate)| {
+            aggregate.key.clone().map(|key| (name.clone(), AggregateConfig { key: Some(key) }))
+        };
+        DecoderConfig {
+            name: self.name.clone(),
+            aggregates: self.types.iter().filter_map(declared).collect(),
+            ..DecoderConfig::default()
+        }
+    }
+
+    /// The declared types, by aggregate type and column.
+    pub(crate) fn declared(&self) -> BTreeMap<String, BTreeMap<String, ColumnType>> {
+        let columns = |aggregate: &Aggregate| {
+            aggregate.columns.iter().map(|(column, declared)| (column.clone(), declared.0.clone())).collect()
+        };
+        self.types
+            .iter()
+            .filter(|(_, aggregate)| !aggregate.columns.is_empty())
+            .map(|(name, aggregate)| (name.clone(), columns(aggregate)))
+            .collect()
+    }
+}

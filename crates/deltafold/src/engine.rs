@@ -1,0 +1,69 @@
+//! The system inside this process: the store, the views folded from it, and the GraphQL executor over them.
+
+use std::path::Path;
+
+use deltafold_api::Api;
+use deltafold_projector::{Declared, Projector};
+use deltafold_store::EventStore;
+use deltafold_view::{OpenError, ViewStore};
+use serde_json::Value;
+
+use crate::{
+    exit::{Exit, Failure},
+    failures::OrExit,
+};
+
+/// Everything that answers, from one data directory.
+pub(crate) struct Engine {
+    projector: Projector,
+    api: Api,
+}
+
+impl Engine {
+    /// Opens the index beside the store and begins to fold what it has not.
+    pub(crate) async fn start(data: &Path, store: &EventStore, declared: Declared) -> Result<Self, Failure> {
+        let views = open_views(&data.join("index"))?;
+        let options = deltafold_projector::Options { declared, ..Default::default() };
+        let projector = Projector::start(store.clone(), views.clone(), options).await.or_exit()?;
+        let api = Api::new(store.clone(), views, projector.watch(), deltafold_api::Options::default())
+            .map_err(|error| Failure::new(Exit::Failed, error))?;
+        Ok(Self { projector, api })
+    }
+
+    /// Waits until everything in the store is folded.
+    pub(crate) async fn caught_up(&self) -> Result<(), Failure> {
+        self.projector.caught_up().await.or_exit()?;
+        Ok(())
+    }
+
+    /// What answers.
+    pub(crate) fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// The response to a GraphQL request, an object with `query` and `variables`.
+    pub(crate) async fn execute(&self, request: Value) -> Value {
+        self.api.execute(request).await
+    }
+
+    /// Ends folding; what was folded is on disk, what was not will be folded next time.
+    pub(crate) async fn stop(self) {
+        drop(self.api);
+        self.projector.stop().await;
+    }
+}
+
+/// Opens the index; a damaged one is emptied, to be folded again.
+fn open_views(index: &Path) -> Result<ViewStore, Failure> {
+    match ViewStore::open(index, deltafold_view::Options::default()) {
+        Err(OpenError::Corrupt { reason, .. }) => {
+            tracing::warn!(index = %index.display(), "the index is damaged ({reason}); it is folded again from the store");
+            ViewStore::reset(index).or_exit()?;
+            ViewStore::open(index, deltafold_view::Options::default()).or_exit()
+        }
+        Err(error @ OpenError::Locked { .. }) => {
+            Err(Failure::new(Exit::Unavailable, format!("{error} http://HOST:PORT")))
+        }
+        other => other.or_exit(),
+    }
+}

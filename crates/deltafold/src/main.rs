@@ -1,0 +1,8 @@
+//! `deltafold`
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    deltafold::main()
+}
