@@ -1,0 +1,108 @@
+//! What the connectors send, decoded.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deltafold_cdc::{AggregateConfig, Decoder, DecoderConfig, Headers, Record as Raw};
+use deltafold_event::{Event, Position, StoredEvent, Timestamp};
+
+use super::{
+    case::Counts,
+    database::Database,
+    delivery::Delivery,
+    record::{Arrival, Item},
+    step::Script,
+    table::Row,
+};
+use crate::naive::Schemas;
+
+/// A history as it was sent.
+#[derive(Debug)]
+pub struct Stream {
+    /// What was sent, in the order in which it was.
+    pub items: Vec<Item>,
+    /// The events of each item.
+    pub events: Vec<Vec<Event>>,
+    /// The schemas that they refer to.
+    pub schemas: Schemas,
+    /// What the database's own SELECT gives at the end, by table.
+    pub rows: BTreeMap<&'static str, Vec<Row>>,
+    /// Whether the stream tells of every row.
+    pub complete: bool,
+    /// Cases that are not one item's.
+    pub counts: Counts,
+}
+
+impl Stream {
+    /// Plays a script.
+    pub fn of(script: &Script) -> Self {
+        let database = Database::play(script);
+        let mut decoder = Decoder::new(config());
+        let mut schemas = Schemas::new();
+        let decode = |item: &Item| match &item.arrival {
+            Arrival::Domain(event) => vec![event.clone()],
+            Arrival::Record(record) => {
+                let raw = Raw {
+                    topic: &record.topic,
+                    partition: record.partition,
+                    offset: record.offset,
+                    timestamp_ms: Some(record.timestamp_ms),
+                    key: record.key.as_ref().map(String::as_bytes),
+                    value: record.value.as_ref().map(String::as_bytes),
+                    headers: Headers::Json(&record.headers),
+                };
+                let mut decoded = Vec::new();
+                let ignored = decoder.decode(&raw, &mut decoded).expect("what connectors write can be decoded");
+                assert_eq!(ignored.is_some(), record.value.is_none(), "only tombstones have no events: {record:?}");
+                let new = decoded.iter().filter_map(|decoded| decoded.schema.as_ref());
+                schemas.extend(new.map(|schema| (schema.id(), schema.as_ref().clone())));
+                decoded.into_iter().map(|decoded| decoded.event).collect()
+            }
+        };
+        let events = database.connectors.items.iter().map(decode).collect();
+        let tables = database.tables.into_iter();
+        Self {
+            events,
+            schemas,
+            rows: tables.map(|table| (table.definition.name, table.rows.into_values().collect())).collect(),
+            complete: script.snapshot || script.rows_before == 0,
+            counts: database.connectors.counts,
+            items: database.connectors.items,
+        }
+    }
+
+    /// The aggregate types it has events of.
+    pub fn types(&self) -> BTreeSet<&str> {
+        self.events.iter().flatten().map(|event| &*event.aggregate_type).collect()
+    }
+
+    /// The events as the store holds them after a delivery in batches of these sizes, over and over.
+    pub fn stored(&self, delivery: &Delivery, batches: &[usize]) -> Vec<StoredEvent> {
+        let mut sizes = batches.iter().copied().cycle();
+        let mut stored = Vec::new();
+        let (mut version, mut left, mut ordinal) = (1, sizes.next().unwrap_or(1), 0);
+        for delivered in &delivery.0 {
+            for event in &self.events[delivered.item] {
+                let mut event = event.clone();
+                if let Some((partition, offset)) = delivered.again_at {
+                    event.coordinates.partition = partition;
+                    event.coordinates.offset = offset;
+                }
+                let position = Position::new(version, ordinal).expect("few events");
+                let recorded_at = Timestamp::from_millis(1_800_000_000_000 + version as i64);
+                stored.push(StoredEvent { position, recorded_at, event });
+                ordinal += 1;
+            }
+            left -= 1;
+            if left == 0 {
+                (version, left, ordinal) = (version + 1, sizes.next().unwrap_or(1), 0);
+            }
+        }
+        stored
+    }
+}
+
+/// The configuration under which the generated stream is read.
+fn config() -> DecoderConfig {
+    let loose = AggregateConfig { key: Some(vec!["id".to_owned()]) };
+    DecoderConfig { aggregates: BTreeMap::from([("loose".to_owned(), loose)]), ..DecoderConfig::default() }
+}

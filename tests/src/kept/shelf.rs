@@ -1,0 +1,121 @@
+//! A memory of records that forgets nothing.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    sync::Arc,
+};
+
+use deltafold_event::{EventId, OrderKey, Position, Timestamp};
+use deltafold_relation::{Changes, KeeperState, Last, Memory, Record};
+
+/// The place of a record: valid time first, as a view keeps it.
+type At = (Timestamp, OrderKey);
+
+/// Everything that the keeper of one type has written.
+#[derive(Debug, Default)]
+pub(super) struct Shelf {
+    pub(super) records: BTreeMap<Arc<str>, BTreeMap<At, Arc<Record>>>,
+    /// With the position at which each ceased to be believed.
+    pub(super) superseded: BTreeMap<Arc<str>, Vec<(Arc<Record>, Position)>>,
+    pub(super) heads: BTreeMap<Arc<str>, BTreeMap<Position, At>>,
+    pub(super) last: BTreeMap<Arc<str>, Last>,
+    seen: BTreeSet<EventId>,
+    /// The sum of the row changes, by aggregate, moment and row.
+    pub(super) rows: BTreeMap<Arc<str>, BTreeMap<(Timestamp, String, bool), i64>>,
+    state: Vec<u8>,
+}
+
+impl Shelf {
+    /// Writes what a batch changed, in the order in which a view does.
+    pub(super) fn apply(&mut self, changes: Changes) {
+        for (aggregate, valid_from, order) in changes.removals {
+            let removed = self.records.entry(aggregate.clone()).or_default().remove(&(valid_from, order.clone()));
+            assert!(removed.is_some(), "{aggregate}: there is no record at {valid_from} {order:?} to remove");
+        }
+        for (aggregate, record) in changes.puts {
+            let at = (record.valid_from, record.order.clone());
+            self.records.entry(aggregate).or_default().insert(at, record);
+        }
+        for (aggregate, record, recorded_to) in changes.superseded {
+            assert!(record.recorded_from < recorded_to, "{aggregate}: never believed: {record:?}");
+            self.superseded.entry(aggregate).or_default().push((record, recorded_to));
+        }
+        for (aggregate, position, valid_from, order) in changes.heads {
+            self.heads.entry(aggregate).or_default().insert(position, (valid_from, order));
+        }
+        for (aggregate, last) in changes.last {
+            match last {
+                Some(last) => self.last.insert(aggregate, last),
+                None => self.last.remove(&aggregate),
+            };
+        }
+        self.seen.extend(changes.seen);
+        for change in changes.rows {
+            let row = (change.valid_from, change.row().json.clone(), change.row().incomplete);
+            *self.rows.entry(change.aggregate).or_default().entry(row).or_default() += i64::from(change.weight);
+        }
+        if let Some(state) = changes.state {
+            self.state = state.to_bytes();
+        }
+    }
+
+    /// The keeper's state as it was written last.
+    pub(super) fn state(&self) -> KeeperState {
+        if self.state.is_empty() {
+            return KeeperState::default();
+        }
+        KeeperState::from_bytes(&self.state).expect("a state can be read again")
+    }
+
+    /// Reads every record from the bytes it is written as.
+    pub(super) fn reread(&mut self) {
+        for record in self.records.values_mut().flat_map(BTreeMap::values_mut) {
+            let shown = record.shown().map(|row| row.json.clone());
+            let read = Record::from_bytes(&record.to_bytes(), shown.as_deref()).expect("a record can be read again");
+            assert_eq!(**record, read);
+        }
+        for last in self.last.values_mut() {
+            let shown = last.record.shown().map(|row| row.json.clone());
+            *last = Last::from_bytes(&last.to_bytes(), shown.as_deref()).expect("a record can be read again");
+        }
+    }
+
+    fn ordered(&self, aggregate: &str) -> Vec<&Arc<Record>> {
+        let mut records: Vec<_> = self.records.get(aggregate).into_iter().flat_map(BTreeMap::values).collect();
+        records.sort_by(|a, b| a.order.cmp(&b.order));
+        records
+    }
+}
+
+impl Memory for Shelf {
+    type Error = Infallible;
+
+    fn last(&self, aggregate: &str) -> Result<Option<Last>, Infallible> {
+        Ok(self.last.get(aggregate).cloned())
+    }
+
+    fn before(&self, aggregate: &str, order: &OrderKey, _: Timestamp) -> Result<Option<Record>, Infallible> {
+        let records = self.ordered(aggregate).into_iter().rev();
+        Ok(records.map(|record| (**record).clone()).find(|record| record.order < *order))
+    }
+
+    fn from(&self, aggregate: &str, order: &OrderKey, _: Timestamp, limit: usize) -> Result<Vec<Record>, Infallible> {
+        let records = self.ordered(aggregate).into_iter().filter(|record| record.order >= *order);
+        Ok(records.take(limit).map(|record| (**record).clone()).collect())
+    }
+
+    fn earlier(&self, aggregate: &str, valid_from: Timestamp) -> Result<Option<Record>, Infallible> {
+        let records = self.ordered(aggregate).into_iter().rev();
+        Ok(records.map(|record| (**record).clone()).find(|record| record.valid_from < valid_from))
+    }
+
+    fn seen(&self, id: EventId) -> Result<bool, Infallible> {
+        Ok(self.seen.contains(&id))
+    }
+
+    fn aggregates(&self) -> Box<dyn Iterator<Item = Result<String, Infallible>> + '_> {
+        let known = self.records.iter().filter(|(_, records)| !records.is_empty());
+        Box::new(known.map(|(aggregate, _)| Ok(aggregate.to_string())))
+    }
+}

@@ -1,0 +1,94 @@
+//! How a law is held against many histories.
+
+use std::{env, io::Write};
+
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+
+use crate::generator::{Script, scripts};
+
+/// The steps of the longest history.
+const MOST_STEPS: usize = 70;
+
+/// Cases from the fixed seed, and fresh ones beside them.
+#[derive(Debug, Clone, Copy)]
+pub struct Cases {
+    /// The same in every run.
+    pub fixed: u32,
+    /// Others each time.
+    pub fresh: u32,
+    /// How often each case of `fold.md` must have occurred among the fixed ones.
+    pub least: u64,
+}
+
+/// How many cases this run is to try: CI's number, or soak's where the environment has `DELTAFOLD_SOAK`.
+pub fn cases() -> Cases {
+    if env::var_os("DELTAFOLD_SOAK").is_some() {
+        Cases { fixed: 14_000, fresh: 2_000, least: 1_000 }
+    } else {
+        Cases { fixed: 256, fresh: 16, least: 20 }
+    }
+}
+
+/// Holds a law, which panics where it is broken, against histories from the fixed seed and against fresh ones. A
+/// history that breaks it is made as small as it gets. `DELTAFOLD_SEED` (64 hex digits) repeats a fresh run.
+///
+/// # Panics
+/// With the smallest history found that breaks the law.
+pub fn hold(name: &str, law: impl Fn(&Script)) {
+    let Cases { fixed, fresh, .. } = cases();
+    run(name, &[7; 32], fixed, &law);
+    let seed = match env::var("DELTAFOLD_SEED") {
+        Ok(digits) => from_hex(&digits),
+        Err(_) => rand::random(),
+    };
+    run(name, &seed, fresh, &law);
+}
+
+/// Goes through the histories of the fixed seed.
+///
+/// # Panics
+/// As `each` does.
+pub fn for_fixed(each: impl Fn(&Script)) {
+    run("fixed", &[7; 32], cases().fixed, &each);
+}
+
+fn run(name: &str, seed: &[u8; 32], cases: u32, law: &impl Fn(&Script)) {
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 4_000,
+        max_shrink_time: 120_000,
+        ..Config::default()
+    };
+    let random = TestRng::from_seed(RngAlgorithm::ChaCha, seed);
+    let outcome = TestRunner::new_with_rng(config, random).run(&scripts(MOST_STEPS), |script| {
+        law(&script);
+        Ok::<(), TestCaseError>(())
+    });
+    match outcome {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, script)) => {
+            panic!("{name} is broken, with DELTAFOLD_SEED={}: {reason}\nby {script:#?}", to_hex(seed))
+        }
+        Err(TestError::Abort(reason)) => panic!("{name}: {reason}"),
+    }
+}
+
+/// Says something that is read even when the test passes.
+pub fn say(text: &str) {
+    // A closed output is no reason to fail a test.
+    writeln!(std::io::stdout(), "{text}").ok();
+}
+
+fn to_hex(seed: &[u8; 32]) -> String {
+    seed.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn from_hex(digits: &str) -> [u8; 32] {
+    let mut seed = [0; 32];
+    for (at, byte) in seed.iter_mut().enumerate() {
+        let digits = digits.get(2 * at..2 * at + 2).expect("DELTAFOLD_SEED has 64 hex digits");
+        *byte = u8::from_str_radix(digits, 16).expect("DELTAFOLD_SEED has 64 hex digits");
+    }
+    seed
+}
