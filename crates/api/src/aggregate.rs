@@ -29,12 +29,15 @@ struct AggregateNode {
 pub(crate) fn field() -> Field {
     Field::new("aggregate", TypeRef::named("Aggregate"), |ctx| {
         FieldFuture::new(async move {
-            let found = find(&ctx).await.map_err(ApiError::into_graphql)?;
+            let found = find(&ctx).await.map_err(|error| error.into_graphql(&ctx))?;
             Ok(found.map(FieldValue::owned_any))
         })
     })
     .description("The aggregate of this type and id; null if nothing is known of it at the moment.")
-    .argument(InputValue::new("type", TypeRef::named_nn(TypeRef::STRING)))
+    .argument(
+        InputValue::new("type", TypeRef::named_nn(TypeRef::STRING))
+            .description("Its type: the name of its mirror view."),
+    )
     .argument(
         InputValue::new("id", TypeRef::named_nn(TypeRef::ID))
             .description("The text of its key; of several columns the JSON array of their values."),
@@ -75,7 +78,7 @@ pub(crate) fn object() -> Object {
                 let Some(node) = parent(&ctx) else { return FieldFuture::Value(None) };
                 match revision(Reading::of(ctx.ctx), node) {
                     Ok(revision) => FieldFuture::from_value(Some(revision.to_string().into())),
-                    Err(error) => error.into_field(),
+                    Err(error) => error.into_field(&ctx),
                 }
             })
             .description("How many distinct events it has at the moment: the rank of the last one recorded."),
@@ -85,7 +88,7 @@ pub(crate) fn object() -> Object {
                 let Some(node) = parent(&ctx) else { return FieldFuture::Value(None) };
                 match node.row.as_ref().map(|row| history::state(&node.view, row.row())).transpose() {
                     Ok(state) => FieldFuture::from_value(state),
-                    Err(error) => error.into_field(),
+                    Err(error) => error.into_field(&ctx),
                 }
             })
             .description("Its row, by field; null when there is none."),
@@ -108,12 +111,12 @@ pub(crate) fn object() -> Object {
         .field(
             Field::new("diff", TypeRef::named_nn_list_nn("FieldChange"), |ctx| {
                 FieldFuture::new(async move {
-                    let changes = diff(&ctx).await.map_err(ApiError::into_graphql)?;
+                    let changes = diff(&ctx).await.map_err(|error| error.into_graphql(&ctx))?;
                     Ok(Some(FieldValue::list(changes.into_iter().map(FieldValue::owned_any))))
                 })
             })
             .description("What differs between its rows at two moments.")
-            .argument(InputValue::new("from", TypeRef::named_nn("AsOf")))
+            .argument(InputValue::new("from", TypeRef::named_nn("AsOf")).description("The first moment."))
             .argument(
                 InputValue::new("to", TypeRef::named("AsOf")).description("The aggregate's own moment, if not given."),
             ),

@@ -9,7 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use async_graphql::{Response, ServerError, Value};
+use async_graphql::{Response, Value};
 use deltafold_event::Position;
 use deltafold_projector::Catalog;
 use deltafold_store::EventStore;
@@ -18,8 +18,9 @@ use serde_json::Value as Json;
 use tokio::sync::watch;
 
 use crate::{
+    answer::Answer,
     documents::Documents,
-    errors::{ApiError, add_missing_codes},
+    errors::{ApiError, are_of_validation, settle},
     limits::Limits,
     log::Log,
     model::Model,
@@ -114,11 +115,7 @@ impl Api {
     /// Answers a request: an object with `query`, and maybe `variables`, `operationName` and `extensions`. Whatever is
     /// wrong is in the response.
     pub async fn execute(&self, request: Json) -> Json {
-        let response = self.respond(request).await;
-        serde_json::to_value(&response).unwrap_or_else(|error| {
-            let error = ApiError::internal("response", error);
-            serde_json::json!({ "errors": [{ "message": error.to_string(), "extensions": { "code": error.code() } }] })
-        })
+        self.respond(request).await.into_json()
     }
 
     /// The schema definition now.
@@ -141,16 +138,16 @@ impl Api {
     }
 
     /// Answers a request.
-    pub(crate) async fn respond(&self, request: Json) -> Response {
+    pub(crate) async fn respond(&self, request: Json) -> Answer {
         let limit = self.inner.limits.timeout;
         match tokio::time::timeout(limit, self.answer(request)).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => refused(error),
-            Err(_) => refused(ApiError::Timeout { limit_ms: limit.as_millis() as u64 }),
+            Ok(Err(error)) => error.into(),
+            Err(_) => ApiError::Timeout { limit_ms: limit.as_millis() as u64 }.into(),
         }
     }
 
-    async fn answer(&self, request: Json) -> Result<Response, ApiError> {
+    async fn answer(&self, request: Json) -> Result<Answer, ApiError> {
         let inner = &*self.inner;
         let Request { query, variables, operation_name, min_position } = Request::parse(request)?;
         let catalog = match min_position {
@@ -162,18 +159,22 @@ impl Api {
         let operation = document.operation(operation_name.as_deref())?;
         document.check_variables(&built, &inner.limits, operation, &variables)?;
 
+        let shape = document.shape(&built, operation, &variables);
         let reading = Arc::new(self.reading(&built, catalog)?);
         let mut request = async_graphql::Request::new(String::new()).variables(variables).data(reading.clone());
         request.set_parsed_query(document.parsed.clone());
         request.operation_name = operation_name;
         let valid = document.is_valid();
-        let mut response = if valid { built.fast.execute(request).await } else { built.strict.execute(request).await };
-        if !valid && response.errors.is_empty() {
-            document.set_valid();
+        let schema = if valid { &built.fast } else { &built.strict };
+        let Response { data, mut errors, .. } = schema.execute(request).await;
+        let is_invalid = are_of_validation(&errors);
+        settle(&mut errors);
+        if is_invalid {
+            return Ok(Answer::refused(errors));
         }
-        add_missing_codes(&mut response.errors);
-        response.extensions.insert("deltafold".to_owned(), extension(&reading));
-        Ok(response)
+        document.set_valid();
+        let data = shape.fit(data, &errors).unwrap_or_default();
+        Ok(Answer::run(data, errors, extension(&reading)))
     }
 
     /// What a request reads from.
@@ -218,12 +219,6 @@ impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Api").field("options", &self.inner.options).finish_non_exhaustive()
     }
-}
-
-/// A response that is nothing but an error.
-pub(crate) fn refused(error: ApiError) -> Response {
-    let errors: Vec<ServerError> = vec![error.into_server()];
-    Response::from_errors(errors)
 }
 
 /// `extensions.deltafold`.

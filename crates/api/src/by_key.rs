@@ -6,12 +6,13 @@ use async_graphql::{
     Value,
     dynamic::{Field, FieldFuture, FieldValue, InputValue, ObjectAccessor, ResolverContext, TypeRef},
 };
-use deltafold_event::ColumnType;
+use deltafold_event::{ColumnType, aggregate_id};
 
 use crate::{
     as_of::{self, AsOf},
     errors::{ApiError, shown},
     model::ViewModel,
+    names::quoted,
     reading::{Moment, Reading},
     row::RowNode,
     scalars, values,
@@ -26,13 +27,14 @@ pub(crate) fn field(view: &Arc<ViewModel>) -> Field {
     let path: Arc<str> = name.as_str().into();
     let of = view.clone();
     let mut field = Field::new(name, TypeRef::named(&view.names.row), move |ctx| resolve(&of, &path, ctx))
-        .description(format!("The row of `{}` with this key; null if there is none.", view.info.name));
+        .description(format!("The row of {} with this key; null if there is none.", quoted(&view.info.name)));
     if view.key.is_empty() {
-        field = field.argument(InputValue::new(ID, TypeRef::named_nn(TypeRef::ID)));
+        field = field.argument(InputValue::new(ID, TypeRef::named_nn(TypeRef::ID)).description("The aggregate id."));
     }
     for &column in &view.key {
         let scalar = TypeRef::named_nn(scalars::of_type(view.type_of(column)));
-        field = field.argument(InputValue::new(&view.names.columns[column], scalar));
+        let description = format!("The key's column {}.", quoted(&view.columns()[column].name));
+        field = field.argument(InputValue::new(&view.names.columns[column], scalar).description(description));
     }
     field.argument(as_of::argument())
 }
@@ -42,19 +44,19 @@ fn resolve<'a>(view: &Arc<ViewModel>, path: &Arc<str>, ctx: ResolverContext<'a>)
     let asked = key(view, &ctx.args, path).and_then(|key| Ok((key, AsOf::of(&ctx.args, "asOf", path)?)));
     let (key, as_of) = match asked {
         Ok(asked) => asked,
-        Err(error) => return error.into_field(),
+        Err(error) => return error.into_field(&ctx),
     };
     let Some(moment) = as_of.at_once(reading) else {
         let view = view.clone();
         return FieldFuture::new(async move {
-            let moment = as_of.resolve(reading).await.map_err(ApiError::into_graphql)?;
-            let row = read(&view, reading, &key, moment).map_err(ApiError::into_graphql)?;
+            let moment = as_of.resolve(reading).await.map_err(|error| error.into_graphql(&ctx))?;
+            let row = read(&view, reading, &key, moment).map_err(|error| error.into_graphql(&ctx))?;
             Ok(row.map(FieldValue::owned_any))
         });
     };
     match moment.and_then(|moment| read(view, reading, &key, moment)) {
         Ok(row) => FieldFuture::Value(row.map(FieldValue::owned_any)),
-        Err(error) => error.into_field(),
+        Err(error) => error.into_field(&ctx),
     }
 }
 
@@ -80,23 +82,16 @@ fn key(view: &ViewModel, args: &ObjectAccessor<'_>, path: &str) -> Result<String
         let value = argument(name)?;
         let column_type = view.type_of(column);
         values::into_canonical(&value, column_type)
+            .map(|value| value.to_string())
             .ok_or_else(|| ApiError::input(format!("{path}.{name}"), expected(column_type), shown(&value)))
     });
-    let parts: Vec<serde_json::Value> = parts.collect::<Result<_, _>>()?;
-    Ok(aggregate_id(&parts))
+    let parts: Vec<String> = parts.collect::<Result<_, _>>()?;
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    aggregate_id(&parts).ok_or_else(|| missing(&view.names.columns[view.key[0]]))
 }
 
 fn expected(column_type: &ColumnType) -> String {
     scalars::check(scalars::of_type(column_type), &Value::Null)
         .err()
         .map_or_else(|| format!("a {column_type}"), str::to_owned)
-}
-
-/// The id of an aggregate with these key values: of one its text, of several the JSON array.
-fn aggregate_id(parts: &[serde_json::Value]) -> String {
-    match parts {
-        [serde_json::Value::String(text)] => text.clone(),
-        [single] => single.to_string(),
-        several => serde_json::Value::from(several).to_string(),
-    }
 }

@@ -27,19 +27,21 @@ pub(crate) fn fields() -> [Field; 2] {
         FieldFuture::new(async move {
             let asked = ctx.args.get("number").and_then(|number| number.i64().ok());
             let Some(number) = asked.and_then(|number| u64::try_from(number).ok()) else { return Ok(None) };
-            let found = Reading::of(ctx.ctx).log.dead_letter(number).await.map_err(ApiError::into_graphql)?;
+            let found = Reading::of(ctx.ctx).log.dead_letter(number).await.map_err(|error| error.into_graphql(&ctx))?;
             Ok(found.map(|letter| FieldValue::owned_any(LetterNode(number, letter))))
         })
     })
     .description("The dead letter with this number.")
-    .argument(InputValue::new("number", TypeRef::named_nn(TypeRef::INT)));
+    .argument(InputValue::new("number", TypeRef::named_nn(TypeRef::INT)).description("Its number, from 1."));
     let many = Field::new("deadLetters", TypeRef::named_nn("DeadLetterConnection"), |ctx| {
         FieldFuture::new(async move {
-            list(&ctx).await.map(|page| Some(FieldValue::owned_any(page))).map_err(ApiError::into_graphql)
+            list(&ctx).await.map(|page| Some(FieldValue::owned_any(page))).map_err(|error| error.into_graphql(&ctx))
         })
     })
     .description("Records that could not become events, in the order of their arrival.")
-    .argument(InputValue::new("where", TypeRef::named("DeadLetterFilter")));
+    .argument(
+        InputValue::new("where", TypeRef::named("DeadLetterFilter")).description("Which of them; all, if not given."),
+    );
     [one, page::arguments(many)]
 }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -16,7 +16,13 @@ use async_graphql::{
     },
 };
 
-use crate::{errors::ApiError, inputs, limits::Limits, schema::Built};
+use crate::{
+    errors::ApiError,
+    inputs,
+    limits::Limits,
+    schema::Built,
+    shape::{Shape, has_conditions},
+};
 
 /// A parsed document that is within the limits, as far as its text tells.
 #[derive(Debug)]
@@ -27,6 +33,8 @@ pub(crate) struct Document {
     varies: bool,
     /// Whether the schema's validation has passed.
     valid: AtomicBool,
+    /// The shape of its responses, where there is only one.
+    shape: Option<OnceLock<Arc<Shape>>>,
 }
 
 /// Documents by schema and text. When it is full it starts over: what is in use comes back with its next request.
@@ -67,12 +75,13 @@ impl Documents {
             }
         }
         limits.check_text(query)?;
-        let parsed = parse_query(query).map_err(|error| ApiError::Parse(error.to_string()))?;
+        let parsed = parse_query(query).map_err(|error| ApiError::Parse(told(&error)))?;
         let registry = built.strict.registry();
         limits.check_document(registry, &parsed, &Variables::default())?;
         inputs::check_document(registry, &parsed)?;
         let varies = parsed.operations.iter().any(|(_, operation)| !operation.node.variable_definitions.is_empty());
-        let document = Arc::new(Document { parsed, varies, valid: AtomicBool::new(false) });
+        let shape = (parsed.operations.iter().count() == 1 && !has_conditions(&parsed)).then(OnceLock::new);
+        let document = Arc::new(Document { parsed, varies, valid: AtomicBool::new(false), shape });
 
         let bytes = query.len() * BYTES_PER_LETTER;
         let mut known = self.lock();
@@ -88,6 +97,16 @@ impl Documents {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().expect("no holder of this lock panics")
+    }
+}
+
+/// A parser's error in one line: where, and of its picture of the text the last line, which says what.
+fn told(error: &async_graphql::parser::Error) -> String {
+    let message = error.to_string();
+    let what = message.lines().last().unwrap_or_default().trim_start_matches([' ', '=']);
+    match error.positions().next() {
+        Some(position) => format!("line {}, column {}: {what}", position.line, position.column),
+        None => message,
     }
 }
 
@@ -130,6 +149,15 @@ impl Document {
         let registry = built.strict.registry();
         inputs::check_variables(registry, operation, variables)?;
         limits.check_document(registry, &self.parsed, variables)
+    }
+
+    /// The shape of the response to an operation with these variables.
+    pub(crate) fn shape(&self, built: &Built, operation: &OperationDefinition, variables: &Variables) -> Arc<Shape> {
+        let make = || Arc::new(Shape::of(built.strict.registry(), &self.parsed, operation, variables));
+        match &self.shape {
+            Some(shape) => shape.get_or_init(make).clone(),
+            None => make(),
+        }
     }
 
     /// Whether the schema's validation has passed.

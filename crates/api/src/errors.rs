@@ -1,6 +1,9 @@
 //! What can be wrong with a request, as its sender reads it.
 
-use async_graphql::{ErrorExtensionValues, ServerError, Value, dynamic::FieldFuture};
+use async_graphql::{
+    ErrorExtensionValues, PathSegment, QueryPathSegment, ServerError, Value,
+    dynamic::{FieldFuture, ResolverContext},
+};
 use deltafold_event::Position;
 
 /// Why a request, or a part of it, has no answer. Each has a stable code in `extensions.code`; the message names the
@@ -170,9 +173,11 @@ impl ApiError {
         values
     }
 
-    /// As a resolver gives it.
-    pub(crate) fn into_graphql(self) -> async_graphql::Error {
-        async_graphql::Error { extensions: Some(self.extensions()), message: self.to_string(), source: None }
+    /// As the resolver of a field gives it.
+    pub(crate) fn into_graphql(self, ctx: &ResolverContext<'_>) -> async_graphql::Error {
+        let mut extensions = self.extensions();
+        extensions.set(PATH, path_of(ctx));
+        async_graphql::Error { extensions: Some(extensions), message: self.to_string(), source: None }
     }
 
     /// As a response that has nothing else lists it.
@@ -183,29 +188,70 @@ impl ApiError {
     }
 
     /// As the result of a synchronous resolver.
-    pub(crate) fn into_field<'a>(self) -> FieldFuture<'a> {
-        FieldFuture::Future(Box::pin(std::future::ready(Err(self.into_graphql()))))
+    pub(crate) fn into_field<'a>(self, ctx: &ResolverContext<'_>) -> FieldFuture<'a> {
+        FieldFuture::Future(Box::pin(std::future::ready(Err(self.into_graphql(ctx)))))
     }
 }
 
-/// Gives the errors that are not ours a code: what the schema's validation finds has no path, and whatever else comes
-/// up in a resolver without a code is our fault.
-pub(crate) fn add_missing_codes(errors: &mut [ServerError]) {
-    for error in errors {
-        let has_code = error.extensions.as_ref().is_some_and(|values| values.get("code").is_some());
-        if has_code {
-            continue;
-        }
-        if error.path.is_empty() && !error.message.starts_with("internal:") {
+/// Where an error of ours keeps its path until [`settle`]: the executor drops the paths of what dynamic resolvers
+/// return.
+const PATH: &str = "path";
+
+fn path_of(ctx: &ResolverContext<'_>) -> Value {
+    let mut path = Vec::new();
+    let mut next = ctx.ctx.path_node.as_ref();
+    while let Some(node) = next {
+        path.push(match node.segment {
+            QueryPathSegment::Name(name) => Value::from(name),
+            QueryPathSegment::Index(index) => Value::from(index),
+        });
+        next = node.parent;
+    }
+    path.reverse();
+    Value::List(path)
+}
+
+/// Whether errors came before anything was run: what validation finds has neither path nor code.
+pub(crate) fn are_of_validation(errors: &[ServerError]) -> bool {
+    let has_code = |error: &ServerError| error.extensions.as_ref().is_some_and(|values| values.get("code").is_some());
+    !errors.is_empty() && errors.iter().all(|error| error.path.is_empty() && !has_code(error))
+}
+
+/// Puts every error in its final form. Those of validation get a code; ours get their path back; whatever else
+/// comes up in a resolver is our fault.
+pub(crate) fn settle(errors: &mut Vec<ServerError>) {
+    if are_of_validation(errors) {
+        for error in &mut *errors {
             let mut values = ErrorExtensionValues::default();
             values.set("code", "GRAPHQL_VALIDATION_FAILED");
             error.extensions = Some(values);
-        } else {
-            let ours = ApiError::internal("resolver", &error.message);
-            error.message = ours.to_string();
-            error.extensions = Some(ours.extensions());
-            error.source = None;
         }
+        errors.dedup();
+        return;
+    }
+    for error in errors {
+        match &mut error.extensions {
+            Some(values) if values.get("code").is_some() => {
+                if let Some(Value::List(path)) = values.get(PATH) {
+                    error.path = path.iter().filter_map(segment).collect();
+                }
+                values.unset(PATH);
+            }
+            _ => {
+                let ours = ApiError::internal("resolver", &error.message);
+                error.message = ours.to_string();
+                error.extensions = Some(ours.extensions());
+                error.source = None;
+            }
+        }
+    }
+}
+
+fn segment(value: &Value) -> Option<PathSegment> {
+    match value {
+        Value::String(name) => Some(PathSegment::Field(name.clone())),
+        Value::Number(index) => Some(PathSegment::Index(usize::try_from(index.as_u64()?).ok()?)),
+        _ => None,
     }
 }
 
@@ -253,13 +299,16 @@ mod tests {
     #[test]
     fn what_is_our_fault_is_not_shown() {
         let mut error = ServerError::new("internal: \"Any\" is not of the expected type", None);
-        error.path = vec![async_graphql::PathSegment::Field("orders".to_owned())];
-        let mut errors = [error, ServerError::new("Unknown field", None)];
-        add_missing_codes(&mut errors);
+        error.path = vec![PathSegment::Field("orders".to_owned())];
+        let mut errors = vec![error];
+        settle(&mut errors);
+        let mut invalid = vec![ServerError::new("Unknown field", None); 2];
+        assert!(are_of_validation(&invalid));
+        settle(&mut invalid);
         let code = |error: &ServerError| error.extensions.as_ref().and_then(|values| values.get("code").cloned());
         assert_eq!(code(&errors[0]), Some("INTERNAL".into()));
         assert!(errors[0].message.starts_with("internal error; the server's log"));
-        assert_eq!(code(&errors[1]), Some("GRAPHQL_VALIDATION_FAILED".into()));
+        assert_eq!((code(&invalid[0]), invalid.len()), (Some("GRAPHQL_VALIDATION_FAILED".into()), 1));
     }
 
     #[test]

@@ -41,18 +41,21 @@ pub(crate) fn fields() -> [Field; 2] {
         let given = ctx.args.get("id").and_then(|id| scalars::digits(id.as_value())).unwrap_or_default();
         match given.parse::<EventId>() {
             Ok(id) => by_id(ctx, Some(id)),
-            Err(_) => ApiError::input("event.id", "an event id: a UUID", format!("\"{given}\"")).into_field(),
+            Err(_) => ApiError::input("event.id", "an event id: a UUID", format!("\"{given}\"")).into_field(&ctx),
         }
     })
     .description("The event with this id, at its first delivery.")
-    .argument(InputValue::new("id", TypeRef::named_nn(TypeRef::ID)));
+    .argument(InputValue::new("id", TypeRef::named_nn(TypeRef::ID)).description("The event's id, a UUID."));
     let events = Field::new("events", TypeRef::named_nn("EventConnection"), |ctx| {
         FieldFuture::new(async move {
-            list(&ctx).await.map(|page| Some(FieldValue::owned_any(page))).map_err(ApiError::into_graphql)
+            list(&ctx).await.map(|page| Some(FieldValue::owned_any(page))).map_err(|error| error.into_graphql(&ctx))
         })
     })
     .description("The events in the order of their positions, each once, at its first delivery.")
-    .argument(InputValue::new("where", TypeRef::named("EventFilter")));
+    .argument(
+        InputValue::new("where", TypeRef::named("EventFilter"))
+            .description("Which events; all but the store's own, if not given."),
+    );
     [event, page::arguments(events)]
 }
 
@@ -65,7 +68,7 @@ pub(crate) fn by_id<'a>(ctx: ResolverContext<'a>, id: Option<EventId>) -> FieldF
         return FieldFuture::Value(Some(FieldValue::owned_any(EventNode { id, stored: None })));
     }
     FieldFuture::new(async move {
-        let found = Reading::of(ctx.ctx).log.find(id).await.map_err(ApiError::into_graphql)?;
+        let found = Reading::of(ctx.ctx).log.find(id).await.map_err(|error| error.into_graphql(&ctx))?;
         Ok(found.map(|event| FieldValue::owned_any(EventNode::stored(event))))
     })
 }

@@ -18,6 +18,7 @@ use crate::{
     errors::{ApiError, shown},
     limits::Limits,
     model::ViewModel,
+    names::quoted,
     scalars, values,
 };
 
@@ -55,7 +56,7 @@ fn type_name(column_type: &ColumnType) -> String {
 pub(crate) fn view_input(view: &ViewModel) -> InputObject {
     let name = view.names.filter();
     let mut input = InputObject::new(&name)
-        .description(format!("Which rows of `{}`: those that satisfy every part.", view.info.name));
+        .description(format!("Which rows of {}: those that satisfy every part.", quoted(&view.info.name)));
     for (column, graphql) in view.columns().iter().zip(&view.names.columns) {
         input = input.field(InputValue::new(graphql, TypeRef::named(type_name(&column.column_type))));
     }
@@ -92,9 +93,11 @@ fn column_input(column_type: &ColumnType) -> InputObject {
     if kind == Kind::Text {
         let pattern = |name: &str, what: &str| {
             InputValue::new(name, TypeRef::named(TypeRef::STRING))
-                .description(format!("A pattern, % any text, _ any letter, \\ before either as it is; {what}."))
+                .description(format!("A pattern: % is any text, _ any letter; {what}."))
         };
-        input = input.field(pattern("_like", "with its case")).field(pattern("_ilike", "without regard to case"));
+        input = input
+            .field(pattern("_like", "upper and lower case differ"))
+            .field(pattern("_ilike", "upper and lower case are the same"));
     }
     input.field(InputValue::new("_isNull", TypeRef::named(TypeRef::BOOLEAN)))
 }

@@ -57,7 +57,7 @@ pub(crate) fn named(
         let parent = of(&ctx);
         FieldFuture::new(async move {
             let Some((view, key, moment)) = parent else { return Ok(None) };
-            let found = read(&ctx, view, &key, moment, name).await.map_err(ApiError::into_graphql)?;
+            let found = read(&ctx, view, &key, moment, name).await.map_err(|error| error.into_graphql(&ctx))?;
             Ok(Some(FieldValue::owned_any(found)))
         })
     });
@@ -367,13 +367,13 @@ fn object() -> Object {
                 };
                 match node.record.shown().map(|row| state(&node.view, &row.json)).transpose() {
                     Ok(value) => FieldFuture::from_value(value),
-                    Err(error) => error.into_field(),
+                    Err(error) => error.into_field(&ctx),
                 }
             })
             .description("The row after it, by field; null when there is none."),
         )
         .field(
-            Field::new("changes", TypeRef::named_nn_list_nn("FieldChange"), |ctx| {
+            Field::new("diff", TypeRef::named_nn_list_nn("FieldChange"), |ctx| {
                 let Some(node) = ctx.parent_value.downcast_ref::<HistoryNode>() else {
                     return FieldFuture::Value(None);
                 };
@@ -382,7 +382,7 @@ fn object() -> Object {
                     Ok(changes) => {
                         FieldFuture::Value(Some(FieldValue::list(changes.into_iter().map(FieldValue::owned_any))))
                     }
-                    Err(error) => error.into_field(),
+                    Err(error) => error.into_field(&ctx),
                 }
             })
             .description("What it changed: the image before against the image after."),

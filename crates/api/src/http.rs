@@ -20,7 +20,7 @@ use tower_http::compression::CompressionLayer;
 
 use crate::{
     Api, Options,
-    api::refused,
+    answer::Answer,
     console,
     errors::{ApiError, shortened},
 };
@@ -81,33 +81,32 @@ async fn graphql(
     let media_type = media_type(&headers);
     if !is_json(&headers) {
         let error = ApiError::BadRequest("the request's content type must be application/json".to_owned());
-        return answer(&refused(error), StatusCode::UNSUPPORTED_MEDIA_TYPE, media_type);
+        return answer(&error.into(), StatusCode::UNSUPPORTED_MEDIA_TYPE, media_type);
     }
     let body = match body {
         Ok(body) => body,
         Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             let max = shared.api.options().limits.body_bytes as u64;
             let error = ApiError::Limit { limit: "body_bytes", max, found: "more".to_owned() };
-            return answer(&refused(error), StatusCode::PAYLOAD_TOO_LARGE, media_type);
+            return answer(&error.into(), StatusCode::PAYLOAD_TOO_LARGE, media_type);
         }
         Err(_) => {
             let error = ApiError::BadRequest("the request's body ended early".to_owned());
-            return answer(&refused(error), StatusCode::BAD_REQUEST, media_type);
+            return answer(&error.into(), StatusCode::BAD_REQUEST, media_type);
         }
     };
     let request = match serde_json::from_slice(&body) {
         Ok(request) => request,
         Err(error) => {
             let error = ApiError::BadRequest(format!("the request is not JSON: {}", shortened(&error.to_string())));
-            return answer(&refused(error), StatusCode::BAD_REQUEST, media_type);
+            return answer(&error.into(), StatusCode::BAD_REQUEST, media_type);
         }
     };
     let response = shared.api.respond(request).await;
-    // In its own media type a response that has no data at all is a refusal (GraphQL over HTTP); as plain JSON
-    // it is 200 for the sake of clients that look no further otherwise.
-    let refusal = response.data == async_graphql::Value::Null && !response.errors.is_empty();
-    let is_own = media_type == OWN_MEDIA_TYPE;
-    answer(&response, if refusal && is_own { StatusCode::BAD_REQUEST } else { StatusCode::OK }, media_type)
+    // In a media type of its own a refusal has a status of its own (GraphQL over HTTP); as plain JSON it is 200, for
+    // clients that would look no further otherwise.
+    let is_refusal = response.is_refused() && media_type == OWN_MEDIA_TYPE;
+    answer(&response, if is_refusal { StatusCode::BAD_REQUEST } else { StatusCode::OK }, media_type)
 }
 
 const OWN_MEDIA_TYPE: &str = "application/graphql-response+json; charset=utf-8";
@@ -132,7 +131,7 @@ fn is_json(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-fn answer(response: &async_graphql::Response, status: StatusCode, media_type: &'static str) -> Response<Body> {
+fn answer(response: &Answer, status: StatusCode, media_type: &'static str) -> Response<Body> {
     let body = serde_json::to_vec(response).unwrap_or_else(|error| {
         let error = ApiError::internal("response", error);
         format!("{{\"errors\":[{{\"message\":\"{error}\",\"extensions\":{{\"code\":\"INTERNAL\"}}}}]}}").into_bytes()
@@ -145,7 +144,7 @@ fn answer(response: &async_graphql::Response, status: StatusCode, media_type: &'
 
 async fn wrong_method(method: Method) -> Response<Body> {
     let error = ApiError::BadRequest(format!("{method} is not taken here: send the request by POST"));
-    let mut answer = answer(&refused(error), StatusCode::METHOD_NOT_ALLOWED, JSON_MEDIA_TYPE);
+    let mut answer = answer(&error.into(), StatusCode::METHOD_NOT_ALLOWED, JSON_MEDIA_TYPE);
     answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
     answer
 }

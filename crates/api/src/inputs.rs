@@ -170,6 +170,15 @@ fn check_selection(registry: &Registry, parent: &str, selection: &SelectionSet) 
                     let value = value.node.clone().into_const_with(|name| Ok::<_, ApiError>(variable(&name)))?;
                     check(registry, &argument.ty, &value, &path)?;
                 }
+                let missing = known.args.values().find(|argument| {
+                    MetaTypeName::create(&argument.ty).is_non_null()
+                        && argument.default_value.is_none()
+                        && field.get_argument(&argument.name).is_none()
+                });
+                if let Some(missing) = missing {
+                    let path = format!("{}.{}", field.name.node, missing.name);
+                    return Err(ApiError::input(path, described(registry, &missing.ty), "nothing"));
+                }
                 check_selection(registry, MetaTypeName::concrete_typename(&known.ty), &field.selection_set.node)?;
             }
             Selection::InlineFragment(fragment) => {

@@ -17,7 +17,7 @@
 //!
 //! | module | about |
 //! |---|---|
-//! | `api`, `request`, `documents`, `limits`, `inputs`, `errors` | from a request to a response |
+//! | `api`, `request`, `documents`, `limits`, `inputs`, `shape`, `answer`, `errors` | from a request to a response |
 //! | `model`, `names`, `schema`, `scalars`, `values` | from the catalog to a schema |
 //! | `reading`, `as_of` | the moment that a response reads at |
 //! | `row`, `by_key`, `list`, `filter`, `order`, `page`, `cursor`, `tables` | the views' rows |
@@ -26,6 +26,7 @@
 //! | `http`, `console` | the server |
 
 mod aggregate;
+mod answer;
 mod api;
 mod as_of;
 mod by_key;
@@ -51,6 +52,7 @@ mod request;
 mod row;
 mod scalars;
 mod schema;
+mod shape;
 mod status;
 mod tables;
 mod values;

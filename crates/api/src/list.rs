@@ -15,6 +15,7 @@ use crate::{
     errors::ApiError,
     filter,
     model::ViewModel,
+    names::quoted,
     order::{self, Order},
     page::{self, Edge, HasPage, Page, PageArgs},
     reading::{Moment, Reading},
@@ -46,17 +47,22 @@ pub(crate) fn field(view: &Arc<ViewModel>) -> Field {
     let mut field = Field::new(&view.names.list, TypeRef::named_nn(view.names.connection()), move |ctx| {
         let (view, path) = (of.clone(), path.clone());
         FieldFuture::new(async move {
-            let list = List::of(view, path, &ctx).await.map_err(ApiError::into_graphql)?;
+            let list = List::of(view, path, &ctx).await.map_err(|error| error.into_graphql(&ctx))?;
             list.read(Reading::of(ctx.ctx))
                 .await
                 .map(|node| Some(FieldValue::owned_any(node)))
-                .map_err(ApiError::into_graphql)
+                .map_err(|error| error.into_graphql(&ctx))
         })
     })
-    .description(format!("Rows of `{}`.", view.info.name))
-    .argument(InputValue::new("where", TypeRef::named(view.names.filter())));
+    .description(format!("Rows of {}.", quoted(&view.info.name)))
+    .argument(
+        InputValue::new("where", TypeRef::named(view.names.filter())).description("Which rows; all, if not given."),
+    );
     if order::has_order(view) {
-        field = field.argument(InputValue::new("orderBy", TypeRef::named_nn_list(view.names.order())));
+        field = field.argument(
+            InputValue::new("orderBy", TypeRef::named_nn_list(view.names.order()))
+                .description("In which order; by key, if not given."),
+        );
     }
     page::arguments(field).argument(as_of::argument())
 }
@@ -68,7 +74,7 @@ pub(crate) fn objects(view: &Arc<ViewModel>) -> [Object; 2] {
         Field::new("totalCount", TypeRef::named_nn("BigInt"), |ctx| {
             FieldFuture::new(async move {
                 let node = ctx.parent_value.try_downcast_ref::<ListNode>()?;
-                let count = node.count(Reading::of(ctx.ctx)).await.map_err(ApiError::into_graphql)?;
+                let count = node.count(Reading::of(ctx.ctx)).await.map_err(|error| error.into_graphql(&ctx))?;
                 Ok(Some(Value::from(count.to_string())))
             })
         })

@@ -159,6 +159,17 @@ fn of_columns(view: &ViewInfo) -> Vec<String> {
     names
 }
 
+/// A source's name as a description shows it, which is a string in the schema definition.
+pub(crate) fn quoted(name: &str) -> String {
+    let plain = |letter: char| match letter {
+        '"' => '\'',
+        '\\' => '/',
+        letter if letter.is_control() => ' ',
+        letter => letter,
+    };
+    format!("`{}`", name.chars().map(plain).collect::<String>())
+}
+
 /// The indices of the names, those in plain snake case before the others.
 fn plain_first<'a>(names: impl Iterator<Item = &'a str>) -> Vec<usize> {
     let mut order: Vec<(bool, usize)> = names.enumerate().map(|(index, name)| (!is_plain(name), index)).collect();

@@ -15,6 +15,7 @@ use crate::{
     errors::ApiError,
     filter::{joined, scalar},
     model::ViewModel,
+    names::quoted,
     row::RowNode,
     tables::Table,
 };
@@ -47,8 +48,10 @@ pub(crate) fn directions() -> Enum {
 
 /// The order type of a view: the columns that have an order.
 pub(crate) fn view_input(view: &ViewModel) -> InputObject {
-    let description =
-        format!("An order of `{}`: by each column named, in the order of naming; its key comes last.", view.info.name);
+    let description = format!(
+        "An order of {}: by each column named, in the order of naming; its key comes last.",
+        quoted(&view.info.name)
+    );
     let mut input = InputObject::new(view.names.order()).description(description);
     for (column, name) in view.columns().iter().zip(&view.names.columns) {
         if is_ordered(&column.column_type) {

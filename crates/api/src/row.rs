@@ -13,6 +13,7 @@ use crate::{
     errors::ApiError,
     events, history,
     model::ViewModel,
+    names::quoted,
     reading::{Moment, Reading},
     scalars, values,
 };
@@ -99,17 +100,18 @@ pub(crate) fn output_type(column_type: &ColumnType) -> TypeRef {
 
 /// The object type of a view's rows.
 pub(crate) fn object(view: &Arc<ViewModel>) -> Object {
-    let mut object = Object::new(&view.names.row).description(format!("A row of the view `{}`.", view.info.name));
+    let mut object =
+        Object::new(&view.names.row).description(format!("A row of the view {}.", quoted(&view.info.name)));
     for (index, (column, name)) in view.columns().iter().zip(&view.names.columns).enumerate() {
         let field = Field::new(name, output_type(&column.column_type), move |ctx| match parent(&ctx) {
             None => FieldFuture::Value(None),
             Some(row) => match row.value(index) {
                 Ok(Value::Null) => FieldFuture::Value(None),
                 Ok(value) => FieldFuture::Value(Some(FieldValue::value(value))),
-                Err(error) => error.into_field(),
+                Err(error) => error.into_field(&ctx),
             },
         });
-        let source = format!("Column `{}`: {}.", column.name, column.column_type);
+        let source = format!("Column {}: {}.", quoted(&column.name), column.column_type);
         object = object.field(field.description(source));
     }
     object
@@ -140,7 +142,7 @@ pub(crate) fn version_object() -> Object {
                 let Some(row) = parent(&ctx) else { return FieldFuture::Value(None) };
                 match valid_to(Reading::of(ctx.ctx), row) {
                     Ok(moment) => FieldFuture::from_value(moment.map(|moment| moment.to_string().into())),
-                    Err(error) => ApiError::internal("valid to", error).into_field(),
+                    Err(error) => ApiError::internal("valid to", error).into_field(&ctx),
                 }
             })
             .description("Until when it was so; null while it is."),

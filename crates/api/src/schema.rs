@@ -42,7 +42,7 @@ impl Built {
 
     /// The schema definition, in a stable order.
     pub(crate) fn sdl(&self) -> String {
-        self.strict.sdl_with_options(SDLExportOptions::new().prefer_single_line_descriptions())
+        self.strict.sdl_with_options(SDLExportOptions::new().use_space_ident())
     }
 }
 

@@ -31,10 +31,10 @@ pub(crate) fn fields() -> [Field; 4] {
             FieldFuture::Value(found.map(|view| FieldValue::borrowed_any(view)))
         })
         .description("The projection of this name; null if there is none.")
-        .argument(InputValue::new("name", TypeRef::named_nn(TypeRef::STRING))),
+        .argument(InputValue::new("name", TypeRef::named_nn(TypeRef::STRING)).description("The view's name.")),
         Field::new("sources", TypeRef::named_nn_list_nn("Source"), |ctx| {
             FieldFuture::new(async move {
-                let found = sources(Reading::of(ctx.ctx)).await.map_err(ApiError::into_graphql)?;
+                let found = sources(Reading::of(ctx.ctx)).await.map_err(|error| error.into_graphql(&ctx))?;
                 Ok(Some(FieldValue::list(found.into_iter().map(FieldValue::owned_any))))
             })
         })
@@ -106,7 +106,8 @@ fn projection() -> Object {
             Field::new("rows", TypeRef::named_nn("BigInt"), |ctx| {
                 let Some(view) = view(&ctx).cloned() else { return FieldFuture::Value(None) };
                 FieldFuture::new(async move {
-                    let count = rows(Reading::of(ctx.ctx).reader(&view)).await.map_err(ApiError::into_graphql)?;
+                    let count =
+                        rows(Reading::of(ctx.ctx).reader(&view)).await.map_err(|error| error.into_graphql(&ctx))?;
                     Ok(Some(Value::from(count.to_string())))
                 })
             })
@@ -258,6 +259,14 @@ fn file() -> Object {
         .field(
             field("bytes", TypeRef::named("BigInt"), |_, said| Some(said.get("bytes")?.to_string().into()))
                 .description("How much of it was read, decompressed."),
+        )
+        .field(
+            field("name", TypeRef::named(TypeRef::STRING), |_, said| Some(said.get("name")?.as_str()?.into()))
+                .description("The name under which it was read last."),
+        )
+        .field(
+            field("events", TypeRef::named("BigInt"), |_, said| Some(said.get("events")?.to_string().into()))
+                .description("How many events came from it."),
         )
         .field(field("lines", TypeRef::named("BigInt"), |_, said| Some(said.get("lines")?.to_string().into())))
         .field(

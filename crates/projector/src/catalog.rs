@@ -28,6 +28,8 @@ pub struct Catalog {
     pub checkpoint: Position,
     /// When what was folded last had been recorded.
     pub recorded_at: Option<Timestamp>,
+    /// The newest moment of which the sources' logs have told.
+    pub newest: Option<Timestamp>,
     /// Why folding has stopped, if it has.
     pub failure: Option<Arc<str>>,
 }

@@ -5,13 +5,16 @@ use std::{collections::BTreeMap, sync::Arc};
 use deltafold_event::{Position, StoredEvent, Timestamp, control};
 use deltafold_relation::Schemas;
 use deltafold_store::Batch;
-use deltafold_view::ViewStore;
+use deltafold_view::{Snapshot, ViewStore};
 
 use crate::{Catalog, Options, ProjectorError, mirror::MirrorView};
 
 /// The name, in the view store, of the checkpoint that all mirrors share: one reader of the log feeds them all.
 /// Everything below it is in a [`deltafold_view::Snapshot`] that has it.
 pub const CHECKPOINT: &str = "mirrors";
+
+/// The name of the state that keeps [`Catalog::newest`]: [`Timestamp::to_bytes`].
+const NEWEST: &str = "mirrors/newest";
 
 /// Every keeper with its mirror, and how far they have come.
 pub(crate) struct Folder {
@@ -21,6 +24,7 @@ pub(crate) struct Folder {
     mirrors: BTreeMap<Arc<str>, MirrorView>,
     checkpoint: Position,
     recorded_at: Option<Timestamp>,
+    newest: Option<Timestamp>,
     bulk_until: Option<Position>,
 }
 
@@ -41,6 +45,7 @@ impl Folder {
             mirrors,
             checkpoint,
             recorded_at: None,
+            newest: newest(&snapshot)?,
             bulk_until: None,
         };
         for stored in schemas {
@@ -96,8 +101,15 @@ impl Folder {
             let mirror = self.mirrors.get_mut(&name).expect("inserted above");
             mirror.fold(&events, &self.schemas, &snapshot, &mut write)?;
         }
+        let events = batches.iter().flat_map(|batch| &batch.events).map(|stored| &stored.event);
+        let times = events.filter(|event| event.source_position.is_some()).map(|event| event.occurred_at);
+        let newest = times.max().max(self.newest);
+        if let Some(newest) = newest {
+            write.put_state(NEWEST, &newest.to_bytes());
+        }
         write.put_checkpoint(CHECKPOINT, last.end());
         write.commit()?;
+        self.newest = newest;
 
         self.checkpoint = last.end();
         self.recorded_at = Some(last.committed_at);
@@ -113,6 +125,7 @@ impl Folder {
             views: self.mirrors.values().filter_map(MirrorView::info).collect(),
             checkpoint: self.checkpoint,
             recorded_at: self.recorded_at,
+            newest: self.newest,
             failure: None,
         }
     }
@@ -123,4 +136,9 @@ impl Folder {
             tracing::error!(position = %stored.position, %error, "a $schema event cannot be read");
         }
     }
+}
+
+fn newest(snapshot: &Snapshot) -> Result<Option<Timestamp>, ProjectorError> {
+    let bytes = snapshot.state(NEWEST)?;
+    Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(Timestamp::from_bytes))
 }

@@ -1,0 +1,77 @@
+//! A response as it goes out.
+
+use async_graphql::{ServerError, Value};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+use crate::{errors::ApiError, values};
+
+/// A response: data where the request was run, errors where there are any, and where it stands.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// None where the request was not run at all; null where a failure came through to the top.
+    data: Option<Value>,
+    errors: Vec<ServerError>,
+    /// `extensions.deltafold`.
+    extension: Option<Value>,
+}
+
+impl Answer {
+    /// To a request that was run.
+    pub(crate) fn run(data: Value, errors: Vec<ServerError>, extension: Value) -> Self {
+        Self { data: Some(data), errors, extension: Some(extension) }
+    }
+
+    /// To a request that was not.
+    pub(crate) fn refused(errors: Vec<ServerError>) -> Self {
+        Self { data: None, errors, extension: None }
+    }
+
+    /// Whether the request was not run.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.data.is_none()
+    }
+
+    /// The JSON of it.
+    pub(crate) fn into_json(self) -> serde_json::Value {
+        let mut members = serde_json::Map::new();
+        if let Some(data) = self.data {
+            members.insert("data".to_owned(), values::into_json(data));
+        }
+        if !self.errors.is_empty() {
+            let errors = self.errors.iter().map(|error| serde_json::to_value(error).unwrap_or_default());
+            members.insert("errors".to_owned(), errors.collect());
+        }
+        if let Some(extension) = self.extension {
+            let extensions = serde_json::json!({ "deltafold": values::into_json(extension) });
+            members.insert("extensions".to_owned(), extensions);
+        }
+        serde_json::Value::Object(members)
+    }
+}
+
+impl From<ApiError> for Answer {
+    fn from(error: ApiError) -> Self {
+        Self::refused(vec![error.into_server()])
+    }
+}
+
+impl Serialize for Answer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if let Some(data) = &self.data {
+            map.serialize_entry("data", data)?;
+        }
+        if !self.errors.is_empty() {
+            map.serialize_entry("errors", &self.errors)?;
+        }
+        if let Some(extension) = &self.extension {
+            map.serialize_entry("extensions", &Extensions { deltafold: extension })?;
+        }
+        map.end()
+    }
+}
+
+#[derive(Serialize)]
+struct Extensions<'a> {
+    deltafold: &'a Value,
+}

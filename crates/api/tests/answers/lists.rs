@@ -1,0 +1,154 @@
+//! Lists: filters, orders, pages.
+
+use deltafold_event::Operation;
+use serde_json::{Value, json};
+
+use crate::shop::{Shop, order};
+
+async fn ids(shop: &Shop, arguments: &str) -> Vec<i64> {
+    let arguments = if arguments.is_empty() { String::new() } else { format!("({arguments})") };
+    let data = shop.data(&format!("{{ orders{arguments} {{ nodes {{ id }} }} }}")).await;
+    data["orders"]["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_i64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn rows_come_in_the_order_of_their_keys() {
+    let shop = Shop::with_orders().await;
+    assert_eq!(ids(&shop, "").await, [1, 2, 10]);
+    assert_eq!(ids(&shop, "asOf: {time: \"2026-11-21T13:00:00Z\"}").await, [1, 2, 3, 10]);
+    assert_eq!(ids(&shop, "asOf: {time: \"2026-11-21T11:30:00Z\"}").await, [1, 2]);
+}
+
+#[tokio::test]
+async fn filters_follow_sql() {
+    let shop = Shop::with_orders().await;
+    for (filter, expected) in [
+        ("{}", vec![1, 2, 10]),
+        ("{status: {_eq: \"paid\"}}", vec![1, 2]),
+        ("{status: {_neq: \"paid\"}}", vec![10]),
+        ("{status: {_like: \"p_i%\"}}", vec![1, 2]),
+        ("{status: {_ilike: \"PAID\"}}", vec![1, 2]),
+        ("{total: {_gte: 4, _lt: \"100.00\"}}", vec![1, 2]),
+        ("{total: {_gt: \"4.001\"}}", vec![1, 10]),
+        ("{total: {_in: [\"4.0\", 100]}}", vec![2, 10]),
+        ("{total: {_nin: [\"4\"]}}", vec![1, 10]),
+        ("{id: {_in: [10, 2, 5]}}", vec![2, 10]),
+        ("{id: {_eq: 2}}", vec![2]),
+        ("{customerId: {_eq: \"7\"}}", vec![1, 2, 10]),
+        ("{gift: {_isNull: true}}", vec![1, 2]),
+        ("{gift: {_eq: true}}", vec![10]),
+        ("{gift: {_neq: true}}", vec![]),
+        ("{tags: {_isNull: false}}", vec![2]),
+        ("{placedAt: {_gt: \"2026-11-21T13:30:00Z\"}}", vec![1]),
+        ("{_or: [{status: {_eq: \"new\"}}, {total: {_eq: 4}}]}", vec![2, 10]),
+        ("{_and: [{status: {_eq: \"paid\"}}, {id: {_gt: 1}}]}", vec![2]),
+        ("{_not: {status: {_eq: \"paid\"}}}", vec![10]),
+        ("{_or: []}", vec![]),
+        ("{_or: [{}, {id: {_eq: 1}}]}", vec![1, 2, 10]),
+        ("{status: {_eq: \"new\"}, total: {_eq: 100}}", vec![10]),
+    ] {
+        assert_eq!(ids(&shop, &format!("where: {filter}")).await, expected, "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn orders_place_nulls_and_end_with_the_key() {
+    let shop = Shop::with_orders().await;
+    shop.append(vec![order(Operation::Create, 300, 5, "16:00:00", &json!({"status": "new"}))]).await;
+    for (by, expected) in [
+        ("{total: ASC}", [2, 1, 10, 5]),
+        ("{total: DESC}", [5, 10, 1, 2]),
+        ("{total: DESC_NULLS_LAST}", [10, 1, 2, 5]),
+        ("{total: ASC_NULLS_FIRST}", [5, 2, 1, 10]),
+        ("{status: DESC}", [1, 2, 5, 10]),
+        ("[{status: ASC}, {placedAt: DESC}]", [5, 10, 1, 2]),
+        ("{status: ASC, id: DESC}", [10, 5, 2, 1]),
+    ] {
+        assert_eq!(ids(&shop, &format!("orderBy: {by}")).await, expected, "{by}");
+    }
+}
+
+/// Every order, walked forward and backward in pages of every size.
+#[tokio::test]
+async fn pages_show_every_row_once() {
+    let shop = Shop::with_orders().await;
+    shop.append(vec![
+        order(Operation::Create, 300, 5, "16:00:00", &json!({"status": "new"})),
+        order(Operation::Create, 310, 6, "16:00:00", &json!({"weight": "NaN", "status": null})),
+        order(Operation::Create, 320, 7, "16:00:00", &json!({"weight": 1.5, "total": "12.5"})),
+    ])
+    .await;
+    for by in
+        ["[]", "{total: ASC}", "{total: DESC}", "{status: ASC_NULLS_FIRST}", "{weight: DESC_NULLS_LAST, status: ASC}"]
+    {
+        let all = ids(&shop, &format!("orderBy: {by}")).await;
+        assert_eq!(all.len(), 6);
+        for size in 1..4 {
+            assert_eq!(walk(&shop, by, size, ["first", "after", "endCursor", "hasNextPage"]).await, all, "{by} {size}");
+            let mut backward = walk(&shop, by, size, ["last", "before", "startCursor", "hasPreviousPage"]).await;
+            backward.reverse();
+            assert_eq!(backward, all, "backward {by} {size}");
+        }
+    }
+}
+
+async fn walk(shop: &Shop, by: &str, size: usize, names: [&str; 4]) -> Vec<i64> {
+    let [count, from, end, more] = names;
+    let (mut cursor, mut seen) = (Value::Null, Vec::new());
+    loop {
+        let query = format!(
+            "query ($c: String) {{ orders(orderBy: {by}, {count}: {size}, {from}: $c) {{
+                edges {{ node {{ id }} }} pageInfo {{ {more} {end} }} }} }}"
+        );
+        let response = shop.ask_with(&query, json!({ "c": cursor })).await;
+        let page = &response["data"]["orders"];
+        let mut ids: Vec<i64> = page["edges"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{response}"))
+            .iter()
+            .map(|edge| edge["node"]["id"].as_i64().unwrap())
+            .collect();
+        if count == "last" {
+            ids.reverse();
+        }
+        seen.extend(ids);
+        if page["pageInfo"][more] == false {
+            return seen;
+        }
+        cursor = page["pageInfo"][end].clone();
+    }
+}
+
+#[tokio::test]
+async fn cursors_freeze_the_moment() {
+    let shop = Shop::with_orders().await;
+    let first = shop.data("{ orders(first: 1) { nodes { id } pageInfo { endCursor } } }").await;
+    let cursor = first["orders"]["pageInfo"]["endCursor"].as_str().unwrap().to_owned();
+    shop.append(vec![
+        order(Operation::Create, 400, 4, "19:00:00", &json!({})),
+        order(Operation::Delete, 410, 10, "19:00:00", &json!({})),
+    ])
+    .await;
+    assert_eq!(ids(&shop, &format!("after: \"{cursor}\"")).await, [2, 10]);
+    assert_eq!(ids(&shop, "").await, [1, 2, 4]);
+    let other =
+        shop.errors(&format!("{{ orders(after: \"{cursor}\", orderBy: {{id: DESC}}) {{ nodes {{ id }} }} }}")).await;
+    assert!(other.starts_with("BAD_CURSOR: orders.after"), "{other}");
+}
+
+#[tokio::test]
+async fn rows_are_counted_when_asked_for() {
+    let shop = Shop::with_orders().await;
+    let data = shop.data("{ orders(where: {status: {_eq: \"paid\"}}, first: 1) { totalCount nodes { id } } all: orders { totalCount } }").await;
+    assert_eq!(data, json!({ "orders": { "totalCount": "2", "nodes": [{ "id": 1 }] }, "all": { "totalCount": "3" } }));
+}
+
+#[tokio::test]
+async fn variables_fill_filters() {
+    let shop = Shop::with_orders().await;
+    let query = "query ($where: OrdersFilter, $by: [OrdersOrder!], $n: Int) {
+        orders(where: $where, orderBy: $by, first: $n) { nodes { id } } }";
+    let variables = json!({ "where": { "total": { "_gte": 4.0 } }, "by": [{ "total": "DESC" }], "n": 2 });
+    let response = shop.ask_with(query, variables).await;
+    assert_eq!(response["data"]["orders"]["nodes"], json!([{ "id": 10 }, { "id": 1 }]));
+}
