@@ -76,7 +76,21 @@ impl Work {
         {
             self.below = Some(Below { instant: record.valid_from, record: Some(last) });
         }
-        self.slots.push(Slot { stored: None, now: Some(record) });
+        // Places beyond it may have been left in this batch.
+        self.put(record.order.clone(), None, Some(record));
+    }
+
+    fn put(&mut self, order: OrderKey, current: Option<&Arc<Record>>, now: Option<Arc<Record>>) {
+        let at = self.slots.partition_point(|slot| *slot.order() < order);
+        match self.slots.get_mut(at) {
+            Some(slot) if *slot.order() == order => {
+                slot.now = now;
+                if slot.now.is_none() && slot.stored.is_none() {
+                    self.slots.remove(at);
+                }
+            }
+            _ => self.slots.insert(at, Slot { stored: current.cloned(), now }),
+        }
     }
 
     /// Puts or removes the record at a place. `current` is what stands there.
@@ -90,16 +104,7 @@ impl Work {
         let order = record.order.clone();
         self.below = None;
         self.journal.entry(order.clone()).or_insert_with(|| current.cloned());
-        let at = self.slots.partition_point(|slot| *slot.order() < order);
-        match self.slots.get_mut(at) {
-            Some(slot) if *slot.order() == order => {
-                slot.now = now.clone();
-                if slot.now.is_none() && slot.stored.is_none() {
-                    self.slots.remove(at);
-                }
-            }
-            _ => self.slots.insert(at, Slot { stored: current.cloned(), now: now.clone() }),
-        }
+        self.put(order.clone(), current, now.clone());
         match now {
             Some(record) if self.last.as_ref().is_none_or(|last| last.order <= order) => self.last = Some(record),
             None if self.last.as_ref().is_some_and(|last| last.order == order) => {

@@ -67,6 +67,7 @@ impl<M: Memory> Fold<'_, M> {
             ];
             let Some(order) = places.into_iter().flatten().min().cloned() else { break };
             let old = next.filter(|next| next.order == order);
+            progress.old.extend(old.clone());
             let event = type_wide.next_if(|event| *event.order() == order);
             let record = match insert.take_if(|insert| insert.order == order) {
                 Some(record) => Some(record),
@@ -79,7 +80,6 @@ impl<M: Memory> Fold<'_, M> {
                 if let Some(old) = old {
                     self.set(work, Some(&old), None)?;
                     self.carry(work, Some(&old), None);
-                    progress.old.push(old);
                     changed = true;
                 }
                 continue;
@@ -180,7 +180,6 @@ impl<M: Memory> Fold<'_, M> {
             self.begins(&now);
             self.carry(work, old.as_ref(), Some(&now));
         }
-        progress.old.extend(old);
         progress.new.push(Arc::clone(&now));
         match progress.settled.replace(now) {
             Some(before) if before.valid_from == record.valid_from => {}

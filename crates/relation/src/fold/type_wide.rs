@@ -142,12 +142,14 @@ impl<M: Memory> Fold<'_, M> {
     /// Folds every aggregate again over a stretch in which the columns of the key are others.
     fn rekey(&mut self, start: &OrderKey, until: &OrderKey) -> Result<(), FoldError<M::Error>> {
         self.state_changed = true;
-        let columns = self.state.keys.last().map(|span| span.columns.clone()).unwrap_or_default();
-        self.state.columns.key.clone_from(&columns);
+        self.state.columns.key = self.state.keys.last().map(|span| span.columns.clone()).unwrap_or_default();
+        // A late event may begin a stretch that another one ended before: rows leave, and come back there.
+        let spans = self.state.keys.iter().filter(|span| span.from.order >= *start);
+        let keys: Vec<Vec<String>> = spans.map(|span| span.columns.clone()).collect();
         let start_of_stretch = start.clone();
         let moves = move |id: &str, last: &Record| {
-            last.order > start_of_stretch
-                || last.shown().and_then(|row| id_under(row, &columns)).is_some_and(|under| under != id)
+            let leaves = |row| keys.iter().filter_map(|key| id_under(row, key)).any(|under| under != id);
+            last.order > start_of_stretch || last.shown().is_some_and(leaves)
         };
         self.for_each_aggregate(moves, start, until)?;
         self.carry_on()

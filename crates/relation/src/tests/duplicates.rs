@@ -104,3 +104,13 @@ fn an_empty_batch_changes_nothing() {
     assert_eq!((memory, InMemory::default().row("1", 1)), (before, None));
     assert_eq!(at(0).as_micros(), 0);
 }
+
+#[test]
+fn a_row_that_is_reordered_below_an_anchored_event_stays() {
+    let delete = log(5, "1", Delete, "").tx("t").at(0).offset(11);
+    let create = log(5, "1", Create, r#"{"v":1}"#).tx("t").at(0).offset(12);
+    let story = [delete.clone(), domain(0, "1", "{}"), create.clone(), delete.offset(10), create.offset(11)];
+    let memory = fold(&story);
+    assert_eq!(memory.row("1", 5), Some(r#"{"v":1}"#));
+    assert_eq!(memory.rows.values().copied().collect::<Vec<_>>(), [1]);
+}
