@@ -16,7 +16,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 use xtask::audit::Audit;
-use xtask::expected::{check_all_rows, check_histories};
+use xtask::expected::{check_all_rows, check_histories, plain};
 use xtask::generator::{Config, Generated, Keys, generate};
 use xtask::server::{Running, Server};
 
@@ -109,13 +109,19 @@ fn killed_around_an_append() {
 
 #[test]
 fn killed_around_a_view_batch() {
+    let query = ["query", "{ orders(first: 1) { totalCount } }"];
     for point in ["view::before_batch", "view::after_batch"] {
-        for passes in [0, 2] {
+        // Catching up from nothing, and going on from an index that has a part.
+        for (passes, folded_before) in [(0, false), (2, false), (0, true), (2, true)] {
             let (_folder, data) = fresh();
             let deltafold = Deltafold::on(&data);
+            if folded_before {
+                deltafold.succeed(ingest(&SMALL.grown_to(10)));
+                deltafold.succeed(query);
+            }
             ingest_in_parts(&deltafold);
-            killed_at(&deltafold, point, passes, &["query", "{ orders(first: 1) { totalCount } }"]);
-            check(&data, &SMALL.generated).with_context(|| point.to_owned()).unwrap();
+            killed_at(&deltafold, point, passes, &query);
+            check(&data, &SMALL.generated).with_context(|| format!("{point} after {passes} passes")).unwrap();
         }
     }
 }
@@ -189,8 +195,7 @@ fn an_emptied_last_log_entry_is_not_read_as_nothing() {
 /// A disk that is full, read-only or broken: an error that says so, exit code 5, and nothing lost.
 #[test]
 fn a_disk_that_refuses() {
-    let cases =
-        [("ENOSPC", "No space left on device"), ("EROFS", "Read-only file system"), ("EIO", "Input/output error")];
+    let cases = [("ENOSPC", "no space left"), ("EROFS", "read-only file system"), ("EIO", "input/output error")];
     let points = ["store::io", "store::io::write", "store::io::sync", "store::io::link", "store::io::sync_dir"];
     for (number, point) in points.into_iter().enumerate() {
         let (code, message) = cases[number % cases.len()];
@@ -200,7 +205,7 @@ fn a_disk_that_refuses() {
         for (passes, (code, message)) in [(0, (code, message)), (3, cases[(number + 1) % cases.len()])] {
             let ended = deltafold.failing(point, passes, code).run(ingest(&SMALL.grown_to(70)));
             assert_eq!(ended.code, Some(5), "{point} {code}: {ended:#?}");
-            assert!(ended.stderr.contains(message), "{point} {code}: {ended:#?}");
+            assert!(ended.stderr.to_lowercase().contains(message), "{point} {code}: {ended:#?}");
         }
         deltafold.succeed(ingest(&SMALL.file));
         check(&data, &SMALL.generated).with_context(|| point.to_owned()).unwrap();
@@ -260,11 +265,13 @@ fn undisturbed_run(stream: &Stream) -> Duration {
     let server = Server::start(&mut Deltafold::on(&data).command(["run", "--listen", "127.0.0.1:0"])).unwrap();
     server.wait_until_ready().unwrap();
     let mut connection = server.connect().unwrap();
-    let expected = stream.generated.model.orders.len();
+    let expected = stream.generated.model.orders.len().to_string();
     loop {
         // The view is not there before its first event.
         let count = connection.graphql("{ orders(first: 1) { totalCount } }", &serde_json::Value::Null);
-        if count.is_ok_and(|data| data["orders"]["totalCount"] == expected) && everything_read(&data, stream).is_ok() {
+        if count.is_ok_and(|data| plain(&data["orders"]["totalCount"]) == expected)
+            && everything_read(&data, stream).is_ok()
+        {
             return begun.elapsed();
         }
         assert!(begun.elapsed() < Duration::from_secs(1800), "an undisturbed run does not come to its end");

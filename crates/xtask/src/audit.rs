@@ -124,7 +124,7 @@ fn active_files(table: &Path) -> Result<Vec<ActiveFile>> {
             let paths = cast(add.column_by_name("path").context("an add has a path")?, &DataType::Utf8)?;
             let paths = paths.as_string::<i32>();
             active.extend(
-                (0..paths.len()).filter(|row| paths.is_valid(*row)).map(|row| (paths.value(row).to_owned(), *version)),
+                (0..paths.len()).filter(|row| add.is_valid(*row)).map(|row| (paths.value(row).to_owned(), *version)),
             );
             Ok(())
         })?;

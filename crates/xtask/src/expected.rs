@@ -111,8 +111,8 @@ fn all_rows(connection: &mut Connection, view: &str, columns: &str) -> Result<Ve
     }
 }
 
-/// BigInts are text in GraphQL and numbers in the row; a column that was not there yet is null.
-fn plain(value: &Value) -> String {
+/// A value to compare by: BigInts are text in GraphQL and numbers in the row; a column that was not there yet is null.
+pub fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
