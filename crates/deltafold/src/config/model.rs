@@ -1,6 +1,6 @@
 //! What can be configured.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use deltafold_cdc::{AggregateConfig, DecoderConfig, NameTemplate};
 use deltafold_event::ColumnType;
@@ -55,12 +55,37 @@ pub(crate) enum Format {
 }
 
 /// `[aggregates]` and `[aggregates.TYPE]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Aggregates {
-    #[serde(deserialize_with = "parsed")]
     pub(crate) name: NameTemplate,
-    #[serde(flatten)]
     pub(crate) types: BTreeMap<String, Aggregate>,
+}
+
+impl<'de> Deserialize<'de> for Aggregates {
+    /// By hand: serde's own way of telling the name from the types forgets at which key an error was.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Table;
+        impl<'de> de::Visitor<'de> for Table {
+            type Value = Aggregates;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table")
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut aggregates = Aggregates::default();
+                while let Some(key) = map.next_key::<String>()? {
+                    if key == "name" {
+                        aggregates.name = map.next_value::<Parsed<NameTemplate>>()?.0;
+                    } else {
+                        aggregates.types.insert(key, map.next_value()?);
+                    }
+                }
+                Ok(aggregates)
+            }
+        }
+        deserializer.deserialize_map(Table)
+    }
 }
 
 /// `[aggregates.TYPE]`
@@ -68,26 +93,17 @@ pub(crate) struct Aggregates {
 pub(crate) struct Aggregate {
     pub(crate) key: Option<Vec<String>>,
     #[serde(default)]
-    pub(crate) columns: BTreeMap<String, DeclaredType>,
+    pub(crate) columns: BTreeMap<String, Parsed<ColumnType>>,
 }
 
-/// A column's declared type.
+/// A value that is written as its text.
 #[derive(Debug, Clone)]
-pub(crate) struct DeclaredType(pub(crate) ColumnType);
+pub(crate) struct Parsed<T>(pub(crate) T);
 
-impl<'de> Deserialize<'de> for DeclaredType {
+impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Parsed<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parsed(deserializer).map(Self)
+        String::deserialize(deserializer)?.parse().map(Self).map_err(de::Error::custom)
     }
-}
-
-/// A value from its text.
-fn parsed<'de, T, D>(deserializer: D) -> Result<T, D::Error>
-where
-    T: std::str::FromStr<Err: std::fmt::Display>,
-    D: Deserializer<'de>,
-{
-    String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
 }
 
 impl Aggregates {

@@ -1,0 +1,204 @@
+//! The command line as its users meet it: what it prints, and how it ends.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+};
+
+use assert_cmd::Command;
+
+/// A directory of its own, where commands run.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.path().join(name);
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// How a command ends: exit code, stdout, stderr.
+    fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_deltafold"));
+        let output = command.current_dir(self.path()).args(arguments).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+
+    fn done(&self, arguments: &[&str]) -> String {
+        let (code, stdout, stderr) = self.run(arguments);
+        assert_eq!(code, 0, "{arguments:?}: {stderr}");
+        stdout
+    }
+
+    fn fails(&self, code: i32, arguments: &[&str]) -> String {
+        let (found, stdout, stderr) = self.run(arguments);
+        assert_eq!(found, code, "{arguments:?}: {stdout} {stderr}");
+        stderr
+    }
+}
+
+/// A server on a port of the system's choice, stopped with SIGTERM when it goes.
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    fn start(place: &Place, arguments: &[&str]) -> Self {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_deltafold"))
+            .current_dir(place.path())
+            .args(arguments)
+            .args(["--listen", "127.0.0.1:0"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let url = loop {
+            let line = lines.next().expect("it listens").unwrap();
+            if let Some((_, address)) = line.split_once("listening on ") {
+                break address.trim().to_owned();
+            }
+        };
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, url }
+    }
+
+    /// Asks it to stop; how it ended.
+    fn stop(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        self.child.wait().unwrap().code()
+    }
+}
+
+fn order(id: u64, status: &str, second: u64) -> String {
+    let micros = 1_790_582_400_000_000 + second * 1_000_000;
+    let operation = if status == "new" { "c" } else { "u" };
+    format!(
+        r#"{{"key":{{"id":{id}}},"value":{{"before":null,"after":{{"id":{id},"status":"{status}"}},"source":{{"version":"3.5.0.Final","connector":"postgresql","name":"shop","ts_ms":{},"snapshot":"false","db":"shop","sequence":"[\"1\",\"{second}\"]","ts_us":{micros},"schema":"public","table":"orders","txId":{second},"lsn":{second}}},"op":"{operation}","ts_ms":1795263674757}}}}"#,
+        micros / 1_000
+    ) + "\n"
+}
+
+/// Order 7 at the full minute of 08:00, paid a minute later; and a line that is none.
+fn a_day_in_the_shop() -> String {
+    order(7, "new", 0) + &order(7, "paid", 60) + "{\"cut\":\n"
+}
+
+#[test]
+fn what_was_ingested_is_answered_as_of_any_moment() {
+    let place = Place::new();
+    place.write("orders.jsonl", &a_day_in_the_shop());
+    let summary: serde_json::Value =
+        serde_json::from_str(&place.done(&["ingest", "--file", "orders.jsonl", "--json"])).unwrap();
+    assert_eq!((&summary["appended"], &summary["deadLetters"]), (&2.into(), &1.into()));
+
+    assert_eq!(place.done(&["get", "orders", "7"]), "id      7\nstatus  paid\n");
+    let then = place.done(&["get", "orders", "7", "--as-of", "2026-09-28T08:00:30Z", "--json"]);
+    assert_eq!(then, "{\"id\":\"7\",\"status\":\"new\"}\n");
+    assert_eq!(
+        place.done(&["diff", "orders", "7", "--from", "2026-09-28T08:00:30Z", "--to", "2026-09-29"]),
+        "status  new → paid\n"
+    );
+    let history = place.done(&["history", "orders", "7"]);
+    assert!(history.contains("2026-09-28T08:01:00.000000Z  updated"), "{history}");
+    assert!(history.contains("status  new → paid"), "{history}");
+    let response = place.done(&["query", "{ orders { totalCount } }", "--json"]);
+    assert!(response.starts_with("{\"data\":{\"orders\":{\"totalCount\":"), "{response}");
+    assert!(place.done(&["dead-letters"]).contains("orders.jsonl:3"));
+    assert!(place.done(&["sources"]).contains("orders.jsonl"));
+    assert!(place.done(&["projections"]).contains("orders"));
+}
+
+#[test]
+fn every_way_to_fail_has_its_exit_code() {
+    let place = Place::new();
+    place.write("orders.jsonl", &a_day_in_the_shop());
+
+    // 2: wrong usage or configuration.
+    assert!(place.fails(2, &["get"]).contains("Usage"));
+    assert!(place.fails(2, &["get", "orders", "7", "--as-of", "soon"]).contains("is not a moment: expected a time"));
+    assert!(place.fails(2, &["--config", "none.toml", "config"]).contains("none.toml: no such file"));
+    place.write("wrong.toml", "[http]\nlisen = \"127.0.0.1:1\"\n");
+    let message = place.fails(2, &["--config", "wrong.toml", "config", "check"]);
+    assert_eq!(message, "error: wrong.toml: there is no key http.lisen; the nearest is http.listen\n");
+    assert!(place.fails(2, &["serve", "--listen", "0.0.0.0:0"]).contains("loopback"));
+
+    // 3: not found.
+    assert!(
+        place.fails(3, &["get", "orders", "7"]).contains("there is no data in data: name its directory with --data")
+    );
+    assert!(place.fails(3, &["ingest", "--file", "none.jsonl"]).contains("cannot open none.jsonl"));
+    place.done(&["ingest", "--file", "orders.jsonl"]);
+    assert_eq!(place.fails(3, &["get", "orders", "8"]), "error: orders has no row 8\n");
+    assert!(place.fails(3, &["get", "ordrs", "7"]).contains("did you mean \"orders\"?"));
+    assert_eq!(place.fails(3, &["dead-letters", "show", "9"]), "error: there is no dead letter 9\n");
+
+    // 4: conflict.
+    assert!(place.fails(4, &["demo", "--data", ".", "--listen", "127.0.0.1:0"]).contains("is not empty"));
+
+    // 5: unavailable.
+    assert!(place.fails(5, &["get", "orders", "7", "--url", "http://127.0.0.1:1"]).contains("does not answer"));
+
+    // A wrong document is wrong usage; the response is on stdout all the same.
+    let (code, stdout, stderr) = place.run(&["query", "{ orders { nodes { staus } } }"]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stdout.contains("\"errors\"") && stderr.contains("staus"), "{stdout} {stderr}");
+}
+
+#[test]
+fn a_server_and_the_data_directory_print_the_same() {
+    let place = Place::new();
+    place.write("orders.jsonl", &a_day_in_the_shop());
+    place.done(&["ingest", "--file", "orders.jsonl"]);
+    let commands: [&[&str]; 7] = [
+        &["get", "orders", "7", "--as-of", "2026-09-28T08:00:30Z"],
+        &["history", "orders", "7", "--json"],
+        &["diff", "orders", "7", "--from", "2026-09-28T08:00:30Z", "--to", "2026-09-29", "--json"],
+        &["query", "{ orders { nodes { id status } } }"],
+        &["dead-letters", "list", "--json"],
+        &["dead-letters", "show", "1"],
+        &["sources", "--json"],
+    ];
+    let here: Vec<_> = commands.iter().map(|command| place.done(command)).collect();
+    let server = Server::start(&place, &["serve"]);
+    for (command, here) in commands.iter().zip(&here) {
+        let there = place.done(&[command, &["--url", &server.url][..]].concat());
+        assert_eq!(there, *here, "{command:?}");
+    }
+    // The index belongs to the server now; appending beside it is normal.
+    let message = place.fails(5, &["get", "orders", "7"]);
+    assert!(message.contains("in use by another process") && message.contains("--url"), "{message}");
+    place.write("more.jsonl", &order(8, "new", 120));
+    place.done(&["ingest", "--file", "more.jsonl"]);
+    assert_eq!(server.stop(), Some(0));
+    assert_eq!(place.done(&["get", "orders", "8"]), "id      8\nstatus  new\n");
+}
+
+#[test]
+fn configuration_says_where_each_value_came_from() {
+    let place = Place::new();
+    place.write("deltafold.toml", "[aggregates.orders]\nkey = [\"id\"]\n");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_deltafold"));
+    let command = command.current_dir(place.path()).env("DELTAFOLD_HTTP__LISTEN", "127.0.0.1:9000");
+    let shown = String::from_utf8(command.args(["config", "show"]).output().unwrap().stdout).unwrap();
+    assert_eq!(
+        shown,
+        "aggregates.name = \"{table}\"      # default\n\
+         aggregates.orders.key = [\"id\"]   # deltafold.toml\n\
+         http.listen = \"127.0.0.1:9000\"   # DELTAFOLD_HTTP__LISTEN\n\
+         projections.dir = \"projections\"  # default\n"
+    );
+}
