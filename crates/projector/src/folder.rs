@@ -77,13 +77,13 @@ impl Folder {
     /// Folds commits that follow one another; the changes of all views and the checkpoint become visible at once.
     pub(crate) fn fold(&mut self, batches: &[Arc<Batch>]) -> Result<(), ProjectorError> {
         let Some(last) = batches.last() else { return Ok(()) };
-        let mut by_type: BTreeMap<Arc<str>, Vec<StoredEvent>> = BTreeMap::new();
+        let mut by_type: BTreeMap<Arc<str>, Vec<&StoredEvent>> = BTreeMap::new();
         for stored in batches.iter().flat_map(|batch| &batch.events) {
             if !stored.event.is_control() {
                 match by_type.get_mut(&stored.event.aggregate_type) {
-                    Some(events) => events.push(stored.clone()),
+                    Some(events) => events.push(stored),
                     None => {
-                        by_type.insert(stored.event.aggregate_type.clone(), vec![stored.clone()]);
+                        by_type.insert(stored.event.aggregate_type.clone(), vec![stored]);
                     }
                 }
             } else if &*stored.event.aggregate_type == control::SCHEMA {

@@ -41,13 +41,13 @@ impl MirrorView {
     /// Folds events of this type, in the order of their positions, into changes of the mirror.
     pub(crate) fn fold(
         &mut self,
-        events: &[StoredEvent],
+        events: &[&StoredEvent],
         schemas: &Schemas,
         snapshot: &Snapshot,
         write: &mut Batch,
     ) -> Result<(), ProjectorError> {
         let memory = MirrorMemory { reader: snapshot.reader(&self.mirror) };
-        let changes = self.keeper.fold(events, schemas, &memory).map_err(|error| match error {
+        let changes = self.keeper.fold(events.iter().copied(), schemas, &memory).map_err(|error| match error {
             FoldError::Memory(error) => error,
             other => ProjectorError::Fold { view: self.mirror.name().to_owned(), what: other.to_string() },
         })?;

@@ -27,9 +27,9 @@ impl Keeper {
     /// # Errors
     /// When the memory cannot be read or an event cannot be folded. The keeper is then of no more use: make
     /// another one from the state on disk. The same holds if the changes cannot be written.
-    pub fn fold<M: Memory>(
+    pub fn fold<'e, M: Memory>(
         &mut self,
-        events: &[StoredEvent],
+        events: impl IntoIterator<Item = &'e StoredEvent>,
         schemas: &Schemas,
         memory: &M,
     ) -> Result<Changes, FoldError<M::Error>> {
