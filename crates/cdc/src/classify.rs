@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{DecodeError, Ignored, json};
+use crate::{DecodeError, Ignored, json, walk::Checked};
 
 /// Formats that are recognised but not decoded (yet), so that a dead letter can say what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,11 +43,11 @@ impl fmt::Display for Format {
 #[derive(Debug, Default)]
 pub(crate) struct Members<'a> {
     pub(crate) schema: Option<&'a str>,
-    pub(crate) payload: Option<&'a str>,
+    pub(crate) payload: Option<Checked<'a>>,
     pub(crate) op: Option<&'a str>,
     pub(crate) before: Option<&'a str>,
     pub(crate) after: Option<&'a str>,
-    pub(crate) source: Option<&'a str>,
+    pub(crate) source: Option<Checked<'a>>,
     pub(crate) message: Option<&'a str>,
     pub(crate) ts_ms: Option<&'a str>,
     pub(crate) ts_us: Option<&'a str>,
@@ -89,19 +89,27 @@ impl<'a> Members<'a> {
     /// Of a JSON object.
     pub(crate) fn read(json: &'a str, what: &'static str) -> Result<Self, DecodeError> {
         let mut found = Self::default();
-        json::members(json, what, |name, raw| found.add(&name, raw))?;
+        json::members(json, what, |name, value| found.add(&name, value))?;
         Ok(found)
     }
 
-    fn add(&mut self, name: &str, raw: &'a str) {
+    /// Of the inside of a wrapper.
+    pub(crate) fn of(object: Checked<'a>) -> Self {
+        let mut found = Self::default();
+        object.members().for_each(|(name, value)| found.add(&name, value));
+        found
+    }
+
+    fn add(&mut self, name: &str, value: Checked<'a>) {
+        let raw = value.raw();
         self.count += 1;
         match name {
             "schema" => self.schema = Some(raw),
-            "payload" => self.payload = Some(raw),
+            "payload" => self.payload = Some(value),
             "op" => self.op = Some(raw),
             "before" => self.before = Some(raw),
             "after" => self.after = Some(raw),
-            "source" => self.source = Some(raw),
+            "source" => self.source = Some(value),
             "message" => self.message = Some(raw),
             "ts_ms" => {
                 self.ts_ms = Some(raw);
@@ -137,7 +145,7 @@ impl<'a> Members<'a> {
 
     /// What this is; none: the envelope of a change.
     pub(crate) fn classify(&self) -> Result<Option<Ignored>, DecodeError> {
-        let has_source = self.source.is_some_and(|source| source.starts_with('{'));
+        let has_source = self.source.is_some_and(Checked::is_object);
         if self.op.is_some_and(|op| op.starts_with('"')) {
             if has_source {
                 return Ok(None);

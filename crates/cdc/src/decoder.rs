@@ -1,16 +1,14 @@
 //! From a record to its events.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{ops::ControlFlow, sync::Arc};
 
 use deltafold_event::{Coordinates, Event, RowSchema, SchemaId};
+use foldhash::{HashMap, HashSet};
 
 use crate::{
     DecodeError, DecoderConfig, Record, TableName,
-    envelope::{Change, Envelope, Value},
-    key::RecordKey,
+    envelope::{Change, Envelope, read_value},
+    event_types::EventTypes,
     tables::Tables,
     wrapper::Wrappers,
 };
@@ -65,7 +63,11 @@ pub struct Decoder {
     pub(crate) given: HashSet<SchemaId>,
     /// What logical messages belong to.
     pub(crate) messages: Arc<TableName>,
+    /// The names of events, shared by all that have them.
+    pub(crate) event_types: EventTypes,
     topics: HashMap<String, Arc<str>>,
+    /// The topic of the record before.
+    topic: Arc<str>,
 }
 
 impl Decoder {
@@ -75,9 +77,11 @@ impl Decoder {
             config,
             tables: Tables::default(),
             wrappers: Wrappers::default(),
-            given: HashSet::new(),
+            given: HashSet::default(),
             messages: Arc::default(),
-            topics: HashMap::new(),
+            event_types: EventTypes::default(),
+            topics: HashMap::default(),
+            topic: "".into(),
         }
     }
 
@@ -87,16 +91,16 @@ impl Decoder {
     /// # Errors
     /// When the record cannot become an event; nothing is appended then.
     pub fn decode(&mut self, record: &Record<'_>, decoded: &mut Vec<Decoded>) -> Result<Option<Ignored>, DecodeError> {
-        let envelope = match Value::read(record, &self.config.limits)? {
-            Value::Ignored(ignored) => return Ok(Some(ignored)),
-            Value::Change(envelope) => envelope,
+        let envelope = match read_value(record, &self.config.limits)? {
+            ControlFlow::Break(ignored) => return Ok(Some(ignored)),
+            ControlFlow::Continue(envelope) => envelope,
         };
         let headers = record.headers.to_json();
         let change = Incoming {
             record,
             envelope: &envelope,
             headers: headers.as_deref(),
-            coordinates: self.coordinates(record),
+            coordinates: &self.coordinates(record),
         };
         match envelope.change {
             Change::Row(operation) => self.row_events(&change, operation, decoded)?,
@@ -106,26 +110,21 @@ impl Decoder {
     }
 
     fn coordinates(&mut self, record: &Record<'_>) -> Coordinates {
-        let topic = match self.topics.get(record.topic) {
-            Some(topic) => topic.clone(),
-            None => {
-                let topic: Arc<str> = record.topic.into();
-                self.topics.insert(record.topic.to_owned(), topic.clone());
-                topic
-            }
-        };
-        Coordinates { source: self.config.source.clone(), topic, partition: record.partition, offset: record.offset }
-    }
-
-    /// The record's key. Where another one is declared, a broken key breaks nothing.
-    pub(crate) fn record_key<'a>(
-        &mut self,
-        record: &Record<'a>,
-        is_declared: bool,
-    ) -> Result<RecordKey<'a>, DecodeError> {
-        match RecordKey::read(record.key, &self.config.limits, &mut self.wrappers) {
-            Err(_) if is_declared => Ok(record.key.map_or(RecordKey::Absent, RecordKey::Other)),
-            key => key,
+        if *self.topic != *record.topic {
+            self.topic = match self.topics.get(record.topic) {
+                Some(topic) => topic.clone(),
+                None => {
+                    let topic: Arc<str> = record.topic.into();
+                    self.topics.insert(record.topic.to_owned(), topic.clone());
+                    topic
+                }
+            };
+        }
+        Coordinates {
+            source: self.config.source.clone(),
+            topic: self.topic.clone(),
+            partition: record.partition,
+            offset: record.offset,
         }
     }
 }
@@ -136,5 +135,5 @@ pub(crate) struct Incoming<'a> {
     pub(crate) record: &'a Record<'a>,
     pub(crate) envelope: &'a Envelope<'a>,
     pub(crate) headers: Option<&'a str>,
-    pub(crate) coordinates: Coordinates,
+    pub(crate) coordinates: &'a Coordinates,
 }

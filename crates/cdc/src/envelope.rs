@@ -1,6 +1,6 @@
 //! Debezium's envelope: what a change event says of one change.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::ControlFlow};
 
 use deltafold_event::{Operation, Timestamp};
 
@@ -33,50 +33,44 @@ pub(crate) enum Change {
     Message,
 }
 
-/// What a record's value is.
-#[derive(Debug)]
-pub(crate) enum Value<'a> {
-    Ignored(Ignored),
-    Change(Box<Envelope<'a>>),
-}
-
-impl<'a> Value<'a> {
-    /// Of a record: unwrapped first, then told by its shape.
-    pub(crate) fn read(record: &Record<'a>, limits: &Limits) -> Result<Self, DecodeError> {
-        let bytes = record.value.unwrap_or_default();
-        if bytes.first() == Some(&0) {
-            return Err(DecodeError::Framed { what: "value" });
-        }
-        let text = json::text(bytes, "value", limits)?.trim_ascii();
-        let Some(mut members) = object(text)? else { return Ok(Self::Ignored(Ignored::Tombstone)) };
-        let mut schema = None;
-        if let (true, Some(payload)) = (members.is_wrapper(), members.payload) {
-            schema = json::given(members.schema);
-            match object(payload)? {
-                Some(inner) => members = inner,
-                None => return Ok(Self::Ignored(Ignored::Tombstone)),
-            }
-        }
-        match members.classify()? {
-            Some(ignored) => Ok(Self::Ignored(ignored)),
-            None => Envelope::read(&members, schema, record).map(|envelope| Self::Change(Box::new(envelope))),
-        }
+/// What a record's value is: unwrapped first, then told by its shape.
+pub(crate) fn read_value<'a>(
+    record: &Record<'a>,
+    limits: &Limits,
+) -> Result<ControlFlow<Ignored, Envelope<'a>>, DecodeError> {
+    let bytes = record.value.unwrap_or_default();
+    if bytes.first() == Some(&0) {
+        return Err(DecodeError::Framed { what: "value" });
     }
-}
-
-/// The members of an object; none of what is empty or null.
-fn object(text: &str) -> Result<Option<Members<'_>>, DecodeError> {
-    match text.as_bytes().first() {
-        None => Ok(None),
-        Some(b'{') => Members::read(text, "value").map(Some),
-        Some(_) if text == "null" => Ok(None),
-        Some(_) => Err(DecodeError::NotAnObject { found: DecodeError::found(text) }),
+    let text = json::text(bytes, "value", limits)?.trim_ascii();
+    let mut members = match text.as_bytes().first() {
+        Some(b'{') => Members::read(text, "value")?,
+        Some(_) if text != "null" => return Err(DecodeError::NotAnObject { found: DecodeError::found(text) }),
+        _ => return Ok(ControlFlow::Break(Ignored::Tombstone)),
+    };
+    let mut schema = None;
+    if members.is_wrapper()
+        && let Some(payload) = members.payload
+    {
+        schema = json::given(members.schema);
+        if payload.is_null() {
+            return Ok(ControlFlow::Break(Ignored::Tombstone));
+        }
+        if !payload.is_object() {
+            return Err(DecodeError::NotAnObject { found: DecodeError::found(payload.raw()) });
+        }
+        members = Members::of(payload);
+    }
+    match members.classify()? {
+        Some(ignored) => Ok(ControlFlow::Break(ignored)),
+        None => Envelope::read(&members, schema, record).map(ControlFlow::Continue),
     }
 }
 
 impl<'a> Envelope<'a> {
     fn read(members: &Members<'a>, schema: Option<&'a str>, record: &Record<'_>) -> Result<Self, DecodeError> {
-        let source = SourceBlock::read(members.source.unwrap_or_default())?;
+        let source = members.source.ok_or(DecodeError::NoSource { what: "source block" })?;
+        let source = SourceBlock::read(source)?;
         let letter = members.op.and_then(json::string).unwrap_or_default();
         let change = change(&letter, &source)?;
         let is_read = change == Change::Row(Operation::Read);

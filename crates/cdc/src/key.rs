@@ -47,6 +47,19 @@ impl<'a> RecordKey<'a> {
         }
     }
 
+    /// The same; where another key is declared, a broken one breaks nothing.
+    pub(crate) fn read_beside(bytes: Option<&'a [u8]>, limits: &Limits, wrappers: &mut Wrappers) -> Self {
+        Self::read(bytes, limits, wrappers).unwrap_or_else(|_| bytes.map_or(Self::Absent, Self::Other))
+    }
+
+    /// Its schema, if it came with one.
+    pub(crate) fn schema(&self) -> Option<&RowSchema> {
+        match self {
+            Self::Columns { schema, .. } => schema.as_deref(),
+            Self::Absent | Self::Other(_) => None,
+        }
+    }
+
     /// The key inside its schema wrapper as JSON, for the record.
     pub(crate) fn json(&self) -> Option<Cow<'a, str>> {
         match self {
@@ -63,7 +76,7 @@ impl<'a> RecordKey<'a> {
 /// The members of an object.
 pub(crate) fn columns_of<'a>(json: &'a str, what: &'static str) -> Result<Columns<'a>, DecodeError> {
     let mut columns = Vec::with_capacity(4);
-    json::members(json, what, |name, raw| columns.push((name, raw)))?;
+    json::members(json, what, |name, value| columns.push((name, value.raw())))?;
     Ok(columns)
 }
 
@@ -97,14 +110,18 @@ impl KeyTypes<'_> {
         Cow::Borrowed(raw)
     }
 
-    /// The aggregate id of key columns with these raw values, none of them null.
-    pub(crate) fn aggregate_id<'v>(&self, columns: impl Iterator<Item = (&'v str, &'v str)>) -> Option<String> {
-        let values: Vec<_> = columns.map(|(name, raw)| self.canonical(name, raw)).collect();
-        if let [value] = values.as_slice()
-            && let Some(text) = plain_text(value)
-        {
-            return Some(text.to_owned());
-        }
+    /// The aggregate id of key columns with these raw values; none where one is null.
+    pub(crate) fn aggregate_id<'v>(&self, mut columns: impl Iterator<Item = (&'v str, &'v str)>) -> Option<String> {
+        let (name, raw) = columns.next()?;
+        let first = self.canonical(name, raw);
+        let Some((name, raw)) = columns.next() else {
+            return match plain_text(&first) {
+                Some(text) => Some(text.to_owned()),
+                None => aggregate_id(&[&*first]),
+            };
+        };
+        let mut values = vec![first, self.canonical(name, raw)];
+        values.extend(columns.map(|(name, raw)| self.canonical(name, raw)));
         let values: Vec<&str> = values.iter().map(AsRef::as_ref).collect();
         aggregate_id(&values)
     }
@@ -119,7 +136,24 @@ fn plain_text(value: &str) -> Option<&str> {
     }
 }
 
-/// The values of these columns in an object, in their order; none of a column that is not there.
-pub(crate) fn pick<'a>(columns: &Columns<'a>, names: &[&str]) -> Vec<Option<&'a str>> {
-    names.iter().map(|name| columns.iter().find(|(found, _)| found == name).map(|(_, raw)| *raw)).collect()
+/// The columns of a key, in key order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum KeyNames<'a> {
+    Declared(&'a [String]),
+    OfRecord(&'a Columns<'a>),
+}
+
+impl<'a> KeyNames<'a> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = &'a str> + Clone {
+        let (declared, of_record) = match self {
+            Self::Declared(names) => (names, &[][..]),
+            Self::OfRecord(columns) => (&[][..], columns.as_slice()),
+        };
+        declared.iter().map(String::as_str).chain(of_record.iter().map(|(name, _)| &**name))
+    }
+
+    /// Their names with their values in an object, in key order; none of a column that is not there.
+    pub(crate) fn pick<'v>(self, columns: &'v Columns<'v>) -> impl Iterator<Item = (&'a str, Option<&'v str>)> + Clone {
+        self.iter().map(|name| (name, columns.iter().find(|(found, _)| found == name).map(|(_, raw)| *raw)))
+    }
 }

@@ -1,6 +1,13 @@
 //! Lines of input files.
 
-use crate::{DecodeError, Headers, Limits, Record, json, position::number};
+use memchr::memchr;
+
+use crate::{
+    DecodeError, Headers, Limits, Record, json,
+    line_shape::{Members, Shape, Value, compact_pair, is_bare},
+    position::number,
+    unescape::unescape,
+};
 
 /// Where a line stands: the coordinates of what it holds, unless it is a `kcat -J` record with its own.
 #[derive(Debug, Clone, Copy)]
@@ -16,9 +23,9 @@ pub struct LineHome<'a> {
 #[derive(Debug, Default)]
 pub struct LineReader {
     limits: Limits,
-    topic: String,
-    key: String,
-    value: String,
+    topic: Vec<u8>,
+    key: Vec<u8>,
+    value: Vec<u8>,
 }
 
 impl LineReader {
@@ -27,122 +34,68 @@ impl LineReader {
         Self { limits, ..Self::default() }
     }
 
-    /// The record in a line (without its line break).
+    /// The record in a line (without its line break). Its key and value are not looked into: that is the decoder's.
     ///
     /// # Errors
     /// When the line is too long, not UTF-8, not JSON or nested too deeply.
     pub fn read<'a>(&'a mut self, line: &'a [u8], home: LineHome<'a>) -> Result<Record<'a>, DecodeError> {
-        let text = json::text(line, "line", &self.limits)?.trim_ascii();
-        let members = if is_bare(text) { Members::default() } else { Members::read(text)? };
-        let value = match members.shape() {
-            Shape::Bare => Some(text),
-            Shape::Pair => members.value,
-            Shape::Kcat => members.payload,
-        };
-        let mut record = Record {
+        json::check_length(line, "line", &self.limits)?;
+        let line = line.trim_ascii();
+        let bare = Record {
             topic: home.topic,
             partition: 0,
             offset: home.line,
+            timestamp_ms: None,
+            key: None,
+            value: Some(line),
+            headers: Headers::None,
+        };
+        if is_bare(line) {
+            return Ok(bare);
+        }
+        if let Some((key, value)) = compact_pair(line) {
+            return Ok(Record { key, value: Some(value), ..bare });
+        }
+        let members = Members::read(line, &self.limits, &mut self.value)?;
+        let value = match members.shape() {
+            Shape::Bare => return Ok(bare),
+            Shape::Pair => &members.value,
+            Shape::Kcat => &members.payload,
+        };
+        let mut record = Record {
             timestamp_ms: members.timestamp(),
             key: content(members.key, &mut self.key)?,
-            value: content(value, &mut self.value)?,
-            headers: members.headers.filter(|raw| raw.starts_with('[')).map_or(Headers::None, Headers::Json),
+            value: match value {
+                Value::Unescaped => Some(&self.value),
+                Value::Raw(raw) => content(Some(raw), &mut self.value)?,
+                Value::Absent => None,
+            },
+            headers: members.headers(),
+            ..bare
         };
-        if let (Shape::Kcat, Some(topic), Some(partition), Some(offset)) =
-            (members.shape(), members.topic, members.partition, members.offset)
-        {
-            if let Some(topic) = content(Some(topic), &mut self.topic)? {
-                record.topic = std::str::from_utf8(topic).expect("a part of a text, or of a String");
+        if members.shape() == Shape::Kcat {
+            if let Some(topic) = content(members.topic, &mut self.topic)? {
+                record.topic = std::str::from_utf8(topic)
+                    .map_err(|error| DecodeError::Utf8 { what: "topic", at: error.valid_up_to() })?;
             }
-            record.partition = number("partition", Some(partition), i32::MAX.into())?.unwrap_or(0) as i32;
-            record.offset = number("offset", Some(offset), i64::MAX)?.unwrap_or(0) as i64;
+            record.partition = number("partition", members.partition, i32::MAX.into())?.unwrap_or(0) as i32;
+            record.offset = number("offset", members.offset, i64::MAX)?.unwrap_or(0) as i64;
         }
         Ok(record)
     }
 }
 
-/// The shapes of lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    /// The value itself.
-    Bare,
-    /// `{"key":…,"value":…}`.
-    Pair,
-    /// As `kcat -J` prints records.
-    Kcat,
-}
-
-/// The members of a line that tell its shape, raw.
-#[derive(Debug, Default)]
-struct Members<'a> {
-    topic: Option<&'a str>,
-    partition: Option<&'a str>,
-    offset: Option<&'a str>,
-    time: Option<&'a str>,
-    key: Option<&'a str>,
-    value: Option<&'a str>,
-    payload: Option<&'a str>,
-    headers: Option<&'a str>,
-    others: usize,
-}
-
-impl<'a> Members<'a> {
-    fn read(text: &'a str) -> Result<Self, DecodeError> {
-        let mut found = Self::default();
-        json::members(text, "line", |name, raw| match &*name {
-            "topic" => found.topic = Some(raw),
-            "partition" => found.partition = Some(raw),
-            "offset" => found.offset = Some(raw),
-            "ts" | "timestamp" => found.time = Some(raw),
-            "key" => found.key = Some(raw),
-            "value" => found.value = Some(raw),
-            "payload" => found.payload = Some(raw),
-            "headers" => found.headers = Some(raw),
-            _ => found.others += 1,
-        })?;
-        Ok(found)
-    }
-
-    fn shape(&self) -> Shape {
-        let is_text = |raw: Option<&str>| raw.is_some_and(|raw| raw.starts_with('"'));
-        let has_coordinates = is_text(self.topic) && self.partition.is_some() && self.offset.is_some();
-        if has_coordinates && self.payload.is_some() {
-            Shape::Kcat
-        } else if self.value.is_some() && self.others == 0 && self.payload.is_none() {
-            Shape::Pair
-        } else {
-            Shape::Bare
-        }
-    }
-
-    /// The record's time; kcat prints -1 where there is none.
-    fn timestamp(&self) -> Option<i64> {
-        if self.shape() == Shape::Bare {
-            return None;
-        }
-        self.time?.parse().ok().filter(|millis| *millis >= 0)
-    }
-}
-
-/// Whether a line is a change event or no object at all, told from its first member; false is not certain.
-fn is_bare(text: &str) -> bool {
-    let Some(rest) = text.strip_prefix('{') else { return true };
-    let Some(rest) = rest.trim_ascii_start().strip_prefix('"') else { return false };
-    ["before\"", "after\"", "op\"", "source\"", "schema\"", "transaction\""].iter().any(|name| rest.starts_with(name))
-}
-
 /// The bytes that a raw value stands for: a string's text, and of anything else the JSON itself.
-fn content<'a>(raw: Option<&'a str>, buffer: &'a mut String) -> Result<Option<&'a [u8]>, DecodeError> {
+fn content<'a>(raw: Option<&'a str>, buffer: &'a mut Vec<u8>) -> Result<Option<&'a [u8]>, DecodeError> {
     let Some(raw) = json::given(raw) else { return Ok(None) };
     let Some(inner) = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
         return Ok(Some(raw.as_bytes()));
     };
-    if !inner.contains('\\') {
+    if memchr(b'\\', inner.as_bytes()).is_none() {
         return Ok(Some(inner.as_bytes()));
     }
-    buffer.clear();
-    match json::unescape(inner, buffer) {
-        Some(()) => Ok(Some(buffer.as_bytes())),
+    match unescape(inner.as_bytes(), buffer) {
+        Some(()) => Ok(Some(buffer)),
         None => Err(DecodeError::Json { what: "line", at: 0, reason: "an escape in a string means no character" }),
     }
 }
@@ -163,8 +116,15 @@ mod tests {
 
     #[test]
     fn a_bare_event_has_the_coordinates_of_its_line() {
-        for line in [r#"{"before":null,"op":"c"}"#, r#"{"id":1,"value":2,"x":3}"#, r#"{"schema":1,"payload":2}"#, "17"]
-        {
+        for line in [
+            r#"{"before":null,"op":"c"}"#,
+            r#"{ "before":null}"#,
+            r#"{"id":1,"value":2,"x":3}"#,
+            r#"{"schema":1,"payload":2}"#,
+            r#"{"payload":{},"schema":{}}"#,
+            "17",
+            "",
+        ] {
             assert_eq!(texts(line), (None, Some(line.to_owned()), "file/1 0 7 None".into()), "{line}");
         }
     }
@@ -172,20 +132,37 @@ mod tests {
     #[test]
     fn keys_and_values_may_be_json_or_text() {
         let same = (Some(r#"{"id":1}"#.into()), Some(r#"{"op":"c"}"#.into()), "file/1 0 7 None".to_owned());
-        assert_eq!(texts(r#"{"key":{"id":1},"value":{"op":"c"}}"#), same);
-        assert_eq!(texts(r#"{"value":"{\"op\":\"c\"}","key":"{\"id\":1}"}"#), same);
+        for line in [
+            r#"{"key":{"id":1},"value":{"op":"c"}}"#,
+            r#" {"key": {"id":1}, "value":{"op":"c"} } "#,
+            r#"{"value":"{\"op\":\"c\"}","key":"{\"id\":1}"}"#,
+        ] {
+            assert_eq!(texts(line), same, "{line}");
+        }
         assert_eq!(texts(r#"{"key":null,"value":null}"#), (None, None, "file/1 0 7 None".into()));
+        assert_eq!(
+            texts(r#"{"key":null,"value":{"a":{}}}"#),
+            (None, Some(r#"{"a":{}}"#.into()), "file/1 0 7 None".into())
+        );
         assert_eq!(texts(r#"{"key":"a","value":{},"ts":5}"#).2, "file/1 0 7 Some(5)");
+        assert_eq!(texts(r#"{"key":{"a":"}\""},"value":{"b":{}}}"#).0.as_deref(), Some(r#"{"a":"}\""}"#));
     }
 
     #[test]
     fn a_record_of_kcat_keeps_its_own_coordinates() {
-        let line = r#"{"topic":"a.b","partition":2,"offset":15,"tstype":"create","ts":9,"broker":1,
-            "headers":["h","\u0001"],"key":null,"payload":"{\"x\":\"\\u00e4\"}"}"#;
-        assert_eq!(texts(line), (None, Some(r#"{"x":"\u00e4"}"#.into()), "a.b 2 15 Some(9)".into()));
-        let mut reader = LineReader::default();
-        let record = reader.read(line.as_bytes(), HOME).unwrap();
-        assert_eq!(record.headers.get("h").as_deref(), Some("\u{1}"));
+        let line = r#"{"topic":"a.b","partition":2,"offset":15,"tstype":"create","ts":9,"broker":1,"headers":["h","\u0001"],"key":null,"payload":"{\"x\":\"\\u00e4\"}"}"#;
+        let reordered = r#"{"broker":1,"headers":["h","\u0001"],"key":null,"offset":15,"partition":2,
+            "payload":"{\"x\":\"\\u00e4\"}","topic":"a.b","ts":9,"tstype":"create"}"#;
+        for line in [line, reordered] {
+            assert_eq!(texts(line), (None, Some(r#"{"x":"\u00e4"}"#.into()), "a.b 2 15 Some(9)".into()));
+            let mut reader = LineReader::default();
+            let record = reader.read(line.as_bytes(), HOME).unwrap();
+            assert_eq!(record.headers.get("h").as_deref(), Some("\u{1}"));
+        }
+        let tombstone = r#"{"topic":"a","partition":2,"offset":15,"ts":-1,"key":"{\"id\":1}","payload":null}"#;
+        assert_eq!(texts(tombstone), (Some(r#"{"id":1}"#.into()), None, "a 2 15 None".into()));
+        let object = r#"{"topic":"a","partition":2,"offset":15,"key":{"id":1},"payload":{"op":"c"}}"#;
+        assert_eq!(texts(object).1.as_deref(), Some(r#"{"op":"c"}"#));
     }
 
     #[test]
@@ -194,6 +171,9 @@ mod tests {
         for (line, code) in [
             (r#"{"topic":"a","partition":2,"off"#, "truncated_json"),
             (r#"{"topic":"a" "b"}"#, "invalid_json"),
+            (r#"{"topic":"a","partition":1,"offset":1,"payload":"a"b"}"#, "invalid_json"),
+            (r#"{"topic":"a","partition":1,"offset":1,"payload":"\uZZZZ"}"#, "invalid_json"),
+            (r#"{"topic":"a","partition":1,"offset":1,"headers":["\ud800"],"payload":"x"}"#, "invalid_json"),
             (r#"{"topic":"a","partition":1,"offset":99999999999999999999,"payload":null}"#, "position_out_of_range"),
             (r#"{"x":[[[[[1]]]]]}"#, "too_deep"),
             (&"x".repeat(101), "too_long"),

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use deltafold_event::Event;
 
 use crate::{
-    DecodeError, Decoded, Decoder, Limits, decoder::Incoming, identity, json, metadata::MetadataText,
+    DecodeError, Decoded, Decoder, Limits, decoder::Incoming, identity, json, key::RecordKey, metadata::MetadataText,
     position::RawPosition,
 };
 
@@ -22,13 +22,13 @@ impl Decoder {
         let no_message = DecodeError::NoSource { what: "message with a prefix" };
         let Some(block) = envelope.message.filter(|block| block.starts_with('{')) else { return Err(no_message) };
         let (mut prefix, mut content) = (None, None);
-        json::members(block, "message", |name, raw| match &*name {
-            "prefix" => prefix = json::string(raw),
-            "content" => content = json::given(Some(raw)),
+        json::members(block, "message", |name, value| match &*name {
+            "prefix" => prefix = json::string(value.raw()),
+            "content" => content = json::given(Some(value.raw())),
             _ => {}
         })?;
         let Some(prefix) = prefix else { return Err(no_message) };
-        let key = self.record_key(change.record, true)?.json();
+        let key = RecordKey::read_beside(change.record.key, &self.config.limits, &mut self.wrappers).json();
         let transaction = envelope.source.transaction();
         let position = RawPosition::read(&envelope.source)?;
         let id = match &position {

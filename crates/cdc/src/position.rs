@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     fn position(block: &str) -> Result<Option<SourcePosition>, DecodeError> {
-        let block = SourceBlock::read(block)?;
+        let block = SourceBlock::parse(block)?;
         Ok(RawPosition::read(&block)?.map(|position| position.encoded()))
     }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{DecodeError, classify::Format, json};
+use crate::{DecodeError, classify::Format, json, walk::Checked};
 
 /// What the source block says, as far as it matters. Texts are borrowed; numbers are still raw.
 #[derive(Debug, Default)]
@@ -29,20 +29,32 @@ pub(crate) struct SourceBlock<'a> {
 }
 
 impl<'a> SourceBlock<'a> {
-    /// Of the raw block.
-    pub(crate) fn read(raw: &'a str) -> Result<Self, DecodeError> {
-        let mut block = Self { raw, ..Self::default() };
-        json::members(raw, "source block", |name, raw| block.add(&name, raw))?;
-        if block.connector.is_empty() {
-            return Err(DecodeError::NoSource { what: "connector in its source block" });
+    /// Of an envelope's block.
+    pub(crate) fn read(source: Checked<'a>) -> Result<Self, DecodeError> {
+        let mut block = Self { raw: source.raw(), ..Self::default() };
+        source.members().for_each(|(name, value)| block.add(&name, value.raw()));
+        block.supported()
+    }
+
+    fn supported(self) -> Result<Self, DecodeError> {
+        if self.connector.is_empty() {
+            return Err(DecodeError::NoSource { what: "connector in its source self" });
         }
-        match &*block.connector {
+        match &*self.connector {
             "mongodb" => Err(DecodeError::Format(Format::MongoDb)),
             // Their positions are known (`facts/cdc.md`) and part of an event's id, which never changes: reading them
             // by arrival now would make other events of them later.
-            "sqlserver" | "oracle" => Err(DecodeError::Connector(block.connector.into_owned())),
-            _ => Ok(block),
+            "sqlserver" | "oracle" => Err(DecodeError::Connector(self.connector.into_owned())),
+            _ => Ok(self),
         }
+    }
+
+    /// Of a block's text.
+    #[cfg(test)]
+    pub(crate) fn parse(text: &'a str) -> Result<Self, DecodeError> {
+        let mut block = Self { raw: text, ..Self::default() };
+        json::members(text, "source block", |name, value| block.add(&name, value.raw()))?;
+        block.supported()
     }
 
     fn add(&mut self, name: &str, raw: &'a str) {
@@ -104,7 +116,7 @@ mod tests {
     fn snapshot_has_many_spellings() {
         let is = |snapshot: &str| {
             let block = format!(r#"{{"connector":"postgresql","snapshot":{snapshot}}}"#);
-            SourceBlock::read(&block).unwrap().is_snapshot
+            SourceBlock::parse(&block).unwrap().is_snapshot
         };
         for yes in [
             r#""true""#,
@@ -125,7 +137,7 @@ mod tests {
     fn transactions_are_text() {
         let of = |rest: &str| {
             let block = format!(r#"{{"connector":"x"{rest}}}"#);
-            SourceBlock::read(&block).unwrap().transaction().map(Cow::into_owned)
+            SourceBlock::parse(&block).unwrap().transaction().map(Cow::into_owned)
         };
         assert_eq!(of(r#","txId":730"#).as_deref(), Some("730"));
         assert_eq!(of(r#","txId":null,"gtid":"0-5401-641""#).as_deref(), Some("0-5401-641"));
@@ -139,7 +151,7 @@ mod tests {
             (r#"{"connector":"mongodb"}"#, "unsupported_format"),
             (r#"{"name":"x"}"#, "no_source"),
         ] {
-            assert_eq!(SourceBlock::read(block).unwrap_err().code(), code);
+            assert_eq!(SourceBlock::parse(block).unwrap_err().code(), code);
         }
     }
 }

@@ -1,15 +1,17 @@
 //! What a decoder knows of the tables it has met.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use deltafold_event::{RowSchema, SchemaId};
+use foldhash::HashMap;
 
 use crate::{DecodeError, DecoderConfig, TableName, source_block::SourceBlock, wrapper::RowConnect};
 
-/// The tables that were met, by name.
+/// The tables that were met.
 #[derive(Debug, Default)]
 pub(crate) struct Tables {
-    known: HashMap<String, Table>,
+    known: Vec<Table>,
+    by_name: HashMap<String, usize>,
     /// Reused to look a table up without allocating.
     name: String,
 }
@@ -20,7 +22,7 @@ pub(crate) struct Table {
     pub(crate) name: Arc<TableName>,
     pub(crate) aggregate_type: Arc<str>,
     /// The declared key, if there is one.
-    pub(crate) declared_key: Option<Vec<String>>,
+    pub(crate) declared_key: Option<Arc<[String]>>,
     shapes: Vec<Shape>,
 }
 
@@ -41,11 +43,15 @@ impl Tables {
             self.name.push_str(part.as_deref().unwrap_or_default());
             self.name.push('\0');
         }
-        if !self.known.contains_key(self.name.as_str()) {
-            let table = Table::new(source, config)?;
-            self.known.insert(self.name.clone(), table);
-        }
-        Ok(self.known.get_mut(self.name.as_str()).expect("inserted above if it was not there"))
+        let place = match self.by_name.get(self.name.as_str()) {
+            Some(place) => *place,
+            None => {
+                self.known.push(Table::new(source, config)?);
+                self.by_name.insert(self.name.clone(), self.known.len() - 1);
+                self.known.len() - 1
+            }
+        };
+        Ok(&mut self.known[place])
     }
 }
 
@@ -69,7 +75,7 @@ impl Table {
         Ok(Self {
             name: name.into(),
             aggregate_type: aggregate_type.into(),
-            declared_key: declared.filter(|key| !key.is_empty()),
+            declared_key: declared.filter(|key| !key.is_empty()).map(Into::into),
             shapes: Vec::new(),
         })
     }

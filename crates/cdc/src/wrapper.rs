@@ -1,8 +1,9 @@
 //! The schema half of `{"schema":…,"payload":…}`.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use deltafold_event::RowSchema;
+use foldhash::HashMap;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::{DecodeError, json};
@@ -60,16 +61,16 @@ impl Wrappers {
 /// The schema of a field of a struct schema, as given.
 fn field<'a>(schema: &'a str, wanted: &str) -> Result<Option<&'a str>, DecodeError> {
     let mut fields = None;
-    json::members(schema, "schema", |name, raw| {
+    json::members(schema, "schema", |name, value| {
         if name == "fields" {
-            fields = Some(raw);
+            fields = Some(value.raw());
         }
     })?;
     for candidate in json::elements(fields.unwrap_or("[]"), "schema")? {
         let mut is_wanted = false;
         if candidate.starts_with('{') {
-            json::members(candidate, "schema", |name, raw| {
-                is_wanted |= name == "field" && json::string(raw).as_deref() == Some(wanted);
+            json::members(candidate, "schema", |name, value| {
+                is_wanted |= name == "field" && json::string(value.raw()).as_deref() == Some(wanted);
             })?;
         }
         if is_wanted {
