@@ -6,3 +6,4 @@ pub mod kept;
 pub mod laws;
 pub mod naive;
 pub mod process;
+pub mod recording;

@@ -1,0 +1,135 @@
+//! Recorded streams, the binary that serves them, and the truth they are compared with.
+
+mod answers;
+mod disturbance;
+mod truth;
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+use flate2::read::GzDecoder;
+use serde_json::Value;
+use tempfile::TempDir;
+use xtask::server::Server;
+
+use crate::process::Deltafold;
+
+pub use disturbance::disturb;
+use {answers::Answers, truth::Moment};
+
+/// Types for the streams without schemas: what `\d` says of the tables.
+pub const DECLARED: &str = r#"
+[aggregates.products.columns]
+price = "decimal(10,2)"
+attributes = "json"
+tags = "text[]"
+weight_kg = "float"
+[aggregates.orders.columns]
+total = "decimal(12,2)"
+shipped_on = "date"
+placed_at = "timestamptz"
+[aggregates.order_lines.columns]
+unit_price = "decimal(10,2)"
+[aggregates.customers.columns]
+created_at = "timestamptz"
+updated_at = "timestamptz"
+[aggregates.documents.columns]
+digest = "bytes"
+"#;
+
+/// One recorded stream of `tests/data`.
+#[derive(Debug, Clone, Copy)]
+pub struct Recording {
+    /// Its folder, which holds the truth too.
+    pub folder: &'static str,
+    /// The stream's name.
+    pub stream: &'static str,
+    /// Configuration: column types where the stream has none.
+    pub declared: &'static str,
+}
+
+impl Recording {
+    /// The records, one a line.
+    pub fn lines(&self) -> Vec<String> {
+        self.read(self.stream)
+    }
+
+    fn moments(&self) -> Vec<Moment> {
+        self.read("truth").iter().map(|line| Moment::parse(line)).collect()
+    }
+
+    fn read(&self, name: &str) -> Vec<String> {
+        let path: PathBuf =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(self.folder).join(format!("{name}.jsonl.gz"));
+        let file = fs::File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut text = String::new();
+        GzDecoder::new(file).read_to_string(&mut text).expect("the recording is whole");
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+/// A server on a data directory into which a recording was ingested, piece by piece.
+#[derive(Debug)]
+pub struct Served {
+    server: Server,
+    _folder: TempDir,
+}
+
+/// Ingests the pieces, each as a file of its own, and serves what came of them.
+pub fn served(recording: &Recording, pieces: &[Vec<String>]) -> Served {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let config = folder.path().join("deltafold.toml");
+    fs::write(&config, recording.declared).expect("the configuration is written");
+    let deltafold = Deltafold::on(&folder.path().join("data"));
+    for (number, piece) in pieces.iter().enumerate() {
+        let path = folder.path().join(format!("piece-{number}.jsonl"));
+        let mut file = fs::File::create(&path).expect("a piece is made");
+        for line in piece {
+            writeln!(file, "{line}").expect("a piece is written");
+        }
+        let ended = deltafold.succeed(["ingest", "--file", path.to_str().expect("its path is text")]);
+        assert!(ended.stdout.contains("dead letters   0"), "{ended:#?}");
+    }
+    let mut command = deltafold.command(["run", "--listen", "127.0.0.1:0"]);
+    command.arg("--config").arg(&config);
+    let server = Server::start(&mut command).expect("the server starts");
+    server.wait_until_ready().expect("the views catch up");
+    Served { server, _folder: folder }
+}
+
+impl Served {
+    /// Compares every table at every moment of the truth.
+    pub fn compare_with_truth(&self, recording: &Recording) {
+        let mut answers = Answers::of(&self.server);
+        let moments = recording.moments();
+        assert!(moments.len() >= 19, "the truth has its moments");
+        for moment in &moments {
+            for (table, rows) in &moment.tables {
+                let found = answers.table(table, &moment.at);
+                let expected = answers.expected(table, rows);
+                assert_eq!(found.len(), expected.len(), "{} at {}", table, moment.at);
+                for (found, expected) in found.iter().zip(&expected) {
+                    assert_eq!(found, expected, "{} at {}", table, moment.at);
+                }
+            }
+        }
+    }
+
+    /// The ids of all events but the store's own.
+    fn event_ids(&self) -> Vec<Value> {
+        let mut ids = Answers::of(&self.server).event_ids();
+        ids.sort_by_key(Value::to_string);
+        let all = ids.len();
+        ids.dedup();
+        assert_eq!(all, ids.len(), "an event is listed once");
+        ids
+    }
+}
+
+/// Asserts that two stores hold the same distinct events.
+pub fn shared_ids(one: &Served, other: &Served) {
+    assert_eq!(one.event_ids(), other.event_ids());
+}

@@ -1,0 +1,44 @@
+//! Law 8 on recorded streams: what a real Debezium said of a real database, folded, is what that database's own
+//! SELECT said at every recorded moment; in order, and in pieces with duplicates and the partitions interleaved.
+
+use deltafold_tests::recording::{self, Recording, disturb, served, shared_ids};
+
+/// Every table at every moment of the truth file, out of the stream as it was recorded.
+fn answers_as_select_did(recording: &Recording) {
+    let server = served(recording, &[recording.lines()]);
+    server.compare_with_truth(recording);
+}
+
+/// The same out of random pieces, with one event in twenty delivered again later.
+fn survives_disturbance(recording: &Recording) {
+    let lines = recording.lines();
+    let plain = served(recording, std::slice::from_ref(&lines));
+    let disturbed = served(recording, &disturb(&lines, 20_261_121));
+    disturbed.compare_with_truth(recording);
+    shared_ids(&plain, &disturbed);
+}
+
+macro_rules! recorded {
+    ($($name:ident: $recording:expr;)*) => {$(
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn answers_as_select_did() {
+                super::answers_as_select_did(&$recording);
+            }
+
+            #[test]
+            fn survives_disturbance() {
+                super::survives_disturbance(&$recording);
+            }
+        }
+    )*};
+}
+
+recorded! {
+    shop: Recording { folder: "shop", stream: "shop", declared: "" };
+    shop_plain: Recording { folder: "shop", stream: "shop-plain", declared: recording::DECLARED };
+    corners: Recording { folder: "corners", stream: "corners", declared: "" };
+    corners_plain: Recording { folder: "corners", stream: "corners-plain", declared: recording::DECLARED };
+}
