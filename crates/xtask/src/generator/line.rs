@@ -44,7 +44,13 @@ pub(super) enum Moved {
 }
 
 impl Line<'_> {
-    pub(super) fn write(&self, text: &mut String) {
+    pub(super) fn to_text(&self) -> String {
+        let mut text = String::with_capacity(1_100);
+        self.write(&mut text);
+        text
+    }
+
+    fn write(&self, text: &mut String) {
         write_key(self.key, text);
         if let Some(moved) = self.moved {
             write_header(moved, text);

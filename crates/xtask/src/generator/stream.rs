@@ -1,11 +1,10 @@
 //! The stream itself: a small database that is changed at random, and the log of it with all that happens to a log on its way.
 
+use super::delivery::{Delivery, Entry};
 use super::line::{Line, Moved, Place, Snapshot, write_poison, write_tombstone};
 use super::random::{Random, Zipf};
 use super::row::{Basket, Order};
 use super::{BEGIN_US, Change, Config, Counts, Generated, Keys, Model};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::io::{self, Write};
 
 /// How far the connector's clock is ahead of the commit it tells of.
@@ -17,7 +16,7 @@ const REMEMBERED_DELETES: usize = 1_000;
 
 pub(super) struct Stream<'a> {
     config: Config,
-    out: &'a mut dyn Write,
+    delivery: Delivery<'a>,
     random: Random,
     zipf: Zipf,
     counts: Counts,
@@ -27,34 +26,49 @@ pub(super) struct Stream<'a> {
     deleted: Vec<u64>,
     place: Place,
     left_in_transaction: u64,
-    delayed: BinaryHeap<Reverse<Delayed>>,
     /// The row whose last event was held back: it is changed again at once, so that the held one arrives late.
     follow_up: Option<usize>,
 }
 
-/// A line to be written once `due` lines are.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Delayed {
-    due: u64,
-    /// Breaks ties, so that the order does not depend on the heap.
-    number: u64,
-    text: String,
-    /// The history entry whose first delivery this is.
-    first_of: Option<(u64, usize)>,
+/// A log event at the current place; `before` and `after` are JSON.
+struct Event<'e> {
+    table: &'static str,
+    key: Option<u64>,
+    op: char,
+    before: &'e str,
+    after: &'e str,
+    moved: Option<Moved>,
+    first_of: Option<Entry>,
+    late: bool,
 }
 
-/// What becomes of a line besides being written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Plain,
-    Late,
+impl<'e> Event<'e> {
+    fn new(table: &'static str, key: u64, op: char) -> Self {
+        Self { table, key: Some(key), op, before: "null", after: "null", moved: None, first_of: None, late: false }
+    }
+
+    fn before(self, before: &'e str) -> Self {
+        Self { before, ..self }
+    }
+
+    fn after(self, after: &'e str) -> Self {
+        Self { after, ..self }
+    }
+
+    fn first_of(self, first_of: Option<Entry>) -> Self {
+        Self { first_of, ..self }
+    }
+
+    fn moved(self, moved: Moved) -> Self {
+        Self { moved: Some(moved), ..self }
+    }
 }
 
 impl<'a> Stream<'a> {
     pub(super) fn new(config: &Config, out: &'a mut dyn Write) -> Self {
         Self {
             config: *config,
-            out,
+            delivery: Delivery::new(out),
             random: Random::new(config.seed),
             zipf: Zipf::default(),
             counts: Counts::default(),
@@ -64,7 +78,6 @@ impl<'a> Stream<'a> {
             deleted: Vec::new(),
             place: Place { lsn: 26_492_464, last_commit_lsn: 26_490_000, transaction: 730, occurred_us: BEGIN_US },
             left_in_transaction: 0,
-            delayed: BinaryHeap::new(),
             follow_up: None,
         }
     }
@@ -94,11 +107,11 @@ impl<'a> Stream<'a> {
                 self.poison()?;
             }
         }
-        while let Some(Reverse(delayed)) = self.delayed.pop() {
-            self.deliver(delayed)?;
+        let (lines, first_lines) = self.delivery.finish()?;
+        for ((id, index), line) in first_lines {
+            self.model.history.get_mut(&id).expect("only what is recorded is told of")[index].line = line;
         }
-        self.out.flush()?;
-        Ok(Generated { counts: self.counts, model: self.model })
+        Ok(Generated { counts: Counts { lines, ..self.counts }, model: self.model })
     }
 
     /// Most of the 2 % of snapshot rows stand before everything else, as a connector's first snapshot does.
@@ -161,9 +174,9 @@ impl<'a> Stream<'a> {
         order.fill_columns(self.counts.added_columns, &mut self.random);
         let mut after = String::new();
         order.write_json(&mut after, false);
-        self.record(id, Some(&order));
+        let first_of = self.record(id, Some(&order));
         self.model.orders.push(order);
-        self.log("orders", Some(id), 'c', "null", &after, None, Fate::Plain)
+        self.log(Event::new("orders", id, 'c').after(&after).first_of(first_of))
     }
 
     /// The follow-up of a late event, or else the hot row.
@@ -189,10 +202,10 @@ impl<'a> Stream<'a> {
         let (id, mut after) = (order.id, String::new());
         order.write_json(&mut after, note_unchanged);
         let order = order.clone();
-        self.record(id, Some(&order));
+        let first_of = self.record(id, Some(&order));
         self.counts.unchanged += u64::from(note_unchanged);
         self.follow_up = late.then_some(index);
-        self.log("orders", Some(id), 'u', "null", &after, None, if late { Fate::Late } else { Fate::Plain })
+        self.log(Event { late, ..Event::new("orders", id, 'u').after(&after).first_of(first_of) })
     }
 
     fn delete_order(&mut self) -> io::Result<()> {
@@ -201,10 +214,10 @@ impl<'a> Stream<'a> {
         if self.deleted.len() < REMEMBERED_DELETES {
             self.deleted.push(order.id);
         }
-        self.record(order.id, None);
+        let first_of = self.record(order.id, None);
         let mut before = String::new();
         order.write_before(&mut before);
-        self.log("orders", Some(order.id), 'd', &before, "null", None, Fate::Plain)?;
+        self.log(Event::new("orders", order.id, 'd').before(&before).first_of(first_of))?;
         self.tombstone(order.id, None)
     }
 
@@ -215,18 +228,21 @@ impl<'a> Stream<'a> {
         self.next_order += 1;
         let mut before = String::new();
         self.model.orders[index].write_before(&mut before);
-        self.record(from, None);
-        self.log("orders", Some(from), 'd', &before, "null", Some(Moved::To(to)), Fate::Plain)?;
+        let first_of = self.record(from, None);
+        self.log(Event::new("orders", from, 'd').before(&before).moved(Moved::To(to)).first_of(first_of))?;
         self.tombstone(from, Some(Moved::To(to)))?;
         let order = &mut self.model.orders[index];
         order.id = to;
         order.updated_us = self.place.occurred_us;
+        // Under default identity the create carries placeholders too: only the old key's image has the text.
+        let note_unchanged = self.counts.moves % 2 == 0;
         let mut after = String::new();
-        order.write_json(&mut after, false);
+        order.write_json(&mut after, note_unchanged);
         let order = order.clone();
-        self.record(to, Some(&order));
+        let first_of = self.record(to, Some(&order));
         self.counts.moves += 1;
-        self.log("orders", Some(to), 'c', "null", &after, Some(Moved::From(from)), Fate::Plain)
+        self.counts.unchanged += u64::from(note_unchanged);
+        self.log(Event::new("orders", to, 'c').after(&after).moved(Moved::From(from)).first_of(first_of))
     }
 
     /// An incremental snapshot reads a row while the log goes on.
@@ -242,13 +258,13 @@ impl<'a> Stream<'a> {
         self.counts.events += 1;
         self.counts.distinct += 1;
         let mut place = self.place;
-        if snapshot == Snapshot::Incremental {
+        let first_of = if snapshot == Snapshot::Incremental {
             place.occurred_us += LAG_US;
+            None
         } else {
-            self.record(order.id, Some(order));
-        }
-        let (mut after, mut text) = (String::new(), String::new());
-        order.write_json(&mut after, false);
+            self.record(order.id, Some(order))
+        };
+        let after = order.to_json();
         let line = Line {
             table: "orders",
             key: Some(order.id),
@@ -260,9 +276,7 @@ impl<'a> Stream<'a> {
             moved: None,
             sent_us: self.place.occurred_us + LAG_US,
         };
-        line.write(&mut text);
-        self.note_line(order.id, self.counts.lines + 1);
-        self.write(&text)
+        self.delivery.write(line.to_text().as_bytes(), first_of)
     }
 
     fn create_basket(&mut self) -> io::Result<()> {
@@ -270,7 +284,7 @@ impl<'a> Stream<'a> {
         self.next_basket += 1;
         let (id, after) = (basket.id, basket.to_json());
         self.model.baskets.push(basket);
-        self.log("baskets", Some(id), 'c', "null", &after, None, Fate::Plain)
+        self.log(Event::new("baskets", id, 'c').after(&after))
     }
 
     fn update_basket(&mut self) -> io::Result<()> {
@@ -281,7 +295,7 @@ impl<'a> Stream<'a> {
         let basket = &mut self.model.baskets[index];
         basket.change(self.place.occurred_us, &mut self.random);
         let (id, after) = (basket.id, basket.to_json());
-        self.log("baskets", Some(id), 'u', "null", &after, None, Fate::Plain)
+        self.log(Event::new("baskets", id, 'u').after(&after))
     }
 
     fn delete_basket(&mut self) -> io::Result<()> {
@@ -292,13 +306,13 @@ impl<'a> Stream<'a> {
         let basket = self.model.baskets.swap_remove(index);
         let mut before = String::new();
         basket.write_before(&mut before);
-        self.log("baskets", Some(basket.id), 'd', &before, "null", None, Fate::Plain)?;
+        self.log(Event::new("baskets", basket.id, 'd').before(&before))?;
         self.tombstone(basket.id, None)
     }
 
     fn truncate(&mut self) -> io::Result<()> {
         self.model.baskets.clear();
-        self.log("baskets", None, 't', "null", "null", None, Fate::Plain)
+        self.log(Event { key: None, ..Event::new("baskets", 0, 't') })
     }
 
     /// A position in `orders`, at or after `first`, by the spread of keys asked for.
@@ -313,58 +327,41 @@ impl<'a> Stream<'a> {
         rank as usize + first
     }
 
-    /// Notes what happened to a watched order; its line is filled in when it is written.
-    fn record(&mut self, id: u64, row: Option<&Order>) {
-        if Model::watched(id) {
-            let change = Change { occurred_us: self.place.occurred_us, row: row.cloned(), line: 0 };
-            self.model.history.entry(id).or_default().push(change);
+    /// Notes what happened to a watched order; its line is filled in at the end.
+    fn record(&mut self, id: u64, row: Option<&Order>) -> Option<Entry> {
+        if !Model::watched(id) {
+            return None;
         }
+        let changes = self.model.history.entry(id).or_default();
+        changes.push(Change { occurred_us: self.place.occurred_us, row: row.cloned(), line: 0 });
+        Some((id, changes.len() - 1))
     }
 
-    /// The newest history entry of `id` is first delivered by line `line`.
-    fn note_line(&mut self, id: u64, line: u64) {
-        if let Some(change) = self.model.history.get_mut(&id).and_then(|changes| changes.last_mut())
-            && change.line == 0
-        {
-            change.line = line;
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the parts of one event, each named at its call")]
-    fn log(
-        &mut self,
-        table: &'static str,
-        key: Option<u64>,
-        op: char,
-        before: &str,
-        after: &str,
-        moved: Option<Moved>,
-        fate: Fate,
-    ) -> io::Result<()> {
+    fn log(&mut self, event: Event<'_>) -> io::Result<()> {
+        let Event { table, key, op, before, after, moved, first_of, late } = event;
         let (place, sent_us) = (self.place, self.place.occurred_us + LAG_US);
         let line = Line { table, key, op, before, after, place, snapshot: Snapshot::No, moved, sent_us };
-        let mut text = String::with_capacity(1_100);
-        line.write(&mut text);
+        let text = line.to_text();
         self.counts.distinct += 1;
         self.count(op);
-        if fate == Fate::Late {
+        if late {
             self.counts.late += 1;
-            let first_of = key.filter(|id| Model::watched(*id)).map(|id| (id, self.model.history[&id].len() - 1));
-            self.delay(text, first_of);
+            let by = self.some_delay();
+            self.delivery.delay(text, by, first_of);
             return Ok(());
         }
         if self.random.chance(101, 10_000) && self.counts.events + 1 < self.config.events {
             let again = Line { sent_us: sent_us + 60_000_000, ..line };
-            let mut text = String::with_capacity(1_100);
-            again.write(&mut text);
             self.counts.redelivered += 1;
             self.count(op);
-            self.delay(text, None);
+            let by = self.some_delay();
+            self.delivery.delay(again.to_text(), by, None);
         }
-        if let Some(id) = key.filter(|_| table == "orders") {
-            self.note_line(id, self.counts.lines + 1);
-        }
-        self.write(&text)
+        self.delivery.write(text.as_bytes(), first_of)
+    }
+
+    fn some_delay(&mut self) -> u64 {
+        2 + self.random.below(LONGEST_DELAY_LINES)
     }
 
     fn count(&mut self, op: char) {
@@ -382,7 +379,7 @@ impl<'a> Stream<'a> {
         self.counts.tombstones += 1;
         let mut text = String::new();
         write_tombstone(key, moved, &mut text);
-        self.write(&text)
+        self.delivery.write(text.as_bytes(), None)
     }
 
     fn poison(&mut self) -> io::Result<()> {
@@ -399,35 +396,9 @@ impl<'a> Stream<'a> {
             moved: None,
             sent_us: self.place.occurred_us + LAG_US,
         };
-        let (mut text, mut bytes) = (String::new(), Vec::new());
-        line.write(&mut text);
-        write_poison(self.counts.poison, &text, &mut bytes);
+        let mut bytes = Vec::new();
+        write_poison(self.counts.poison, &line.to_text(), &mut bytes);
         self.counts.poison += 1;
-        self.counts.lines += 1;
-        self.out.write_all(&bytes)
-    }
-
-    fn delay(&mut self, text: String, first_of: Option<(u64, usize)>) {
-        let due = self.counts.lines + 2 + self.random.below(LONGEST_DELAY_LINES);
-        self.delayed.push(Reverse(Delayed { due, number: self.counts.events, text, first_of }));
-    }
-
-    /// Writes a line, and the delayed ones that are due after it.
-    fn write(&mut self, text: &str) -> io::Result<()> {
-        self.counts.lines += 1;
-        self.out.write_all(text.as_bytes())?;
-        while self.delayed.peek().is_some_and(|Reverse(delayed)| delayed.due <= self.counts.lines) {
-            let Reverse(delayed) = self.delayed.pop().expect("just seen");
-            self.deliver(delayed)?;
-        }
-        Ok(())
-    }
-
-    fn deliver(&mut self, delayed: Delayed) -> io::Result<()> {
-        self.counts.lines += 1;
-        if let Some((id, index)) = delayed.first_of {
-            self.model.history.get_mut(&id).expect("it has this entry")[index].line = self.counts.lines;
-        }
-        self.out.write_all(delayed.text.as_bytes())
+        self.delivery.write(&bytes, None)
     }
 }
