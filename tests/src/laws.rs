@@ -20,8 +20,15 @@ pub struct Cases {
     pub least: u64,
 }
 
-/// How many cases this run is to try: CI's number, or soak's where the environment has `DELTAFOLD_SOAK`.
+/// How many cases this run is to try: CI's number, or soak's where the environment has `DELTAFOLD_SOAK`. With
+/// `DELTAFOLD_CASES` that many fresh ones.
 pub fn cases() -> Cases {
+    let fresh = env::var("DELTAFOLD_CASES").ok().and_then(|cases| cases.parse().ok());
+    let cases = ci_or_soak();
+    Cases { fresh: fresh.unwrap_or(cases.fresh), ..cases }
+}
+
+fn ci_or_soak() -> Cases {
     if env::var_os("DELTAFOLD_SOAK").is_some() {
         Cases { fixed: 14_000, fresh: 2_000, least: 1_000 }
     } else {

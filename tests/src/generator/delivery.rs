@@ -46,8 +46,9 @@ impl Delivery {
         let mut random = SmallRng::seed_from_u64(seed);
         let mut delivery =
             if random.random_ratio(1, 3) { Self::as_sent(stream) } else { interleaved(stream, &mut random) };
+        let in_order = stream.in_order();
         for item in 0..stream.items.len() {
-            if stream.is_log(item) && random.random_ratio(1, 9) {
+            if stream.is_log(item) && !in_order.contains(&item) && random.random_ratio(1, 9) {
                 delivery.delay(item, &mut random);
             }
             if random.random_ratio(1, 12) {
@@ -108,8 +109,10 @@ fn first(item: usize) -> Delivered {
 /// Any interleaving that keeps each partition's order.
 fn interleaved(stream: &Stream, random: &mut SmallRng) -> Delivery {
     let mut partitions: BTreeMap<(&str, i32), VecDeque<usize>> = BTreeMap::new();
+    let in_order = stream.in_order();
     for (at, item) in stream.items.iter().enumerate() {
-        partitions.entry(item.partition()).or_default().push_back(at);
+        let partition = if in_order.contains(&at) { ("in order", 0) } else { item.partition() };
+        partitions.entry(partition).or_default().push_back(at);
     }
     let mut queues: Vec<VecDeque<usize>> = partitions.into_values().collect();
     let mut delivered = Vec::new();

@@ -61,7 +61,7 @@ impl Order {
                 arrivals.entry(event.id).or_insert_with(|| (event, Vec::new())).1.push(at);
             }
         }
-        let changed = types_with_changed_keys(stream);
+        let changed = stream.types_with_changed_keys();
         for (id, (anchored, at)) in arrivals.iter().filter(|(_, (event, _))| event.source_position.is_none()) {
             let neighbours = arrivals.iter().filter(|(other, (event, _))| {
                 *other != id
@@ -81,16 +81,4 @@ impl Order {
             }
         }
     }
-}
-
-/// A change of the key concerns every row, like a truncate.
-fn types_with_changed_keys(stream: &Stream) -> BTreeSet<&str> {
-    let mut keys: BTreeMap<&str, BTreeSet<&[String]>> = BTreeMap::new();
-    for event in stream.events.iter().flatten() {
-        let schema = event.schema_id.as_ref().and_then(|id| stream.schemas.get(id));
-        if let Some(schema) = schema {
-            keys.entry(&event.aggregate_type).or_default().insert(schema.key());
-        }
-    }
-    keys.into_iter().filter(|(_, keys)| keys.len() > 1).map(|(name, _)| name).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deltafold_cdc::{AggregateConfig, Decoder, DecoderConfig, Headers, Record as Raw};
-use deltafold_event::{Event, Position, StoredEvent, Timestamp};
+use deltafold_event::{Event, Position, RowSchema, StoredEvent, Timestamp};
 
 use super::{
     case::Counts,
@@ -73,6 +73,37 @@ impl Stream {
     /// The aggregate types it has events of.
     pub fn types(&self) -> BTreeSet<&str> {
         self.events.iter().flatten().map(|event| &*event.aggregate_type).collect()
+    }
+
+    /// The types whose key's columns change: that concerns every row, like a truncate.
+    pub(super) fn types_with_changed_keys(&self) -> BTreeSet<&str> {
+        let mut keys: BTreeMap<&str, BTreeSet<&[String]>> = BTreeMap::new();
+        for event in self.events.iter().flatten() {
+            let schema = event.schema_id.as_ref().and_then(|id| self.schemas.get(id));
+            if let Some(schema) = schema {
+                keys.entry(&event.aggregate_type).or_default().insert(schema.key());
+            }
+        }
+        keys.into_iter().filter(|(_, keys)| keys.len() > 1).map(|(name, _)| name).collect()
+    }
+
+    /// The items that must arrive in the order in which they were sent. Where a table's key changes, a snapshot row
+    /// that overtakes the table's log events shows the new key before its time: rows are then kept under both
+    /// until the log shows it too, and what they are in between is nobody's to say.
+    pub(super) fn in_order(&self) -> BTreeSet<usize> {
+        let key = |event: &Event| event.schema_id.as_ref().and_then(|id| self.schemas.get(id)).map(RowSchema::key);
+        let mut first: BTreeMap<&str, &[String]> = BTreeMap::new();
+        let mut overtaking: BTreeSet<&str> = BTreeSet::new();
+        for event in self.events.iter().flatten() {
+            let Some(key) = key(event) else { continue };
+            let changed = *first.entry(&event.aggregate_type).or_insert(key) != key;
+            if changed && event.source_position.is_none() {
+                overtaking.insert(&event.aggregate_type);
+            }
+        }
+        let of_such = |event: &Event| overtaking.contains(&*event.aggregate_type);
+        let items = self.events.iter().enumerate();
+        items.filter(|(_, events)| events.iter().any(of_such)).map(|(item, _)| item).collect()
     }
 
     /// The events as the store holds them after a delivery in batches of these sizes, over and over.

@@ -7,13 +7,27 @@ use serde_json::Value;
 
 use super::Schemas;
 
-/// Where an event stands: log events by source position, then offset; an event without a position directly
-/// after the one it was anchored to, by arrival.
+/// Where an event stands: log events by source position, then offset; a change of the key just before the event
+/// that shows it; an event without a position directly after what it was anchored to, by arrival.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Place {
     source: Vec<u8>,
     offset: i64,
+    /// How many changes of the key stand here before it, or are it.
+    rekeys: u32,
     arrival: Option<Position>,
+}
+
+impl Place {
+    /// The change of the key just before a log event.
+    fn before_log(&self) -> Self {
+        Self { offset: self.offset - 1, rekeys: 1, ..self.clone() }
+    }
+
+    /// A change of the key directly after everything up to here.
+    fn rekey_after(&self) -> Self {
+        Self { rekeys: self.rekeys + 1, arrival: None, ..self.clone() }
+    }
 }
 
 /// A distinct event.
@@ -45,7 +59,7 @@ impl Known<'_> {
 /// The rows on record get new keys at this event.
 #[derive(Debug, Clone)]
 pub(super) struct Rekey {
-    /// Of the event in the list that was given: the rekey stands just before it.
+    /// Which event of the list that was given shows it.
     pub(super) at: usize,
     pub(super) place: Place,
     pub(super) columns: Vec<String>,
@@ -81,7 +95,9 @@ pub(super) fn distinct<'a>(deliveries: impl Iterator<Item = &'a StoredEvent>, sc
                 next.reveals_key = next.key.is_some()
                     && known.iter().any(|known| known.key.is_some())
                     && known.iter().all(|known| known.key != next.key);
-                next.place = Place { arrival: Some(*position), ..anchor(&known, &next) };
+                let anchor = anchor(&known, &next);
+                let anchor = if next.reveals_key { anchor.rekey_after() } else { anchor };
+                next.place = Place { arrival: Some(*position), ..anchor };
             }
         }
         known.push(next);
@@ -103,12 +119,14 @@ fn anchor(known: &[Known<'_>], next: &Known<'_>) -> Place {
 pub(super) fn rekeys(known: &[Known<'_>]) -> Vec<Rekey> {
     let mut telling: Vec<(&Place, usize, &[String])> =
         known.iter().enumerate().filter_map(|(at, event)| Some((&event.place, at, event.key?))).collect();
-    telling.sort();
+    // Both halves of a move stand at one source position, maybe at one offset of two partitions.
+    telling.sort_by_key(|(place, at, _)| (*place, known[*at].event.id));
     let mut found = Vec::new();
     let Some(mut in_force) = telling.first().map(|(_, _, columns)| *columns) else { return found };
     for (place, at, columns) in telling {
         if columns != in_force && (known[at].is_log() || known[at].reveals_key) {
-            found.push(Rekey { at, place: place.clone(), columns: columns.to_vec() });
+            let place = if known[at].is_log() { place.before_log() } else { Place { arrival: None, ..place.clone() } };
+            found.push(Rekey { at, place, columns: columns.to_vec() });
             in_force = columns;
         }
     }

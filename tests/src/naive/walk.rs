@@ -62,13 +62,13 @@ enum Step<'k> {
 /// Applies all events; what happened to each aggregate, in order.
 pub(super) fn walk(known: &[Known<'_>]) -> BTreeMap<String, Vec<Happened>> {
     let rekeys = rekeys(known);
-    let mut steps: Vec<(&Place, u8, Step<'_>)> = Vec::new();
-    steps.extend(known.iter().enumerate().map(|(at, event)| (&event.place, 1, Step::Event(at))));
-    steps.extend(rekeys.iter().map(|rekey| (&rekey.place, 0, Step::Rekey(rekey))));
-    steps.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+    let mut steps: Vec<(&Place, Step<'_>)> = Vec::new();
+    steps.extend(known.iter().enumerate().map(|(at, event)| (&event.place, Step::Event(at))));
+    steps.extend(rekeys.iter().map(|rekey| (&rekey.place, Step::Rekey(rekey))));
+    steps.sort_by_key(|(place, _)| *place);
     let mut walk =
         Walk { known, applied: vec![false; known.len()], took: BTreeMap::new(), aggregates: BTreeMap::new() };
-    for (_, _, step) in steps {
+    for (_, step) in steps {
         match step {
             Step::Event(at) => walk.apply(at),
             Step::Rekey(rekey) => walk.rekey(rekey),
