@@ -87,11 +87,18 @@ pub(crate) fn note_log(spans: &mut Vec<KeySpan>, columns: &[String], event: &Typ
     }
     let span = &mut spans[next - 1];
     if span.columns == columns {
-        if span.first_log.as_ref().is_some_and(|first| first.order <= event.order) {
+        let place = |event: &TypeEvent| (event.order.clone(), event.id);
+        if span.first_log.as_ref().is_some_and(|first| place(first) <= place(event)) {
             return Noted::Nothing;
         }
         span.first_log = Some(event.clone());
-        return Noted::Learnt;
+        // Rows of one statement may stand at one offset of several partitions: the least id is the change's.
+        if span.from.order != event.order {
+            return Noted::Learnt;
+        }
+        span.from = event.clone();
+        let order = event.order.clone();
+        return if next == 1 { Noted::Learnt } else { Noted::Changed(order.clone(), order) };
     }
     let from = event.order.clone();
     let later = span.first_log.take_if(|first| first.order > event.order);

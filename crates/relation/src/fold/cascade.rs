@@ -40,7 +40,8 @@ impl<M: Memory> Fold<'_, M> {
             (RecordKind::RekeyedOut, _, _) => {
                 let target = |record: Option<&Arc<Record>>| record.and_then(|record| record.moved_to.clone());
                 let (went, goes) = (target(old), target(new));
-                let is_same = went == goes && took(old) == took(new);
+                let id = |record: Option<&Arc<Record>>| record.map(|record| record.id);
+                let is_same = went == goes && took(old) == took(new) && id(old) == id(new);
                 let gone = went.filter(|went| goes.as_ref() != Some(went)).map(|went| (went, None));
                 let there = goes.filter(|_| !is_same).map(|goes| (goes, took(new)));
                 for (to, row) in gone.into_iter().chain(there) {

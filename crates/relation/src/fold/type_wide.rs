@@ -99,10 +99,14 @@ impl<M: Memory> Fold<'_, M> {
         let Some(columns) = incoming.schema.as_ref().map(|schema| schema.key()).filter(|key| !key.is_empty()) else {
             return Ok(());
         };
+        let order = &incoming.record.order;
+        let is_before = |event: &TypeEvent| {
+            (event.order.epoch, &event.order.source_position) < (order.epoch, &order.source_position)
+        };
         if let Some(KeySpan { columns: newest, from, first_log: Some(first_log) }) = self.state.keys.last()
             && newest.as_slice() == columns
-            && from.order < incoming.record.order
-            && first_log.order < incoming.record.order
+            && is_before(from)
+            && is_before(first_log)
         {
             return Ok(());
         }
@@ -149,7 +153,7 @@ impl<M: Memory> Fold<'_, M> {
         let start_of_stretch = start.clone();
         let moves = move |id: &str, last: &Record| {
             let leaves = |row| keys.iter().filter_map(|key| id_under(row, key)).any(|under| under != id);
-            last.order > start_of_stretch || last.shown().is_some_and(leaves)
+            last.order >= start_of_stretch || last.shown().is_some_and(leaves)
         };
         self.for_each_aggregate(moves, start, until)?;
         self.carry_on()
