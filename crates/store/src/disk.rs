@@ -18,11 +18,21 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, local::LocalFileSystem, path::Path,
 };
 
+use serde::Deserialize;
+
 pub(crate) use error::{disk_error, is_disk_failure};
 pub(crate) use files::{remove, set_aside, sync_dir};
 
 use error::failed;
 use upload::SyncedUpload;
+
+/// The object that only goes forward.
+pub(crate) const LAST_CHECKPOINT: &str = "_last_checkpoint";
+
+#[derive(Deserialize)]
+struct Version {
+    version: u64,
+}
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -38,6 +48,20 @@ impl Disk {
 
     fn place(&self, location: &Path) -> Result<PathBuf> {
         self.inner.path_to_filesystem(location)
+    }
+
+    /// Replaces `_last_checkpoint`, unless what is there is newer. Two checkpoint writers may finish in either order;
+    /// were it ever to go back, a late writer could be told that a cleaned version is still read.
+    async fn advance(&self, place: PathBuf, payload: PutPayload) -> Result<PutResult> {
+        blocking(move || {
+            let _lock = files::lock_parent(&place).map_err(|error| failed(&place, error))?;
+            let version = |text: &[u8]| serde_json::from_slice::<Version>(text).ok().map(|hint| hint.version);
+            let there = std::fs::read(&place).ok().and_then(|text| version(&text));
+            let new: Vec<u8> = payload.iter().flatten().copied().collect();
+            if there > version(&new) { Ok(()) } else { files::put(&place, &payload, false) }
+        })
+        .await?;
+        Ok(PutResult { e_tag: None, version: None })
     }
 
     /// Replaces an object only if it still is the version that was read. `object_store` has no such put for the
@@ -78,6 +102,9 @@ impl ObjectStore for Disk {
             PutMode::Update(expected) => return self.replace(location, payload, expected.e_tag).await,
         };
         let place = self.place(location)?;
+        if !exclusive && location.filename() == Some(LAST_CHECKPOINT) {
+            return self.advance(place, payload).await;
+        }
         blocking(move || files::put(&place, &payload, exclusive)).await?;
         Ok(PutResult { e_tag: None, version: None })
     }
@@ -127,4 +154,26 @@ impl ObjectStore for Disk {
 /// Runs file operations where they may block.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|error| object_store::Error::JoinError { source: error })?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two processes write checkpoints, and the slower one has the older.
+    #[tokio::test]
+    async fn the_last_checkpoint_never_goes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Path::from_absolute_path(dir.path().join(LAST_CHECKPOINT)).unwrap();
+        let disk = Disk::new();
+        for (put, stays) in [(7, 7), (12, 12), (9, 12), (12, 12), (13, 13)] {
+            disk.put(&path, format!("{{\"version\":{put},\"size\":1}}").into()).await.unwrap();
+            let found = disk.get(&path).await.unwrap().bytes().await.unwrap();
+            assert_eq!(found, format!("{{\"version\":{stays},\"size\":1}}"));
+        }
+        // One that cannot be read is nothing.
+        std::fs::write(dir.path().join(LAST_CHECKPOINT), b"").unwrap();
+        disk.put(&path, "{\"version\":3,\"size\":1}".into()).await.unwrap();
+        assert_eq!(disk.get(&path).await.unwrap().bytes().await.unwrap(), "{\"version\":3,\"size\":1}");
+    }
 }

@@ -77,18 +77,18 @@ impl EventStore {
     }
 
     async fn round(&self, carer: &mut Carer, polite: bool) -> Result<MaintenanceReport, MaintenanceError> {
-        let mut report = MaintenanceReport::default();
-        report.held = lease::take(self.events().store.as_ref(), carer.id).await?;
-        if !report.held {
+        let held = lease::take(self.events().store.as_ref(), carer.id).await?;
+        let mut report = MaintenanceReport { held, ..MaintenanceReport::default() };
+        if !held {
             return Ok(report);
         }
         self.refresh().await?;
         let loose = || self.events().state().files.iter().rev().take_while(|file| !file.compacted).count();
         let busy = self.busy(carer);
-        if loose() >= self.options().compact_files && (!polite || !busy || loose() >= MANY_FILES) {
+        if !polite || !busy || loose() >= MANY_FILES {
             let started = Instant::now();
             let compacted = self.compact_while(self.options().compact_files, || started.elapsed() < lease::HOLDS / 2);
-            report.compacted = Some(compacted.await?);
+            report.compacted = Some(compacted.await?).filter(|compacted| compacted.written > 0);
         }
         if carer.next_checkpoint <= Instant::now() {
             self.checkpoint_if_due(carer, &mut report).await?;

@@ -7,9 +7,12 @@ use arrow::{
     datatypes::Int64Type,
 };
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
-use parquet::arrow::{
-    ProjectionMask,
-    arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+use parquet::{
+    arrow::{
+        ProjectionMask,
+        arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+    },
+    file::metadata::ParquetMetaDataReader,
 };
 use serde::Deserialize;
 
@@ -17,7 +20,11 @@ use super::{
     file::{DataFile, Described},
     state::State,
 };
-use crate::{ReadError, source::Bytes};
+use crate::{
+    MaintenanceError, ReadError,
+    disk::{LAST_CHECKPOINT, disk_error},
+    source::Bytes,
+};
 
 /// `_last_checkpoint`: which checkpoint is the newest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -34,7 +41,7 @@ impl LastCheckpoint {
 
     /// What the table says; none if it says nothing, or nothing that can be read (it is a hint).
     pub(crate) async fn read(store: &dyn ObjectStore) -> Result<Option<Self>, ReadError> {
-        let path = Path::from("_delta_log/_last_checkpoint");
+        let path = Path::from(format!("_delta_log/{LAST_CHECKPOINT}"));
         match store.get(&path).await {
             Ok(found) => {
                 let bytes = found.bytes().await.map_err(|error| ReadError::of_object(&path, &error))?;
@@ -43,6 +50,23 @@ impl LastCheckpoint {
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(ReadError::of_object(&path, &error)),
         }
+    }
+
+    /// Names a checkpoint that is there as the newest, as its writer would have done.
+    pub(crate) async fn publish(version: u64, store: &dyn ObjectStore) -> Result<(), MaintenanceError> {
+        let this = Self::at(version);
+        let path = &this.paths()[0];
+        let source = Bytes::open(store, path).await?;
+        let at = path.clone();
+        let size = crate::blocking(move || {
+            let footer = ParquetMetaDataReader::new().parse_and_finish(&source);
+            footer.map_err(|error| ReadError::of_parquet(&at, &error))
+        });
+        let size = size.await?.file_metadata().num_rows();
+        let hint = serde_json::json!({"version": version, "size": size}).to_string();
+        let path = Path::from(format!("_delta_log/{LAST_CHECKPOINT}"));
+        store.put(&path, hint.into()).await.map_err(|error| disk_error(&error, path.as_ref()))?;
+        Ok(())
     }
 
     fn paths(self) -> Vec<Path> {

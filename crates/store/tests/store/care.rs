@@ -93,7 +93,7 @@ async fn one_process_at_a_time_holds_the_lease() {
     });
     let lease = data.path().join("events/_deltafold/lease.json");
     let limit = tokio::time::Instant::now() + Duration::from_secs(60);
-    while !lease.exists() || data.path().join("events/_delta_log/_last_checkpoint").exists() == false {
+    while !lease.exists() || !data.path().join("events/_delta_log/_last_checkpoint").exists() {
         assert!(tokio::time::Instant::now() < limit, "nothing was done");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

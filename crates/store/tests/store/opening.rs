@@ -84,6 +84,24 @@ async fn a_broken_checkpoint_is_passed_over_while_the_log_is_whole() {
     assert_eq!(all_from(&open(&data, eager()).await, Position::ZERO).await, made);
 }
 
+/// A process died between a checkpoint and its name in `_last_checkpoint`: deltalake never writes that one again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_without_its_name_is_named() {
+    let data = data();
+    let store = open(&data, eager()).await;
+    fill(&store, 0, 8, 4).await;
+    let version = store.checkpoint().await.unwrap().events_version;
+    let last = data.path().join("events/_delta_log/_last_checkpoint");
+    fs::remove_file(&last).unwrap();
+    assert_eq!(store.checkpoint().await.unwrap().events_version, version);
+    let text = fs::read_to_string(&last).unwrap();
+    assert!(text.contains(&format!("\"version\":{version}")), "{text}");
+    store.compact().await.unwrap();
+    store.checkpoint().await.unwrap();
+    store.vacuum().await.unwrap();
+    assert_eq!(all_from(&open(&data, eager()).await, Position::ZERO).await.len(), 32);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_version_of_the_data_directory_is_refused() {
     let data = data();
