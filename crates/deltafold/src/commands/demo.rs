@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use deltafold_ingest::{Options, Summary, ingest_file};
+use deltafold_projector::Declared;
 use deltafold_store::EventStore;
 use tokio_util::sync::CancellationToken;
 
@@ -76,7 +77,7 @@ impl Demo {
         let home = Home::fresh(context)?;
         let began = Instant::now();
         let store = open_store(home.path()).await?;
-        let engine = Engine::start(home.path(), &store, loaded.config.aggregates.declared()).await?;
+        let engine = Engine::start(home.path(), &store, Declared::default()).await?;
         let summary = play(&store, &cancel).await?;
         let served = if cancel.is_cancelled() {
             Ok(())
@@ -114,33 +115,35 @@ fn introduce(summary: &Summary, began: Instant, home: &Home, url: &str) -> std::
         output::count(summary.appended),
         began.elapsed().as_secs_f64(),
     ))?;
+    // As this process was called, so that what is printed can be pasted.
+    let program = std::env::args().next().unwrap_or_else(|| "deltafold".to_owned());
     for (number, (title, command)) in (1..).zip(THINGS_TO_TRY) {
-        output::line(format_args!("\n{number}. {title}\n\n   {}", command.replace("URL", url)))?;
+        output::line(format_args!("\n{number}. {title}\n\n   {program} {}", command.replace("URL", url)))?;
     }
     output::line("\nCtrl-C stops.")
 }
 
-/// What there is to see, and the command that shows it.
+/// What there is to see, and the arguments that show it.
 const THINGS_TO_TRY: [(&str, &str); 5] = [
-    ("An order's life, event by event", "deltafold history orders 13 --url URL"),
+    ("An order's life, event by event", "history orders 13 --url URL"),
     (
         "A price before it rose (the chair: 149.00, then three times more)",
-        "deltafold query --url URL '{\n\
+        "query --url URL '{\n\
          \x20    now: productsByKey(sku: \"CHA-103\") { name price }\n\
          \x20    before: productsByKey(sku: \"CHA-103\", asOf: {time: \"2026-10-07T00:00:00Z\"}) { name price }\n\
          \x20  }'",
     ),
     (
         "What changed in a day (the mug, on 15 October)",
-        "deltafold diff products MUG-105 --from 2026-10-15 --to 2026-10-16 --url URL",
+        "diff products MUG-105 --from 2026-10-15 --to 2026-10-16 --url URL",
     ),
     (
         "Who was gold on 20 October (one of the five is not any more)",
-        "deltafold query --url URL '{\n\
+        "query --url URL '{\n\
          \x20    customers(where: {tier: {_eq: \"gold\"}}, asOf: {time: \"2026-10-20T00:00:00Z\"}) {\n\
          \x20      totalCount nodes { id name city _version { validFrom validTo } }\n\
          \x20    }\n\
          \x20  }'",
     ),
-    ("A customer who is gone, the day before she left", "deltafold get customers 8 --as-of 2026-10-15 --url URL"),
+    ("A customer who is gone, the day before she left", "get customers 8 --as-of 2026-10-15 --url URL"),
 ];
