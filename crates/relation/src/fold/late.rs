@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use deltafold_event::OrderKey;
-
 use super::{Fold, refold::Refold};
 use crate::{FoldError, Memory, Record, RecordKind, incoming::Incoming};
 
@@ -17,12 +15,13 @@ impl<M: Memory> Fold<'_, M> {
                 .at_source_position(self.memory, order, incoming.record.occurred_at)
                 .map_err(FoldError::Memory)?;
             let is_it = |known: &&Arc<Record>| known.kind == RecordKind::Log && known.id == incoming.record.id;
-            if let Some(known) = there.iter().find(is_it) {
-                return self.delivered_again(work, known, &incoming);
-            }
-            if there.iter().any(|known| known.order == *order) {
-                // Two events at one source position and offset, from two files: by arrival.
+            let known = there.iter().find(is_it);
+            if there.iter().any(|known| known.order == *order && !is_it(&known)) {
+                // Two events at one source position and offset, of two files: by arrival.
                 incoming.record.order = order.then(self.position);
+            }
+            if let Some(known) = known {
+                return self.delivered_again(work, known, &incoming);
             }
         }
         self.note_key_of_log_event(&incoming)?;
@@ -55,7 +54,7 @@ impl<M: Memory> Fold<'_, M> {
         known: &Arc<Record>,
         incoming: &Incoming,
     ) -> Result<(), FoldError<M::Error>> {
-        let order = OrderKey { arrival: None, ..incoming.record.order.clone() };
+        let order = incoming.record.order.clone();
         if order.offset >= known.order.offset {
             return Ok(());
         }

@@ -7,6 +7,11 @@ use crate::{InMemory, Schemas};
 
 const IDS: usize = 4;
 
+/// The long form is a soak.
+fn cases() -> u32 {
+    if std::env::var_os("DELTAFOLD_SOAK").is_some_and(|value| !value.is_empty()) { 20_000 } else { 256 }
+}
+
 /// What happens next in a made-up database.
 #[derive(Debug, Clone)]
 enum Happens {
@@ -151,7 +156,7 @@ fn normal(json: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_split_into_batches_gives_the_same(story in disturbed(), cuts in vec(any::<Index>(), 0..6)) {

@@ -87,7 +87,7 @@ impl fmt::Debug for Told {
         let place = event
             .source_position
             .as_ref()
-            .map_or(0, |place| place.as_bytes().iter().fold(0_u64, |n, &b| n << 8 | u64::from(b)) & 0xFF_FFFF);
+            .map_or(0, |place| place.as_bytes().iter().fold(0_u64, |n, &b| (n << 8) | u64::from(b)) & 0xFF_FFFF);
         write!(f, "{kind} {:?} lsn {place} offset {}", event.aggregate_id, event.coordinates.offset)?;
         write!(
             f,
