@@ -23,7 +23,7 @@ pub struct Batch {
 }
 
 /// Changes to one tree; none removes.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Run(Vec<(Slice, Option<Slice>)>);
 
 impl Batch {
@@ -166,29 +166,28 @@ impl Batch {
         for run in runs {
             run.settle();
         }
-        if shared.is_bulk() {
-            self.write_runs(&shared)?
-        } else {
-            self.write_at_once(&shared)?
-        }
+        // The cache takes the newest entries once they are written; a copy of each is a reference count.
+        let current = self.current.clone();
+        let written = if shared.is_bulk() { self.write_runs(&shared) } else { self.write_at_once(&shared) };
+        written?;
         fail_point!("view::after_batch", |_| std::process::abort());
         let commit = shared.published.read().expect("no holder of this lock panics").commit + 1;
-        shared.cache.apply(commit, self.current.iter());
+        shared.cache.apply(commit, current.iter());
         shared.publish(commit);
         Ok(())
     }
 
     /// Through the journal, in one piece.
-    fn write_at_once(&self, shared: &Shared) -> Result<(), WriteError> {
+    fn write_at_once(self, shared: &Shared) -> Result<(), WriteError> {
         let trees = &shared.keyspaces;
         let mut batch = shared.db.batch();
         for (run, tree) in [
-            (&self.versions, &trees.versions),
-            (&self.current, &trees.current),
-            (&self.heads, &trees.heads),
-            (&self.superseded, &trees.superseded),
-            (&self.seen, &trees.seen),
-            (&self.meta, &trees.meta),
+            (self.versions, &trees.versions),
+            (self.current, &trees.current),
+            (self.heads, &trees.heads),
+            (self.superseded, &trees.superseded),
+            (self.seen, &trees.seen),
+            (self.meta, &trees.meta),
         ] {
             run.add_to(&mut batch, tree);
         }
@@ -222,13 +221,22 @@ impl Run {
         self.0.is_empty()
     }
 
-    pub(crate) fn add_to(&self, batch: &mut fjall::OwnedWriteBatch, tree: &Keyspace) {
-        for (key, value) in self.iter() {
+    pub(crate) fn add_to(self, batch: &mut fjall::OwnedWriteBatch, tree: &Keyspace) {
+        for (key, value) in self {
             match value {
-                Some(value) => batch.insert(tree, key.clone(), value.clone()),
-                None => batch.remove(tree, key.clone()),
+                Some(value) => batch.insert(tree, key, value),
+                None => batch.remove(tree, key),
             }
         }
+    }
+}
+
+impl IntoIterator for Run {
+    type Item = (Slice, Option<Slice>);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
 

@@ -51,31 +51,32 @@ impl ViewStore {
 
 impl Batch {
     /// As sorted runs, two trees at a time; checkpoints and states come last.
-    pub(crate) fn write_runs(&self, shared: &Shared) -> Result<(), WriteError> {
+    pub(crate) fn write_runs(self, shared: &Shared) -> Result<(), WriteError> {
         let trees = &shared.keyspaces;
+        let Self { versions, current, heads, superseded, seen, meta, .. } = self;
         std::thread::scope(|scope| {
-            let versions = scope.spawn(|| ingest(&trees.versions, &self.versions));
-            ingest(&trees.current, &self.current)?;
-            ingest(&trees.heads, &self.heads)?;
-            ingest(&trees.superseded, &self.superseded)?;
-            ingest(&trees.seen, &self.seen)?;
+            let versions = scope.spawn(|| ingest(&trees.versions, versions));
+            ingest(&trees.current, current)?;
+            ingest(&trees.heads, heads)?;
+            ingest(&trees.superseded, superseded)?;
+            ingest(&trees.seen, seen)?;
             versions.join().map_err(|_| WriteError::Stopped)?
         })?;
         let mut batch = shared.db.batch();
-        self.meta.add_to(&mut batch, &trees.meta);
+        meta.add_to(&mut batch, &trees.meta);
         Ok(batch.commit()?)
     }
 }
 
-fn ingest(tree: &Keyspace, run: &Run) -> Result<(), WriteError> {
+fn ingest(tree: &Keyspace, run: Run) -> Result<(), WriteError> {
     if run.is_empty() {
         return Ok(());
     }
     let mut ingestion = tree.start_ingestion()?;
-    for (key, value) in run.iter() {
+    for (key, value) in run {
         match value {
-            Some(value) => ingestion.write(key.clone(), value.clone())?,
-            None => ingestion.write_tombstone(key.clone())?,
+            Some(value) => ingestion.write(key, value)?,
+            None => ingestion.write_tombstone(key)?,
         }
     }
     Ok(ingestion.finish()?)
