@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{DecodeError, Ignored, json, walk::Checked};
+use crate::{DecodeError, Ignored, Limits, json, walk::Checked};
 
 /// Formats that are recognised but not decoded (yet), so that a dead letter can say what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,9 +87,9 @@ struct Marks {
 
 impl<'a> Members<'a> {
     /// Of a JSON object.
-    pub(crate) fn read(json: &'a str, what: &'static str) -> Result<Self, DecodeError> {
+    pub(crate) fn read(json: &'a str, limits: &Limits) -> Result<Self, DecodeError> {
         let mut found = Self::default();
-        json::members(json, what, |name, value| found.add(&name, value))?;
+        json::members(json, "value", limits, |name, value| found.add(&name, value))?;
         Ok(found)
     }
 
@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     fn classify(json: &str) -> Result<Option<Ignored>, DecodeError> {
-        Members::read(json, "value")?.classify()
+        Members::read(json, &Limits::default())?.classify()
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub(crate) fn read_value<'a>(
     }
     let text = json::text(bytes, "value", limits)?.trim_ascii();
     let mut members = match text.as_bytes().first() {
-        Some(b'{') => Members::read(text, "value")?,
+        Some(b'{') => Members::read(text, limits)?,
         Some(_) if text != "null" => return Err(DecodeError::NotAnObject { found: DecodeError::found(text) }),
         _ => return Ok(ControlFlow::Break(Ignored::Tombstone)),
     };

@@ -34,13 +34,13 @@ impl<'a> RecordKey<'a> {
         if !text.starts_with('{') {
             return Ok(Self::Other(bytes));
         }
-        let columns = columns_of(text, "key")?;
+        let columns = columns_of(text, "key", limits)?;
         match unwrapped(&columns) {
             None => Ok(Self::Columns { columns, raw: text, schema: None }),
             Some((_, "null")) => Ok(Self::Absent),
             Some((_, payload)) if !payload.starts_with('{') => Ok(Self::Other(payload.as_bytes())),
             Some((schema, payload)) => Ok(Self::Columns {
-                columns: columns_of(payload, "key")?,
+                columns: columns_of(payload, "key", limits)?,
                 raw: payload,
                 schema: json::given(Some(schema)).map(|schema| wrappers.key(schema)),
             }),
@@ -74,9 +74,9 @@ impl<'a> RecordKey<'a> {
 }
 
 /// The members of an object.
-pub(crate) fn columns_of<'a>(json: &'a str, what: &'static str) -> Result<Columns<'a>, DecodeError> {
+pub(crate) fn columns_of<'a>(json: &'a str, what: &'static str, limits: &Limits) -> Result<Columns<'a>, DecodeError> {
     let mut columns = Vec::with_capacity(4);
-    json::members(json, what, |name, value| columns.push((name, value.raw())))?;
+    json::members(json, what, limits, |name, value| columns.push((name, value.raw())))?;
     Ok(columns)
 }
 

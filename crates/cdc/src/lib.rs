@@ -41,6 +41,7 @@ mod position;
 mod record;
 mod row_event;
 mod row_key;
+mod scan;
 mod source_block;
 mod table;
 mod tables;

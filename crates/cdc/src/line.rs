@@ -1,7 +1,5 @@
 //! Lines of input files.
 
-use memchr::memchr;
-
 use crate::{
     DecodeError, Headers, Limits, Record, json,
     line_shape::{Members, Shape, Value, compact_pair, is_bare},
@@ -91,7 +89,7 @@ fn content<'a>(raw: Option<&'a str>, buffer: &'a mut Vec<u8>) -> Result<Option<&
     let Some(inner) = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
         return Ok(Some(raw.as_bytes()));
     };
-    if memchr(b'\\', inner.as_bytes()).is_none() {
+    if !inner.as_bytes().contains(&b'\\') {
         return Ok(Some(inner.as_bytes()));
     }
     match unescape(inner.as_bytes(), buffer) {

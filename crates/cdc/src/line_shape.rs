@@ -42,10 +42,9 @@ impl<'a> Members<'a> {
     /// Of a line. A payload that comes last and is a string, as kcat prints it, is unescaped right away into `buffer`
     /// rather than walked over first.
     pub(crate) fn read(line: &'a [u8], limits: &Limits, buffer: &mut Vec<u8>) -> Result<Self, DecodeError> {
-        let text = json::utf8(line, "line")?;
-        json::check_depth(text, "line", limits.depth)?;
+        let text = json::text(line, "line", limits)?;
         let mut found = Self::default();
-        json::members_until(text, "line", |name, value, rest| {
+        json::members_until(text, "line", limits, |name, value, rest| {
             found.add(&name, value.raw());
             let is_payload = last_payload(rest).is_some_and(|inner| unescape(inner.as_bytes(), buffer).is_some());
             if is_payload {
@@ -53,9 +52,6 @@ impl<'a> Members<'a> {
             }
             is_payload
         })?;
-        if let Some(headers) = found.headers {
-            json::check_escapes(headers, "headers")?;
-        }
         Ok(found)
     }
 

@@ -22,7 +22,7 @@ impl Decoder {
         let no_message = DecodeError::NoSource { what: "message with a prefix" };
         let Some(block) = envelope.message.filter(|block| block.starts_with('{')) else { return Err(no_message) };
         let (mut prefix, mut content) = (None, None);
-        json::members(block, "message", |name, value| match &*name {
+        json::members(block, "message", &self.config.limits, |name, value| match &*name {
             "prefix" => prefix = json::string(value.raw()),
             "content" => content = json::given(Some(value.raw())),
             _ => {}

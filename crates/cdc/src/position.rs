@@ -71,9 +71,10 @@ pub(crate) fn number(field: &'static str, raw: Option<&str>, max: i64) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::walk::Checked;
 
     fn position(block: &str) -> Result<Option<SourcePosition>, DecodeError> {
-        let block = SourceBlock::parse(block)?;
+        let block = SourceBlock::read(Checked::new(block))?;
         Ok(RawPosition::read(&block)?.map(|position| position.encoded()))
     }
 

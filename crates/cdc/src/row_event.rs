@@ -80,7 +80,7 @@ impl Decoder {
         schema.columns()?;
         let types = KeyTypes { row: &schema, key: key.schema() };
         let (before, after) = shared.rows(operation)?;
-        let row_key = RowKey { shared: &shared, names, types, record: &key };
+        let row_key = RowKey { shared: &shared, names, types, record: &key, limits: self.config.limits };
         let id = match &declared {
             Some(_) => row_key.of_declared(operation, before, after)?,
             None => row_key.of_record()?,

@@ -5,7 +5,6 @@ use deltafold_event::Operation;
 use crate::{
     DecodeError, Limits,
     headers::struct_text,
-    json,
     key::{Columns, KeyNames, KeyTypes, RecordKey, columns_of},
     row_event::Shared,
 };
@@ -16,6 +15,7 @@ pub(crate) struct RowKey<'a> {
     pub(crate) names: KeyNames<'a>,
     pub(crate) types: KeyTypes<'a>,
     pub(crate) record: &'a RecordKey<'a>,
+    pub(crate) limits: Limits,
 }
 
 impl RowKey<'_> {
@@ -43,7 +43,7 @@ impl RowKey<'_> {
                 "declare columns that are never null (on PostgreSQL the table needs REPLICA IDENTITY FULL as well)";
             (after, "after", remedy)
         };
-        let columns = columns_of(row.unwrap_or("{}"), member)?;
+        let columns = columns_of(row.unwrap_or("{}"), member, &self.limits)?;
         let picked = self.names.pick(&columns);
         for (name, value) in picked.clone() {
             match value {
@@ -74,15 +74,14 @@ impl RowKey<'_> {
 
     /// The id in a row, if all of it is there.
     pub(crate) fn in_row(&self, row: &str) -> Option<String> {
-        self.in_columns(&columns_of(row, "before").ok()?)
+        self.in_columns(&columns_of(row, "before", &self.limits).ok()?)
     }
 
     /// The id in a key header; none where there is no such header or it does not parse.
     pub(crate) fn in_header(&self, name: &str) -> Option<String> {
         let header = self.shared.change.record.headers.get(name)?;
         let text = struct_text(&header);
-        let text = json::text(text.as_bytes(), "header", &Limits::default()).ok()?;
-        self.in_columns(&columns_of(text, "header").ok()?)
+        self.in_columns(&columns_of(&text, "header", &self.limits).ok()?)
     }
 
     fn in_columns(&self, columns: &Columns<'_>) -> Option<String> {

@@ -36,6 +36,7 @@ impl<'a> SourceBlock<'a> {
         block.supported()
     }
 
+    /// Itself, if its connector is one whose events can be told from each other for good.
     fn supported(self) -> Result<Self, DecodeError> {
         if self.connector.is_empty() {
             return Err(DecodeError::NoSource { what: "connector in its source self" });
@@ -47,14 +48,6 @@ impl<'a> SourceBlock<'a> {
             "sqlserver" | "oracle" => Err(DecodeError::Connector(self.connector.into_owned())),
             _ => Ok(self),
         }
-    }
-
-    /// Of a block's text.
-    #[cfg(test)]
-    pub(crate) fn parse(text: &'a str) -> Result<Self, DecodeError> {
-        let mut block = Self { raw: text, ..Self::default() };
-        json::members(text, "source block", |name, value| block.add(&name, value.raw()))?;
-        block.supported()
     }
 
     fn add(&mut self, name: &str, raw: &'a str) {
@@ -116,7 +109,7 @@ mod tests {
     fn snapshot_has_many_spellings() {
         let is = |snapshot: &str| {
             let block = format!(r#"{{"connector":"postgresql","snapshot":{snapshot}}}"#);
-            SourceBlock::parse(&block).unwrap().is_snapshot
+            SourceBlock::read(Checked::new(&block)).unwrap().is_snapshot
         };
         for yes in [
             r#""true""#,
@@ -137,7 +130,7 @@ mod tests {
     fn transactions_are_text() {
         let of = |rest: &str| {
             let block = format!(r#"{{"connector":"x"{rest}}}"#);
-            SourceBlock::parse(&block).unwrap().transaction().map(Cow::into_owned)
+            SourceBlock::read(Checked::new(&block)).unwrap().transaction().map(Cow::into_owned)
         };
         assert_eq!(of(r#","txId":730"#).as_deref(), Some("730"));
         assert_eq!(of(r#","txId":null,"gtid":"0-5401-641""#).as_deref(), Some("0-5401-641"));
@@ -151,7 +144,7 @@ mod tests {
             (r#"{"connector":"mongodb"}"#, "unsupported_format"),
             (r#"{"name":"x"}"#, "no_source"),
         ] {
-            assert_eq!(SourceBlock::parse(block).unwrap_err().code(), code);
+            assert_eq!(SourceBlock::read(Checked::new(block)).unwrap_err().code(), code);
         }
     }
 }

@@ -72,13 +72,22 @@ fn escape(inner: &[u8], read: usize, out: &mut [u8], written: usize) -> Option<(
 }
 
 /// The character of the `\u` escape at `at`, or of two that make a pair, and the length of it all.
-pub(crate) fn escaped_char(text: &[u8], at: usize) -> Option<(char, usize)> {
+fn escaped_char(text: &[u8], at: usize) -> Option<(char, usize)> {
     match unit(text, at)? {
         high @ 0xD800..0xDC00 => {
             let low @ 0xDC00..0xE000 = unit(text, at + 6)? else { return None };
             char::from_u32(0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00)).map(|char| (char, 12))
         }
         single => char::from_u32(single).map(|char| (char, 6)),
+    }
+}
+
+/// The length of the escape at `at`; none of one that means no character.
+pub(crate) fn escape_length(text: &[u8], at: usize) -> Option<usize> {
+    match text.get(at + 1)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
+        b'u' => escaped_char(text, at).map(|(_, length)| length),
+        _ => None,
     }
 }
 

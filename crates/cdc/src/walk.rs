@@ -48,17 +48,24 @@ impl<'a> Iterator for Members<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let bytes = self.json.as_bytes();
-        let name_start = next_of(bytes, self.at, |byte| byte == b'"')?;
+        let name_start = skip(bytes, self.at, b',');
+        if bytes.get(name_start) != Some(&b'"') {
+            return None;
+        }
         let name_end = string_end(bytes, name_start)?;
-        let value_start = next_of(bytes, name_end, |byte| !is_space(byte) && byte != b':')?;
+        let value_start = skip(bytes, name_end, b':');
         self.at = value_end(bytes, value_start)?;
         let name = json::string(self.json.get(name_start..name_end)?)?;
         Some((name, Checked(self.json.get(value_start..self.at)?)))
     }
 }
 
-fn next_of(bytes: &[u8], at: usize, is_it: impl Fn(u8) -> bool) -> Option<usize> {
-    bytes.get(at..)?.iter().position(|byte| is_it(*byte)).map(|found| at + found)
+/// The first place from `at` on that holds neither this sign nor a space.
+fn skip(bytes: &[u8], mut at: usize, sign: u8) -> usize {
+    while bytes.get(at).is_some_and(|byte| *byte == sign || is_space(*byte)) {
+        at += 1;
+    }
+    at
 }
 
 fn is_space(byte: u8) -> bool {
@@ -77,7 +84,7 @@ fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
                     continue;
                 }
             }
-            None => at = next_of(bytes, at, |byte| byte == b'"' || byte == b'\\')?,
+            None => at += bytes[at..].iter().position(|byte| matches!(byte, b'"' | b'\\'))?,
         }
         if bytes[at] == b'"' {
             return Some(at + 1);
@@ -87,34 +94,31 @@ fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 fn value_end(bytes: &[u8], start: usize) -> Option<usize> {
-    match bytes[start] {
+    match bytes.get(start)? {
         b'"' => string_end(bytes, start),
         b'{' | b'[' => container_end(bytes, start),
-        _ => next_of(bytes, start, |byte| matches!(byte, b',' | b'}' | b']') || is_space(byte)),
+        _ => {
+            let rest = &bytes[start..];
+            rest.iter().position(|byte| matches!(byte, b',' | b'}' | b']') || is_space(*byte)).map(|end| start + end)
+        }
     }
 }
 
 fn container_end(bytes: &[u8], start: usize) -> Option<usize> {
     let (mut at, mut depth) = (start, 0_usize);
     loop {
-        at = next_of(bytes, at, |byte| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']'))?;
-        match bytes[at] {
+        match bytes.get(at)? {
             b'"' => {
-                at = memchr_string_end(bytes, at)?;
+                at = string_end(bytes, at)?;
                 continue;
             }
             b'{' | b'[' => depth += 1,
-            _ if depth == 1 => return Some(at + 1),
-            _ => depth -= 1,
+            b'}' | b']' if depth == 1 => return Some(at + 1),
+            b'}' | b']' => depth -= 1,
+            _ => {}
         }
         at += 1;
     }
-}
-
-/// The same as [`string_end`], for rows: their texts may be long.
-fn memchr_string_end(bytes: &[u8], at: usize) -> Option<usize> {
-    let end = json::string_end(bytes, at);
-    (end < bytes.len()).then_some(end + 1)
 }
 
 #[cfg(test)]
@@ -122,6 +126,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Limits;
 
     #[test]
     fn members_come_as_they_are_written() {
@@ -139,7 +144,7 @@ mod tests {
         #[test]
         fn the_same_as_the_checking_walk(json in "\\{(\"[ab\\\\\"]{0,3}\":([0-9]{1,3}|null|\"[a\\\\\"]{0,4}\"|\\[[1,\"]{0,4}\\]|\\{\\}),?){0,4}\\}") {
             let mut expected = Vec::new();
-            let checked = json::members(&json, "text", |name, value| expected.push((name, value)));
+            let checked = json::members(&json, "text", &Limits::default(), |name, value| expected.push((name, value)));
             let found: Vec<_> = Checked::new(&json).members().collect();
             if checked.is_ok() {
                 prop_assert_eq!(found, expected);

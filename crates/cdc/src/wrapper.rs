@@ -6,7 +6,7 @@ use deltafold_event::RowSchema;
 use foldhash::HashMap;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::{DecodeError, json};
+use crate::{DecodeError, Limits, json};
 
 /// How many schemas are kept in memory; far more than a connector has tables.
 const CAPACITY: usize = 4_096;
@@ -60,16 +60,17 @@ impl Wrappers {
 
 /// The schema of a field of a struct schema, as given.
 fn field<'a>(schema: &'a str, wanted: &str) -> Result<Option<&'a str>, DecodeError> {
+    let limits = Limits::default();
     let mut fields = None;
-    json::members(schema, "schema", |name, value| {
+    json::members(schema, "schema", &limits, |name, value| {
         if name == "fields" {
             fields = Some(value.raw());
         }
     })?;
-    for candidate in json::elements(fields.unwrap_or("[]"), "schema")? {
+    for candidate in json::elements(fields.unwrap_or("[]"), "schema", &limits)? {
         let mut is_wanted = false;
         if candidate.starts_with('{') {
-            json::members(candidate, "schema", |name, value| {
+            json::members(candidate, "schema", &limits, |name, value| {
                 is_wanted |= name == "field" && json::string(value.raw()).as_deref() == Some(wanted);
             })?;
         }

@@ -38,12 +38,16 @@ fn lines_that_are_too_long_or_too_deep() {
     let nested = format!("{}1{}", r#"{"a":["#.repeat(5_000), "]}".repeat(5_000));
     for text in [
         nested.clone(),
-        "[".repeat(10_000),
         envelope("c", "null", &nested, &postgres("t", "")),
         format!(r#"{{"topic":"t","partition":0,"offset":1,"payload":{}}}"#, serde_json::to_string(&nested).unwrap()),
     ] {
         assert!(line_refused(text.as_bytes()).starts_with("too_deep: "), "{}", &text[..60]);
     }
+}
+
+#[test]
+fn an_array_is_no_event_however_deep() {
+    assert!(line_refused("[".repeat(10_000).as_bytes()).starts_with("not_an_object: the value is the array [[["));
 }
 
 #[test]
