@@ -1,4 +1,5 @@
 //! The command line as its users meet it: what it prints, and how it ends.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::{
     fs,
@@ -135,6 +136,7 @@ fn every_way_to_fail_has_its_exit_code() {
     let message = place.fails(2, &["--config", "wrong.toml", "config", "check"]);
     assert_eq!(message, "error: wrong.toml: there is no key http.lisen; the nearest is http.listen\n");
     assert!(place.fails(2, &["serve", "--listen", "0.0.0.0:0"]).contains("loopback"));
+    assert!(place.fails(2, &["ingest"]).contains("name files with --file"));
 
     // 3: not found.
     assert!(

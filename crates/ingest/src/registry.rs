@@ -86,7 +86,6 @@ fn path(table: &TableName) -> String {
 fn table_event(first: &Event, table: &TableName) -> Event {
     let id = Identity::domain().text(Some(control::TABLE)).text(Some(&first.aggregate_type)).id();
     Event {
-        id,
         aggregate_id: Some(first.aggregate_type.to_string()),
         event_type: "claimed".into(),
         after: Some(table.to_json()),

@@ -1,4 +1,5 @@
 //! Files into a real store: what is appended, what is there already, what is set aside.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::{fs, path::PathBuf, time::Duration};
 

@@ -35,7 +35,7 @@ mod reader;
 pub use app_id::AppId;
 pub use chunk::{Chunk, Line, LineContent};
 pub use compression::Compression;
-pub use digest::Digest;
+pub use digest::{Digest, DigestError};
 pub use error::SourceError;
 pub use file::{FileSource, Growth};
 pub use mark::Mark;

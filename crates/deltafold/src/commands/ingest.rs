@@ -62,6 +62,11 @@ impl Ingest {
             );
         }
         let loaded = context.config(&flags)?;
+        if self.file.is_empty() && loaded.config.sources.is_empty() {
+            let message =
+                "no sources are configured: name files with --file, or write [sources.NAME] in deltafold.toml";
+            return Err(Failure::new(Exit::Usage, message).into());
+        }
         let cancel = shutdown::on_ctrl_c();
         let store = context.open_store().await?;
         let care = tokio::spawn({
