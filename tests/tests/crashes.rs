@@ -112,7 +112,7 @@ fn killed_around_a_view_batch() {
     let query = ["query", "{ orders(first: 1) { totalCount } }"];
     for point in ["view::before_batch", "view::after_batch"] {
         // Catching up from nothing, and going on from an index that has a part.
-        for (passes, folded_before) in [(0, false), (2, false), (0, true), (2, true)] {
+        for folded_before in [false, true] {
             let (_folder, data) = fresh();
             let deltafold = Deltafold::on(&data);
             if folded_before {
@@ -120,8 +120,8 @@ fn killed_around_a_view_batch() {
                 deltafold.succeed(query);
             }
             ingest_in_parts(&deltafold);
-            killed_at(&deltafold, point, passes, &query);
-            check(&data, &SMALL.generated).with_context(|| format!("{point} after {passes} passes")).unwrap();
+            killed_at(&deltafold, point, 0, &query);
+            check(&data, &SMALL.generated).with_context(|| format!("{point}, folded before: {folded_before}")).unwrap();
         }
     }
 }
