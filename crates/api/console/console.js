@@ -12,7 +12,7 @@ const welcome = `# Deltafold: every row, now or as of any moment.
     name
     listField
     byKeyField
-    rows
+    historyStart
   }
   store {
     events

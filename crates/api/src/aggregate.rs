@@ -10,6 +10,7 @@ use deltafold_view::Version;
 
 use crate::{
     as_of::{self, AsOf},
+    diff, entries,
     errors::ApiError,
     history,
     model::ViewModel,
@@ -58,7 +59,7 @@ async fn find(ctx: &ResolverContext<'_>) -> Result<Option<AggregateNode>, ApiErr
     let reader = reading.reader(&view);
     let unreadable = |error| ApiError::internal("aggregate", error);
     let row = reader.as_of(&id, moment.at).map_err(unreadable)?;
-    if row.is_none() && history::newest_first(&reader, &id, moment.at, None).map_err(unreadable)?.next().is_none() {
+    if row.is_none() && entries::newest_first(&reader, &id, moment.at, None).map_err(unreadable)?.next().is_none() {
         return Ok(None);
     }
     Ok(Some(AggregateNode { view, id, moment, row }))
@@ -86,7 +87,7 @@ pub(crate) fn object() -> Object {
         .field(
             Field::new("state", TypeRef::named("JSON"), |ctx| {
                 let Some(node) = parent(&ctx) else { return FieldFuture::Value(None) };
-                match node.row.as_ref().map(|row| history::state(&node.view, row.row())).transpose() {
+                match node.row.as_ref().map(|row| diff::state(&node.view, row.row())).transpose() {
                     Ok(state) => FieldFuture::from_value(state),
                     Err(error) => error.into_field(&ctx),
                 }
@@ -111,7 +112,7 @@ pub(crate) fn object() -> Object {
         .field(
             Field::new("diff", TypeRef::named_nn_list_nn("FieldChange"), |ctx| {
                 FieldFuture::new(async move {
-                    let changes = diff(&ctx).await.map_err(|error| error.into_graphql(&ctx))?;
+                    let changes = difference(&ctx).await.map_err(|error| error.into_graphql(&ctx))?;
                     Ok(Some(FieldValue::list(changes.into_iter().map(FieldValue::owned_any))))
                 })
             })
@@ -123,7 +124,7 @@ pub(crate) fn object() -> Object {
         )
 }
 
-async fn diff(ctx: &ResolverContext<'_>) -> Result<Vec<history::FieldChange>, ApiError> {
+async fn difference(ctx: &ResolverContext<'_>) -> Result<Vec<diff::FieldChange>, ApiError> {
     let reading = Reading::of(ctx.ctx);
     let Some(node) = parent(ctx) else { return Ok(Vec::new()) };
     let from = AsOf::of(&ctx.args, "from", "diff")?.resolve(reading).await?;
@@ -137,14 +138,14 @@ async fn diff(ctx: &ResolverContext<'_>) -> Result<Vec<history::FieldChange>, Ap
         reader.as_of(&node.id, moment.at).map_err(|error| ApiError::internal("diff", error))
     };
     let (from, to) = (row(from)?, row(to)?);
-    history::changes(&node.view, from.as_ref().map(Version::row), to.as_ref().map(Version::row))
+    diff::changes(&node.view, from.as_ref().map(Version::row), to.as_ref().map(Version::row))
 }
 
 fn revision(reading: &Reading, node: &AggregateNode) -> Result<u64, ApiError> {
     let unreadable = |error| ApiError::internal("revision", error);
     let reader = reading.reader(&node.view);
     let mut highest = 0;
-    for entry in history::newest_first(&reader, &node.id, node.moment.at, None).map_err(unreadable)? {
+    for entry in entries::newest_first(&reader, &node.id, node.moment.at, None).map_err(unreadable)? {
         highest = highest.max(entry.map_err(unreadable)?.0.entry().revision);
     }
     Ok(highest)

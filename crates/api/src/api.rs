@@ -70,12 +70,18 @@ struct Inner {
     log: Log,
     views: ViewStore,
     catalog: watch::Receiver<Arc<Catalog>>,
-    built: ArcSwap<Built>,
+    current: ArcSwap<Current>,
     numbers: AtomicU64,
     documents: Documents,
     tables: Tables,
     limits: Arc<Limits>,
     options: Options,
+}
+
+/// The schema, and the catalog that it was last seen to fit.
+struct Current {
+    catalog: Arc<Catalog>,
+    built: Arc<Built>,
 }
 
 /// Why an [`Api`] cannot be made.
@@ -102,7 +108,7 @@ impl Api {
             log: Log::new(store),
             views,
             catalog,
-            built: ArcSwap::from_pointee(built),
+            current: ArcSwap::from_pointee(Current { catalog: now, built: Arc::new(built) }),
             numbers: AtomicU64::new(1),
             documents: Documents::new(options.document_cache_bytes),
             tables: Tables::new(options.limits.memory_bytes).map_err(failed)?,
@@ -122,7 +128,7 @@ impl Api {
     pub fn sdl(&self) -> String {
         match self.current(&self.inner.catalog.borrow().clone()) {
             Ok(built) => built.sdl(),
-            Err(_) => self.inner.built.load().sdl(),
+            Err(_) => self.inner.current.load().built.sdl(),
         }
     }
 
@@ -188,15 +194,19 @@ impl Api {
     }
 
     /// The schema of a catalog; built anew when views or columns have come.
-    fn current(&self, catalog: &Catalog) -> Result<Arc<Built>, ApiError> {
-        let built = self.inner.built.load_full();
-        if built.model.fits(catalog) {
-            return Ok(built);
+    fn current(&self, catalog: &Arc<Catalog>) -> Result<Arc<Built>, ApiError> {
+        let current = self.inner.current.load();
+        if Arc::ptr_eq(&current.catalog, catalog) {
+            return Ok(current.built.clone());
         }
-        let model = Arc::new(Model::new(catalog, &self.inner.views)?);
-        let number = self.inner.numbers.fetch_add(1, Ordering::Relaxed);
-        let built = Arc::new(Built::new(model, self.inner.options.introspection, number)?);
-        self.inner.built.store(built.clone());
+        let built = if current.built.model.fits(catalog) {
+            current.built.clone()
+        } else {
+            let model = Arc::new(Model::new(catalog, &self.inner.views)?);
+            let number = self.inner.numbers.fetch_add(1, Ordering::Relaxed);
+            Arc::new(Built::new(model, self.inner.options.introspection, number)?)
+        };
+        self.inner.current.store(Arc::new(Current { catalog: catalog.clone(), built: built.clone() }));
         Ok(built)
     }
 

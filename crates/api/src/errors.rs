@@ -82,6 +82,11 @@ pub(crate) enum ApiError {
         /// What the request has: a number, or "more".
         found: String,
     },
+    /// The lists that are being read need more memory than they may have.
+    #[error(
+        "limit \"memory_bytes\" is used up by the lists being read; ask for fewer rows or filter more, or try again"
+    )]
+    Memory,
     /// It took too long.
     #[error("limit \"timeout_ms\" is {limit_ms}, and the request took longer; ask for less or for fewer rows")]
     Timeout {
@@ -117,7 +122,7 @@ impl ApiError {
             Self::BadCursor { .. } => "BAD_CURSOR",
             Self::PositionAhead { .. } => "POSITION_AHEAD",
             Self::NotReached { .. } => "POSITION_NOT_REACHED",
-            Self::Limit { .. } => "LIMIT_EXCEEDED",
+            Self::Limit { .. } | Self::Memory => "LIMIT_EXCEEDED",
             Self::Timeout { .. } => "TIMEOUT",
             Self::Misfit { .. } => "VALUE_DOES_NOT_FIT",
             Self::Internal { .. } => "INTERNAL",
@@ -164,6 +169,7 @@ impl ApiError {
                 values.set("limit", *limit);
                 values.set("max", *max);
             }
+            Self::Memory => values.set("limit", "memory_bytes"),
             Self::Timeout { limit_ms } => {
                 values.set("limit", "timeout_ms");
                 values.set("max", *limit_ms);

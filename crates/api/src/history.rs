@@ -4,26 +4,27 @@
 //! which are not always whole. As of a moment, the events are those that were valid then, with the images that were
 //! believed at its position.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::sync::Arc;
 
 use async_graphql::{
-    Name, Value,
+    Value,
     dynamic::{Field, FieldFuture, FieldValue, Object, ResolverContext, TypeRef},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
 use deltafold_event::{Position, Timestamp};
 use deltafold_projector::{Record, to_record};
-use deltafold_view::{At, ReadError, Reader, Stored};
+use deltafold_view::At;
 
 use crate::{
     cursor::{Cursor, digest},
+    diff,
+    entries::{self, Coordinate},
     errors::ApiError,
     events::EventNode,
     model::ViewModel,
     order::Place,
     page::{self, Edge, Page, PageArgs},
     reading::{Moment, Reading},
-    row,
 };
 
 /// One event of an aggregate.
@@ -34,12 +35,6 @@ pub(crate) struct HistoryNode {
     before: Option<Box<str>>,
     event: Option<EventNode>,
 }
-
-/// An entry, and where belief in it ended.
-type Believed = (Stored, Option<Position>);
-
-/// A place among the entries of an aggregate.
-type Coordinate = (Timestamp, Vec<u8>);
 
 /// A field `_history`, or `history`, of what `of` finds in its parent.
 pub(crate) fn field(
@@ -68,7 +63,7 @@ pub(crate) fn named(
 pub(crate) fn objects() -> [Object; 4] {
     let connection =
         page::connection::<Page<HistoryNode>>("AggregateEventConnection", "AggregateEventEdge", "AggregateEvent");
-    [connection, page::edge::<HistoryNode>("AggregateEventEdge", "AggregateEvent"), object(), change_object()]
+    [connection, page::edge::<HistoryNode>("AggregateEventEdge", "AggregateEvent"), object(), diff::object()]
 }
 
 async fn read(
@@ -97,7 +92,7 @@ async fn read(
     }
     let reader = reading.reader(&view);
     let frozen = At { position: at.position.min(reading.position()), ..at };
-    let entries = entries(&reader, key, at, &page, after.map(|(_, at)| at), before.map(|(_, at)| at));
+    let entries = entries::page(&reader, key, at, &page, after.map(|(_, at)| at), before.map(|(_, at)| at));
     let entries = entries.map_err(|error| ApiError::internal("history", error))?;
     let mut edges = Vec::with_capacity(entries.found.len());
     for (before, (stored, recorded_to)) in entries.found {
@@ -126,156 +121,6 @@ async fn load_events(reading: &Reading, edges: &mut [Edge<HistoryNode>]) -> Resu
         edge.node.event = found.ok().map(|index| EventNode::stored(events[index].clone()));
     }
     Ok(())
-}
-
-/// The entries of a page, in the direction of the page, each with the image before it.
-struct Entries {
-    found: Vec<(Option<Box<str>>, Believed)>,
-    more_before: bool,
-    more_after: bool,
-}
-
-fn entries(
-    reader: &Reader,
-    key: &str,
-    at: At,
-    page: &PageArgs,
-    after: Option<Coordinate>,
-    before: Option<Coordinate>,
-) -> Result<Entries, ReadError> {
-    let image = |(stored, _): &Believed| stored.row().map(Box::from);
-    let inside = |stored: &Stored| {
-        let entry = stored.entry();
-        let place = (entry.valid_from, entry.order);
-        after.as_ref().is_none_or(|(time, order)| place > (*time, order))
-            && before.as_ref().is_none_or(|(time, order)| place < (*time, order))
-    };
-    let mut found = Vec::new();
-    if page.backward {
-        let mut newest_first = newest_first(reader, key, at, before.as_ref())?.peekable();
-        let mut more = false;
-        while let Some(entry) = newest_first.next().transpose()? {
-            if found.len() == page.size || !inside(&entry.0) {
-                more = true;
-                break;
-            }
-            let previous = match newest_first.peek() {
-                Some(Ok(previous)) => image(previous),
-                _ => None,
-            };
-            found.push((previous, entry));
-        }
-        return Ok(Entries { found, more_before: more, more_after: before.is_some() });
-    }
-    let mut previous = None;
-    let mut more = false;
-    for entry in oldest_first(reader, key, at, after.as_ref())? {
-        let entry = entry?;
-        // The entry of the cursor itself comes first, for its image.
-        if after
-            .as_ref()
-            .is_some_and(|(time, order)| (entry.0.entry().valid_from, entry.0.entry().order) <= (*time, order))
-        {
-            previous = image(&entry);
-            continue;
-        }
-        if found.len() == page.size || !inside(&entry.0) {
-            more = true;
-            break;
-        }
-        let shown = image(&entry);
-        found.push((std::mem::replace(&mut previous, shown), entry));
-    }
-    Ok(Entries { found, more_before: after.is_some(), more_after: more })
-}
-
-/// The entries as they were believed, from a place on, that place included.
-fn oldest_first(
-    reader: &Reader,
-    key: &str,
-    at: At,
-    from: Option<&Coordinate>,
-) -> Result<impl Iterator<Item = Result<Believed, ReadError>>, ReadError> {
-    let on_record = match from {
-        Some((time, order)) => reader.entries_from(key, *time, order),
-        None => reader.entries(key),
-    };
-    let mut superseded = superseded(reader, key, at)?;
-    if let Some(from) = from {
-        superseded.retain(|entry| place_of(entry) >= (from.0, from.1.as_slice()));
-    }
-    let believed = merge(on_record, superseded, at, false);
-    Ok(believed
-        .take_while(move |entry| entry.as_ref().map_or(true, |(stored, _)| stored.entry().valid_from <= at.time)))
-}
-
-/// The entries as they were believed, newest first, before a place.
-pub(crate) fn newest_first(
-    reader: &Reader,
-    key: &str,
-    at: At,
-    before: Option<&Coordinate>,
-) -> Result<impl Iterator<Item = Result<Believed, ReadError>>, ReadError> {
-    let end = match before {
-        Some((time, order)) => Some((*time, order.clone())),
-        None if at.time == Timestamp::MAX => None,
-        // Every order has bytes: nothing stands at the next microsecond before them.
-        None => Some((Timestamp::from_micros(at.time.as_micros() + 1), Vec::new())),
-    };
-    let mut superseded = superseded(reader, key, at)?;
-    let on_record = match &end {
-        Some((time, order)) => {
-            superseded.retain(|entry| place_of(entry) < (*time, order.as_slice()));
-            reader.entries_before(key, *time, order)
-        }
-        None => reader.entries_newest_first(key),
-    };
-    superseded.reverse();
-    Ok(merge(on_record, superseded, at, true))
-}
-
-fn place_of((stored, _): &Believed) -> (Timestamp, &[u8]) {
-    let entry = stored.entry();
-    (entry.valid_from, entry.order)
-}
-
-/// What was believed at a position and is no longer, in order.
-fn superseded(reader: &Reader, key: &str, at: At) -> Result<Vec<Believed>, ReadError> {
-    if at.position == Position::MAX {
-        return Ok(Vec::new());
-    }
-    let mut found = Vec::new();
-    for entry in reader.superseded(key) {
-        let (recorded_to, stored) = entry?;
-        let recorded_from = stored.entry().recorded_from;
-        if recorded_from <= at.position && at.position < recorded_to {
-            found.push((stored, Some(recorded_to)));
-        }
-    }
-    found.sort_by(|one, two| place_of(one).cmp(&place_of(two)));
-    Ok(found)
-}
-
-/// What is on record and was believed at a position, and what is no longer, in one order.
-fn merge(
-    on_record: impl Iterator<Item = Result<Stored, ReadError>>,
-    superseded: Vec<Believed>,
-    at: At,
-    descending: bool,
-) -> impl Iterator<Item = Result<Believed, ReadError>> {
-    let believed = on_record
-        .filter(move |entry| entry.as_ref().map_or(true, |entry| entry.entry().recorded_from <= at.position))
-        .map(|entry| entry.map(|entry| (entry, None)));
-    let (mut one, mut two) = (believed.peekable(), superseded.into_iter().peekable());
-    std::iter::from_fn(move || {
-        let order = match (one.peek(), two.peek()) {
-            (Some(Ok(one)), Some(two)) if descending => place_of(two).cmp(&place_of(one)),
-            (Some(Ok(one)), Some(two)) => place_of(one).cmp(&place_of(two)),
-            (None, Some(_)) => Ordering::Greater,
-            _ => Ordering::Less,
-        };
-        if order == Ordering::Greater { two.next().map(Ok) } else { one.next() }
-    })
 }
 
 fn place(key: &str, valid_from: Timestamp, order: &[u8]) -> Place {
@@ -365,7 +210,7 @@ fn object() -> Object {
                 let Some(node) = ctx.parent_value.downcast_ref::<HistoryNode>() else {
                     return FieldFuture::Value(None);
                 };
-                match node.record.shown().map(|row| state(&node.view, &row.json)).transpose() {
+                match node.record.shown().map(|row| diff::state(&node.view, &row.json)).transpose() {
                     Ok(value) => FieldFuture::from_value(value),
                     Err(error) => error.into_field(&ctx),
                 }
@@ -378,7 +223,7 @@ fn object() -> Object {
                     return FieldFuture::Value(None);
                 };
                 let after = node.record.shown().map(|row| row.json.as_str());
-                match changes(&node.view, node.before.as_deref(), after) {
+                match diff::changes(&node.view, node.before.as_deref(), after) {
                     Ok(changes) => {
                         FieldFuture::Value(Some(FieldValue::list(changes.into_iter().map(FieldValue::owned_any))))
                     }
@@ -396,61 +241,4 @@ fn object() -> Object {
             })
             .description("The event itself, as the store keeps it."),
         )
-}
-
-/// A row as one JSON value, by GraphQL field.
-///
-/// # Errors
-/// When it is no JSON object.
-pub(crate) fn state(view: &ViewModel, row: &str) -> Result<Value, ApiError> {
-    let values = row::image(view, Some(row))?;
-    Ok(Value::Object(view.names.columns.iter().map(Name::new).zip(values).collect()))
-}
-
-/// What differs between two images.
-pub(crate) struct FieldChange {
-    field: String,
-    column: String,
-    before: Value,
-    after: Value,
-}
-
-/// The fields that two images of a row differ in; an absent row is null everywhere.
-///
-/// # Errors
-/// When a row is no JSON object.
-pub(crate) fn changes(
-    view: &ViewModel,
-    before: Option<&str>,
-    after: Option<&str>,
-) -> Result<Vec<FieldChange>, ApiError> {
-    let images = row::image(view, before)?.into_iter().zip(row::image(view, after)?);
-    let named = view.names.columns.iter().zip(view.columns()).zip(images);
-    Ok(named
-        .filter(|(_, (before, after))| before != after)
-        .map(|((field, column), (before, after))| FieldChange {
-            field: field.clone(),
-            column: column.name.clone(),
-            before,
-            after,
-        })
-        .collect())
-}
-
-fn change_object() -> Object {
-    let field = |name: &str, type_ref: TypeRef, of: fn(&FieldChange) -> Value| {
-        Field::new(name, type_ref, move |ctx| {
-            let value = ctx.parent_value.downcast_ref::<FieldChange>().map(of);
-            FieldFuture::from_value(value)
-        })
-    };
-    Object::new("FieldChange")
-        .description("A field that differs between two images of a row.")
-        .field(field("field", TypeRef::named_nn(TypeRef::STRING), |change| change.field.as_str().into()))
-        .field(
-            field("column", TypeRef::named_nn(TypeRef::STRING), |change| change.column.as_str().into())
-                .description("Its name at the source."),
-        )
-        .field(field("before", TypeRef::named("JSON"), |change| change.before.clone()))
-        .field(field("after", TypeRef::named("JSON"), |change| change.after.clone()))
 }

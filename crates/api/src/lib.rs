@@ -21,7 +21,7 @@
 //! | `model`, `names`, `schema`, `scalars`, `values` | from the catalog to a schema |
 //! | `reading`, `as_of` | the moment that a response reads at |
 //! | `row`, `by_key`, `list`, `filter`, `order`, `page`, `cursor`, `tables` | the views' rows |
-//! | `history`, `events`, `aggregate`, `log` | what happened |
+//! | `history`, `entries`, `diff`, `aggregate`, `events`, `log` | what happened |
 //! | `status`, `dead_letters` | what there is and how far it has come |
 //! | `http`, `console` | the server |
 
@@ -33,7 +33,9 @@ mod by_key;
 mod console;
 mod cursor;
 mod dead_letters;
+mod diff;
 mod documents;
+mod entries;
 mod errors;
 mod events;
 mod filter;

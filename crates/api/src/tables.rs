@@ -9,7 +9,8 @@ use datafusion::{
     dataframe::DataFrame,
     execution::{
         context::SessionContext,
-        memory_pool::FairSpillPool,
+        disk_manager::{DiskManagerBuilder, DiskManagerMode},
+        memory_pool::GreedyMemoryPool,
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
     logical_expr::Expr,
@@ -32,7 +33,9 @@ impl Tables {
     /// When it cannot be set up.
     pub(crate) fn new(memory_bytes: usize) -> Result<Self, ApiError> {
         let runtime: RuntimeEnv = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(memory_bytes)))
+            .with_memory_pool(Arc::new(GreedyMemoryPool::new(memory_bytes)))
+            // A page is sorted in memory or refused.
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .build()
             .map_err(|error| ApiError::internal("query engine", error))?;
         // One partition: a view is one stream, and requests run beside each other.
@@ -77,11 +80,7 @@ pub(crate) struct Table {
 pub(crate) fn engine(error: datafusion::error::DataFusionError) -> ApiError {
     use datafusion::error::DataFusionError;
     match error.find_root() {
-        DataFusionError::ResourcesExhausted(_) => ApiError::Limit {
-            limit: "memory_bytes",
-            max: 0,
-            found: "more; ask for fewer rows or a narrower filter".into(),
-        },
+        DataFusionError::ResourcesExhausted(_) => ApiError::Memory,
         _ => ApiError::internal("list", error),
     }
 }
