@@ -1,6 +1,6 @@
 //! Debezium's envelope: what a change event says of one change.
 
-use std::{borrow::Cow, ops::ControlFlow};
+use std::ops::ControlFlow;
 
 use deltafold_event::{Operation, Timestamp};
 
@@ -87,7 +87,7 @@ impl<'a> Envelope<'a> {
 }
 
 /// Old MySQL connectors give the rows of a snapshot as created.
-fn change(letter: &Cow<'_, str>, source: &SourceBlock<'_>) -> Result<Change, DecodeError> {
+fn change(letter: &str, source: &SourceBlock<'_>) -> Result<Change, DecodeError> {
     match Operation::from_letter(letter) {
         Some(Operation::Create) if source.is_snapshot => Ok(Change::Row(Operation::Read)),
         Some(operation) => Ok(Change::Row(operation)),

@@ -137,7 +137,7 @@ mod tests {
     fn names(json: &str) -> Result<Vec<(String, String)>, DecodeError> {
         let mut names = Vec::new();
         members(json, "value", &Limits::default(), |name, value| {
-            names.push((name.into_owned(), value.raw().to_owned()))
+            names.push((name.into_owned(), value.raw().to_owned()));
         })?;
         Ok(names)
     }

@@ -20,7 +20,7 @@ const CODES_START: &str = "[95,95,100,101,98,";
 pub(crate) fn may_occur(row: &str) -> bool {
     static FINDERS: OnceLock<[Finder<'static>; 4]> = OnceLock::new();
     FINDERS
-        .get_or_init(|| [TEXT, BASE64, UUID, CODES_START].map(|pattern| Finder::new(pattern)))
+        .get_or_init(|| [TEXT, BASE64, UUID, CODES_START].map(Finder::new))
         .iter()
         .any(|finder| finder.find(row.as_bytes()).is_some())
 }

@@ -1,6 +1,7 @@
 //! What happens when the disk fails in the middle: a clear error, nothing lost, nothing half visible, and the store
 //! works again once the disk does. (Crashes at the same points are tested from outside, on the whole program.)
 #![cfg(feature = "failpoints")]
+#![expect(clippy::unwrap_used, reason = "a helper that cannot go on has failed its test")]
 
 use std::sync::{Mutex, MutexGuard};
 

@@ -104,7 +104,8 @@ impl Connectors {
     pub(super) fn resend(&mut self, count: usize) {
         self.run += 1;
         let from = self.sent.len().saturating_sub(count);
-        for (at, (mut draft, mut partition)) in self.sent[from..].to_vec().into_iter().enumerate() {
+        let again = self.sent[from..].to_vec();
+        for (at, (mut draft, mut partition)) in again.into_iter().enumerate() {
             draft.cases = Vec::new();
             if draft.key.is_none() {
                 partition = self.random.random_range(0..PARTITIONS);

@@ -12,6 +12,9 @@ use deltafold_relation::{Changes, KeeperState, Last, Memory, Record};
 /// The place of a record: valid time first, as a view keeps it.
 type At = (Timestamp, OrderKey);
 
+/// The sum of the row changes, by moment and row.
+type RowSums = BTreeMap<(Timestamp, String, bool), i64>;
+
 /// Everything that the keeper of one type has written.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
@@ -22,7 +25,7 @@ pub(super) struct Shelf {
     pub(super) last: BTreeMap<Arc<str>, Last>,
     seen: BTreeSet<EventId>,
     /// The sum of the row changes, by aggregate, moment and row.
-    pub(super) rows: BTreeMap<Arc<str>, BTreeMap<(Timestamp, String, bool), i64>>,
+    pub(super) rows: BTreeMap<Arc<str>, RowSums>,
     state: Vec<u8>,
 }
 

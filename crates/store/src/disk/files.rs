@@ -54,9 +54,9 @@ pub(super) fn sync(file: &File) -> io::Result<()> {
 pub(super) fn install(staged: &Path, place: &Path, exclusive: bool) -> io::Result<()> {
     fault::io("store::io::link")?;
     if exclusive {
-        fs::hard_link(staged, place)?
+        fs::hard_link(staged, place)?;
     } else {
-        fs::rename(staged, place)?
+        fs::rename(staged, place)?;
     }
     place.parent().map_or(Ok(()), sync_dir)
 }

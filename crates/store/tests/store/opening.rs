@@ -15,7 +15,8 @@ fn entry(data: &tempfile::TempDir, version: u64) -> std::path::PathBuf {
 /// there, and a later writer would stand behind it for ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_torn_last_entry_is_reported_and_put_aside() {
-    let tear: [fn(&[u8]) -> Vec<u8>; 4] =
+    type Tear = fn(&[u8]) -> Vec<u8>;
+    let tear: [Tear; 4] =
         [|_| Vec::new(), |whole| whole[..whole.len() - 9].to_vec(), |whole| vec![0; whole.len()], first_line];
     for tear in tear {
         let data = data();

@@ -235,7 +235,7 @@ impl<'a> Stream<'a> {
         order.id = to;
         order.updated_us = self.place.occurred_us;
         // Under default identity the create carries placeholders too: only the old key's image has the text.
-        let note_unchanged = self.counts.moves % 2 == 0;
+        let note_unchanged = self.counts.moves.is_multiple_of(2);
         let mut after = String::new();
         order.write_json(&mut after, note_unchanged);
         let order = order.clone();
