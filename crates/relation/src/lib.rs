@@ -8,7 +8,7 @@
 //!
 //! A keeper's memory is, per aggregate, the list of its distinct events in their order ([`Record`]), each with
 //! the rows that stand after it. An event that arrives in order appends one record; one that arrives late folds
-//! the list again from itself on, until nothing changes any more.
+//! the list again from itself on, until nothing changes any more. What `fold.md` leaves open is settled in `CORNERS.md`.
 
 mod changes;
 mod error;
