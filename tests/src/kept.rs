@@ -1,65 +1,36 @@
-//! What the relation keepers make of a stream, kept in memory.
+//! What becomes of a stream once it is folded: by the relation keepers alone, with all that they write held in
+//! memory and looked at, and by keepers, projector and view store together, asked as the query API asks them.
 
 mod belief;
+mod in_memory;
+mod on_disk;
 mod shelf;
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use deltafold_event::{Position, StoredEvent};
-use deltafold_relation::{Keeper, KeeperState, Schemas};
 
-use crate::naive::{self, Relation};
-use shelf::Shelf;
+use crate::naive::{Relation, Schemas};
 
-/// The keepers of a stream's types, with all they remember.
-#[derive(Debug, Default)]
-pub struct Kept {
-    types: BTreeMap<String, (Keeper, Shelf)>,
-    schemas: Schemas,
-}
+pub use in_memory::InMemory;
+pub use on_disk::OnDisk;
 
-impl Kept {
-    /// With no memory, but for the schemas that events will refer to.
-    pub fn new(schemas: &naive::Schemas) -> Self {
-        let mut kept = Self::default();
-        for schema in schemas.values() {
-            kept.schemas.insert(schema.clone().into());
-        }
-        kept
-    }
+/// Something that folds a stream and can be asked what it believes.
+pub trait Kept {
+    /// At how many positions of a type it can be asked in a reasonable time.
+    const POSITIONS: usize;
 
-    /// Folds events that follow those folded before, a commit at a time.
-    pub fn fold(&mut self, events: &[StoredEvent]) {
-        for commit in events.chunk_by(|a, b| a.position.version() == b.position.version()) {
-            let types: BTreeSet<&str> = commit.iter().map(|stored| &*stored.event.aggregate_type).collect();
-            for name in types {
-                let of_type: Vec<StoredEvent> =
-                    commit.iter().filter(|stored| &*stored.event.aggregate_type == name).cloned().collect();
-                let (keeper, shelf) = self
-                    .types
-                    .entry(name.to_owned())
-                    .or_insert_with(|| (Keeper::new(KeeperState::default()), Shelf::default()));
-                let changes = keeper.fold(&of_type, &self.schemas, shelf).expect("memory does not fail");
-                shelf.apply(changes);
-            }
-        }
-    }
+    /// With nothing folded, but with the schemas that events will refer to.
+    fn new(schemas: &Schemas) -> Self;
+
+    /// Folds commits that follow those folded before.
+    fn fold(&mut self, events: &[StoredEvent]);
 
     /// Forgets everything but what was written down, as a restart does.
-    pub fn restart(&mut self) {
-        for (keeper, shelf) in self.types.values_mut() {
-            *keeper = Keeper::new(shelf.state());
-            shelf.reread();
-        }
-    }
+    fn restart(&mut self);
 
-    /// What was believed of a type at a position.
-    pub fn relation(&self, name: &str, at: Position) -> Relation {
-        self.types.get(name).map(|(_, shelf)| shelf.believed(at)).unwrap_or_default()
-    }
+    /// What was believed of a type at a position. What is expected says which aggregates and moments to ask for,
+    /// beside those that are found.
+    fn relation(&self, name: &str, at: Position, expected: &Relation) -> Relation;
 
-    /// What does not hold of a type's memory and of the changes handed on, though it must, whatever was folded.
-    pub fn flaw(&self, name: &str) -> Option<String> {
-        self.types.get(name).and_then(|(_, shelf)| shelf.flaw())
-    }
+    /// What does not hold of all that was written of a type, though it must, whatever was folded.
+    fn flaw(&self, name: &str) -> Option<String>;
 }

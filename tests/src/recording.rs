@@ -2,16 +2,17 @@
 
 mod answers;
 mod disturbance;
+mod ids;
 mod truth;
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
 };
 
 use flate2::read::GzDecoder;
-use serde_json::Value;
 use tempfile::TempDir;
 use xtask::server::Server;
 
@@ -118,18 +119,26 @@ impl Served {
         }
     }
 
-    /// The ids of all events but the store's own.
-    fn event_ids(&self) -> Vec<Value> {
-        let mut ids = Answers::of(&self.server).event_ids();
-        ids.sort_by_key(Value::to_string);
-        let all = ids.len();
-        ids.dedup();
-        assert_eq!(all, ids.len(), "an event is listed once");
-        ids
+    /// Compares the store's distinct events, but for its own, with those of the lines.
+    pub fn compare_with_lines(&self, lines: &[String]) {
+        let listed = Answers::of(&self.server).event_ids();
+        let found: BTreeSet<String> = listed.iter().cloned().collect();
+        assert_eq!(found.len(), listed.len(), "an event is listed once");
+        assert_eq!(found, ids::of(lines));
     }
 }
 
-/// Asserts that two stores hold the same distinct events.
-pub fn shared_ids(one: &Served, other: &Served) {
-    assert_eq!(one.event_ids(), other.event_ids());
+/// Asserts that two stores have the same views: the versions that are shown now and at every moment of the truth,
+/// with their intervals and events.
+pub fn assert_same_views(one: &Served, other: &Served, recording: &Recording) {
+    let (mut one, mut other) = (Answers::of(&one.server), Answers::of(&other.server));
+    let views = one.views();
+    assert!(views.len() > 3, "there are views to compare: {views:?}");
+    assert_eq!(views, other.views());
+    let moments = recording.moments().into_iter().map(|moment| moment.at);
+    for at in moments.chain(["9999-01-01T00:00:00Z".to_owned()]) {
+        for view in &views {
+            assert_eq!(one.versions(view, &at), other.versions(view, &at), "{view} at {at}");
+        }
+    }
 }

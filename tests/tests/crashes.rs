@@ -212,6 +212,24 @@ fn a_disk_that_refuses() {
     }
 }
 
+/// The same under the index: what was appended is safe, and folded once the disk takes it again.
+#[test]
+fn a_disk_that_refuses_the_index() {
+    let query = ["query", "{ orders(first: 1) { totalCount } }"];
+    let cases = [("ENOSPC", "no space left"), ("EROFS", "read-only file system"), ("EIO", "input/output error")];
+    for (code, message) in cases {
+        let (_folder, data) = fresh();
+        let deltafold = Deltafold::on(&data);
+        deltafold.succeed(ingest(&SMALL.grown_to(10)));
+        deltafold.succeed(query);
+        ingest_in_parts(&deltafold);
+        let ended = deltafold.failing("view::io", 0, code).run(query);
+        assert_eq!(ended.code, Some(5), "{code}: {ended:#?}");
+        assert!(ended.stderr.to_lowercase().contains(message), "{code}: {ended:#?}");
+        check(&data, &SMALL.generated).with_context(|| code.to_owned()).unwrap();
+    }
+}
+
 #[test]
 fn a_second_process_on_the_index_is_told_where_to_ask() {
     let (_folder, data) = fresh();

@@ -1,21 +1,24 @@
 //! Law 8 on recorded streams: what a real Debezium said of a real database, folded, is what that database's own
 //! SELECT said at every recorded moment; in order, and in pieces with duplicates and the partitions interleaved.
 
-use deltafold_tests::recording::{self, Recording, disturb, served, shared_ids};
+use deltafold_tests::recording::{self, Recording, assert_same_views, disturb, served};
 
 /// Every table at every moment of the truth file, out of the stream as it was recorded.
 fn answers_as_select_did(recording: &Recording) {
     let server = served(recording, &[recording.lines()]);
     server.compare_with_truth(recording);
+    server.compare_with_lines(&recording.lines());
 }
 
-/// The same out of random pieces, with one event in twenty delivered again later.
+/// The same out of random pieces, with one log event in twenty delivered again later; and the views are the same to
+/// the last version.
 fn survives_disturbance(recording: &Recording) {
     let lines = recording.lines();
     let plain = served(recording, std::slice::from_ref(&lines));
     let disturbed = served(recording, &disturb(&lines, 20_261_121));
     disturbed.compare_with_truth(recording);
-    shared_ids(&plain, &disturbed);
+    disturbed.compare_with_lines(&lines);
+    assert_same_views(&plain, &disturbed, recording);
 }
 
 macro_rules! recorded {

@@ -75,10 +75,10 @@ pub(crate) fn object() -> Object {
         .field(field("type", TypeRef::named_nn(TypeRef::STRING), |node| Some(Value::from(&*node.view.info.name))))
         .field(field("id", TypeRef::named_nn(TypeRef::ID), |node| Some(node.id.as_str().into())))
         .field(
-            Field::new("revision", TypeRef::named_nn("BigInt"), |ctx| {
+            Field::new("revision", TypeRef::named_nn(TypeRef::INT), |ctx| {
                 let Some(node) = parent(&ctx) else { return FieldFuture::Value(None) };
                 match revision(Reading::of(ctx.ctx), node) {
-                    Ok(revision) => FieldFuture::from_value(Some(revision.to_string().into())),
+                    Ok(revision) => FieldFuture::from_value(Some(revision.into())),
                     Err(error) => error.into_field(&ctx),
                 }
             })

@@ -147,8 +147,8 @@ fn object() -> Object {
         .description("One event of an aggregate, with what it made of its row.")
         .field(field("id", TypeRef::named_nn(TypeRef::ID), |node| Some(node.record.id.to_string().into())))
         .field(
-            field("revision", TypeRef::named("BigInt"), |node| {
-                (node.record.revision > 0).then(|| node.record.revision.to_string().into())
+            field("revision", TypeRef::named(TypeRef::INT), |node| {
+                (node.record.revision > 0).then(|| node.record.revision.into())
             })
             .description(
                 "Its rank among the events of its aggregate, by position: 1, 2, 3…; null of what happened to the whole \

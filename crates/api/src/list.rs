@@ -71,11 +71,11 @@ pub(crate) fn field(view: &Arc<ViewModel>) -> Field {
 pub(crate) fn objects(view: &Arc<ViewModel>) -> [Object; 2] {
     let names = &view.names;
     let connection = page::connection::<ListNode>(&names.connection(), &names.edge(), &names.row).field(
-        Field::new("totalCount", TypeRef::named_nn("BigInt"), |ctx| {
+        Field::new("totalCount", TypeRef::named_nn(TypeRef::INT), |ctx| {
             FieldFuture::new(async move {
                 let node = ctx.parent_value.try_downcast_ref::<ListNode>()?;
                 let count = node.count(Reading::of(ctx.ctx)).await.map_err(|error| error.into_graphql(&ctx))?;
-                Ok(Some(Value::from(count.to_string())))
+                Ok(Some(Value::from(count)))
             })
         })
         .description("How many rows the filter leaves, on all pages; counted when asked for."),

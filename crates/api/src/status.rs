@@ -80,7 +80,7 @@ fn projection() -> Object {
         )
         .field(
             field("error", TypeRef::named(TypeRef::STRING), |_, reading| {
-                reading.catalog.failure.as_deref().map(|_| "folding has stopped; the server's log says why".into())
+                reading.catalog.failure.as_ref().map(|_| "folding has stopped; the server's log says why".into())
             })
             .description("Why it has stopped."),
         )

@@ -164,6 +164,19 @@ pub enum DecodeError {
         /// What helps.
         remedy: &'static str,
     },
+    /// An aggregate id that no index can hold.
+    #[error(
+        "the key of this {aggregate_type} is {length} bytes long, and {limit} are the most: declare other key columns \
+         under [aggregates.{aggregate_type}]"
+    )]
+    LongKey {
+        /// The aggregate type.
+        aggregate_type: String,
+        /// Of the id, in bytes.
+        length: usize,
+        /// [`crate::Limits::aggregate_id_bytes`].
+        limit: usize,
+    },
     /// A schema that does not say enough.
     #[error("{0}")]
     Schema(#[from] SchemaError),
@@ -203,6 +216,7 @@ impl DecodeError {
             Self::NoKey { .. } => "no_key",
             Self::KeyNotAnObject { .. } => "key_not_an_object",
             Self::NullKey { .. } => "null_key",
+            Self::LongKey { .. } => "long_key",
             Self::Schema(SchemaError::NoScale(_)) => "decimal_without_scale",
             Self::Schema(_) => "invalid_schema",
             Self::ReservedName { .. } => "reserved_name",

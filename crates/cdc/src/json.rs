@@ -121,7 +121,11 @@ pub(crate) fn given(raw: Option<&str>) -> Option<&str> {
 
 /// The text of a raw JSON string; none of anything else.
 pub(crate) fn string(raw: &str) -> Option<Cow<'_, str>> {
-    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
+    without_escapes(raw.strip_prefix('"')?.strip_suffix('"')?)
+}
+
+/// The text of a JSON string's inside.
+pub(crate) fn without_escapes(inner: &str) -> Option<Cow<'_, str>> {
     if !inner.as_bytes().contains(&b'\\') {
         return Some(Cow::Borrowed(inner));
     }

@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn broken_lines_say_what_is_wrong() {
-        let mut reader = LineReader::new(Limits { length_bytes: 100, depth: 5 });
+        let mut reader = LineReader::new(Limits { length_bytes: 100, depth: 5, ..Limits::default() });
         for (line, code) in [
             (r#"{"topic":"a","partition":2,"off"#, "truncated_json"),
             (r#"{"topic":"a" "b"}"#, "invalid_json"),

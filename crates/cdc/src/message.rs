@@ -28,6 +28,7 @@ impl Decoder {
             _ => {}
         })?;
         let Some(prefix) = prefix else { return Err(no_message) };
+        self.config.limits.check_id(&prefix, AGGREGATE_TYPE)?;
         let key = RecordKey::read_beside(change.record.key, &self.config.limits, &mut self.wrappers).json();
         let transaction = envelope.source.transaction();
         let position = RawPosition::read(&envelope.source)?;

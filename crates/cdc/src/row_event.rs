@@ -92,6 +92,9 @@ impl Decoder {
             _ => None,
         };
         let moved = moved.filter(|other| *other != id);
+        for id in [Some(&id), moved.as_ref()].into_iter().flatten() {
+            limits.check_id(id, &shared.aggregate_type)?;
+        }
         let new_schema = if self.given.contains(&schema_id) {
             None
         } else {

@@ -92,6 +92,7 @@ impl Fails for deltafold_projector::ProjectorError {
     fn exit(&self) -> Exit {
         match self {
             Self::Store(error) => error.exit(),
+            other if other.is_disk() => Exit::Unavailable,
             _ => Exit::Failed,
         }
     }

@@ -24,6 +24,7 @@ mod moment;
 mod output;
 mod progress;
 mod server;
+mod serving;
 mod shutdown;
 mod telemetry;
 

@@ -1,7 +1,5 @@
 //! A quick walk over JSON that was checked before.
 
-use memchr::memchr2;
-
 /// The members of a JSON object as raw text: names without their quotes, escapes left as they are. Ends early
 /// where the text is not JSON after all; nothing is checked beyond what finding the ends takes.
 #[derive(Debug, Clone)]
@@ -72,16 +70,39 @@ fn skip_space(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The place behind the closing quote of the string that begins at `at`.
+/// The place behind the closing quote of the string that begins at `at`. Most are short: eight bytes at a time find
+/// their end soonest.
 fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
     let mut at = at + 1;
     loop {
-        at += memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        match bytes.get(at..)?.first_chunk::<8>() {
+            Some(stride) => {
+                let plain = plain_bytes(*stride);
+                at += plain;
+                if plain == stride.len() {
+                    continue;
+                }
+            }
+            None => at += bytes[at..].iter().position(|byte| matches!(byte, b'"' | b'\\'))?,
+        }
         if bytes[at] == b'"' {
             return Some(at + 1);
         }
         at += 2;
     }
+}
+
+/// How many of these bytes come before the first quote or backslash, all eight looked at together: subtracting one
+/// sets a byte's top bit where it was zero, and what that borrows from the bytes above matters no more.
+fn plain_bytes(stride: [u8; 8]) -> usize {
+    const ONES: u64 = u64::MAX / 0xFF;
+    const TOPS: u64 = ONES * 0x80;
+    let bytes = u64::from_le_bytes(stride);
+    let equal = |sign: u8| {
+        let difference = bytes ^ (ONES * u64::from(sign));
+        difference.wrapping_sub(ONES) & !difference & TOPS
+    };
+    ((equal(b'"') | equal(b'\\')).trailing_zeros() / 8) as usize
 }
 
 fn value_end(bytes: &[u8], mut at: usize) -> Option<usize> {
@@ -137,6 +158,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn strings_end_where_their_quotes_do(inner in "([a-zé ]|\\\\[\"\\\\n]){0,40}", rest in "[,}\" a]{0,12}") {
+            let json = format!("\"{inner}\"{rest}");
+            prop_assert_eq!(string_end(json.as_bytes(), 0), Some(inner.len() + 2));
+        }
+
         #[test]
         fn no_text_makes_it_panic(text in "[\\[\\]{}\",:\\\\a1é ]{0,40}") {
             let _ = RawMembers::new(&text).count();

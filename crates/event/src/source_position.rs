@@ -1,6 +1,10 @@
 //! Where the source says a change stands.
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+/// Room for a PostgreSQL position without an allocation, in no more than a `Vec` takes beside its own.
+const INLINE_BYTES: usize = 24;
 
 /// An order-preserving encoding of a source position, comparable within one origin and epoch only.
 ///
@@ -13,12 +17,12 @@ use serde::{Deserialize, Serialize};
 /// without a position before anything of its aggregate is known.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct SourcePosition(#[serde(with = "bytes")] Vec<u8>);
+pub struct SourcePosition(#[serde(with = "bytes")] SmallVec<[u8; INLINE_BYTES]>);
 
 impl SourcePosition {
     /// PostgreSQL's `lsn`.
     pub fn postgres(lsn: u64) -> Self {
-        let mut bytes = Vec::with_capacity(9);
+        let mut bytes = SmallVec::new();
         bytes.push(b'P');
         bytes.extend_from_slice(&lsn.to_be_bytes());
         Self(bytes)
@@ -34,7 +38,7 @@ impl SourcePosition {
             },
             None => (file, 0),
         };
-        let mut bytes = Vec::with_capacity(base.len() + 30);
+        let mut bytes = SmallVec::with_capacity(base.len() + 30);
         bytes.push(b'M');
         bytes.extend_from_slice(&server_id.to_be_bytes());
         bytes.extend_from_slice(base.as_bytes());
@@ -51,8 +55,8 @@ impl SourcePosition {
     }
 
     /// From the bytes of the event table.
-    pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Self {
-        Self(bytes.into())
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self(SmallVec::from_slice(bytes))
     }
 
     /// Whether it stands before every other.
@@ -63,14 +67,46 @@ impl SourcePosition {
 
 /// Serde as one byte string rather than a sequence of numbers.
 mod bytes {
-    use serde::{Deserialize, Deserializer, Serializer};
+    use std::fmt;
+
+    use serde::{
+        Deserializer, Serializer,
+        de::{Error, SeqAccess, Visitor},
+    };
+    use smallvec::SmallVec;
+
+    use super::INLINE_BYTES;
+
+    type Bytes = SmallVec<[u8; INLINE_BYTES]>;
 
     pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(bytes)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        Vec::<u8>::deserialize(deserializer)
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+        struct Position;
+
+        impl<'de> Visitor<'de> for Position {
+            type Value = Bytes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the bytes of a source position")
+            }
+
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
+                Ok(SmallVec::from_slice(bytes))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut numbers: A) -> Result<Bytes, A::Error> {
+                let mut bytes = SmallVec::new();
+                while let Some(byte) = numbers.next_element()? {
+                    bytes.push(byte);
+                }
+                Ok(bytes)
+            }
+        }
+
+        deserializer.deserialize_bytes(Position)
     }
 }
 

@@ -10,12 +10,18 @@ pub(crate) async fn group(limits: GroupCommit, mut input: mpsc::Receiver<Work>, 
     let mut next = input.recv().await;
     while let Some(mut group) = next.take() {
         let deadline = Instant::now() + limits.interval;
+        let mut is_alone = true;
         // At the input's end and at the deadline alike, what there is goes out.
         while let Ok(Some(work)) = tokio::time::timeout_at(deadline, input.recv()).await {
             let events = group.events.len() + work.events.len();
             if events > limits.events || group.bytes + work.bytes > limits.bytes as u64 {
                 next = Some(work);
                 break;
+            }
+            if std::mem::take(&mut is_alone) && group.bytes > 0 {
+                // Room for all that will fit, at once: a group that grows by doubling is copied as often.
+                let likely = limits.bytes as u64 / group.bytes * group.events.len() as u64;
+                group.events.reserve(limits.events.min(likely as usize).saturating_sub(group.events.len()));
             }
             group.append(work);
         }

@@ -31,7 +31,17 @@ pub struct Catalog {
     /// The newest moment of which the sources' logs have told.
     pub newest: Option<Timestamp>,
     /// Why folding has stopped, if it has.
-    pub failure: Option<Arc<str>>,
+    pub failure: Option<Failure>,
+}
+
+/// Why folding has stopped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct Failure {
+    /// What went wrong, and what to do.
+    pub what: Arc<str>,
+    /// Whether the file system refused, rather than what is to be folded: it may work again.
+    pub is_disk: bool,
 }
 
 impl Catalog {

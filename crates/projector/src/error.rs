@@ -1,5 +1,7 @@
 //! What can go wrong.
 
+use crate::Failure;
+
 /// Why a projector cannot go on. Nothing is lost: what was not folded is in the store.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectorError {
@@ -30,5 +32,24 @@ pub enum ProjectorError {
     },
     /// Folding has stopped before the position that was waited for.
     #[error("folding has stopped: {0}")]
-    Stopped(String),
+    Stopped(#[source] Failure),
+}
+
+impl ProjectorError {
+    /// Whether the file system refused.
+    pub fn is_disk(&self) -> bool {
+        match self {
+            Self::Store(error) => matches!(error, deltafold_store::ReadError::Disk { .. }),
+            Self::ViewRead(error) => matches!(error, deltafold_view::ReadError::Io(_)),
+            Self::ViewWrite(error) => matches!(error, deltafold_view::WriteError::Io(_)),
+            Self::Memory { .. } | Self::Fold { .. } => false,
+            Self::Stopped(failure) => failure.is_disk,
+        }
+    }
+}
+
+impl From<ProjectorError> for Failure {
+    fn from(error: ProjectorError) -> Self {
+        Self { what: error.to_string().into(), is_disk: error.is_disk() }
+    }
 }

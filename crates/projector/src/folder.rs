@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use deltafold_event::{Position, StoredEvent, Timestamp, control};
+use deltafold_event::{Position, StoredEvent, Timestamp};
 use deltafold_relation::Schemas;
 use deltafold_store::Batch;
 use deltafold_view::{Snapshot, ViewStore};
 
-use crate::{Catalog, Options, ProjectorError, mirror::MirrorView};
+use crate::{Catalog, Options, ProjectorError, mirror::MirrorView, writer::Writer};
 
 /// The name, in the view store, of the checkpoint that all mirrors share: one reader of the log feeds them all.
 /// Everything below it is in a [`deltafold_view::Snapshot`] that has it.
@@ -16,9 +16,13 @@ pub const CHECKPOINT: &str = "mirrors";
 /// The name of the state that keeps [`Catalog::newest`]: [`Timestamp::to_bytes`].
 const NEWEST: &str = "mirrors/newest";
 
-/// Every keeper with its mirror, and how far they have come.
-pub(crate) struct Folder {
+/// How many newest records are held in memory during a bulk load; each takes about a kilobyte.
+const MOST_HELD: usize = 400_000;
+
+/// Every keeper with its mirror, and how far they have come: what a [`crate::Projector`] runs, without its tasks.
+pub struct Folder {
     views: ViewStore,
+    writer: Writer,
     options: Options,
     schemas: Schemas,
     mirrors: BTreeMap<Arc<str>, MirrorView>,
@@ -29,8 +33,11 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Takes up what the index remembers.
-    pub(crate) fn open(views: ViewStore, schemas: &[StoredEvent], options: Options) -> Result<Self, ProjectorError> {
+    /// Takes up what the index remembers. `schemas` are those that events below the checkpoint have told.
+    ///
+    /// # Errors
+    /// When the index cannot be read, or what it remembers is damaged.
+    pub fn open(views: ViewStore, schemas: Schemas, options: Options) -> Result<Self, ProjectorError> {
         let snapshot = views.snapshot();
         let checkpoint = snapshot.checkpoint(CHECKPOINT)?.unwrap_or(Position::ZERO);
         let mut mirrors = BTreeMap::new();
@@ -38,44 +45,62 @@ impl Folder {
             let name: Arc<str> = mirror.name().into();
             mirrors.insert(name, MirrorView::open(&snapshot, mirror, &options.declared)?);
         }
-        let mut folder = Self {
+        let newest = newest(&snapshot)?;
+        Ok(Self {
+            writer: Writer::new(views.clone()),
             views,
             options,
-            schemas: Schemas::default(),
+            schemas,
             mirrors,
             checkpoint,
             recorded_at: None,
-            newest: newest(&snapshot)?,
+            newest,
             bulk_until: None,
-        };
-        for stored in schemas {
-            folder.learn(stored);
-        }
-        Ok(folder)
+        })
     }
 
     /// Everything below it is folded.
-    pub(crate) fn checkpoint(&self) -> Position {
+    pub fn checkpoint(&self) -> Position {
         self.checkpoint
     }
 
-    /// Writes sorted runs instead of single changes until a position is reached.
-    pub(crate) fn begin_bulk(&mut self, until: Position) -> Result<(), ProjectorError> {
+    /// Writes sorted runs instead of single changes until a position is reached; only then readers see them.
+    ///
+    /// # Errors
+    /// When the index holds something already, or cannot be written.
+    pub fn begin_bulk(&mut self, until: Position) -> Result<(), ProjectorError> {
         self.views.begin_bulk()?;
         self.bulk_until = Some(until);
         Ok(())
     }
 
     /// Ends a bulk load, if there is one.
-    pub(crate) fn end_bulk(&mut self) -> Result<(), ProjectorError> {
-        if self.bulk_until.take().is_some() {
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn end_bulk(&mut self) -> Result<(), ProjectorError> {
+        if self.is_bulk() {
+            let mut write = self.views.batch();
+            self.mirrors.values_mut().try_for_each(|mirror| mirror.release(&mut write))?;
+            self.writer.commit(write)?;
             self.views.end_bulk()?;
+            self.bulk_until = None;
         }
         Ok(())
     }
 
-    /// Folds commits that follow one another; the changes of all views and the checkpoint become visible at once.
-    pub(crate) fn fold(&mut self, batches: &[Arc<Batch>]) -> Result<(), ProjectorError> {
+    /// Whether readers do not see yet what was folded.
+    pub fn is_bulk(&self) -> bool {
+        self.bulk_until.is_some()
+    }
+
+    /// Folds commits that follow one another; the changes of all views and the checkpoint become visible at once
+    /// (those of a bulk load at its end).
+    ///
+    /// # Errors
+    /// When an event cannot be folded or the index cannot be written. The folder is then of no more use: open
+    /// another one on the index.
+    pub fn fold(&mut self, batches: &[Arc<Batch>]) -> Result<(), ProjectorError> {
         let Some(last) = batches.last() else { return Ok(()) };
         let mut by_type: BTreeMap<Arc<str>, Vec<&StoredEvent>> = BTreeMap::new();
         for stored in batches.iter().flat_map(|batch| &batch.events) {
@@ -86,20 +111,24 @@ impl Folder {
                         by_type.insert(stored.event.aggregate_type.clone(), vec![stored]);
                     }
                 }
-            } else if &*stored.event.aggregate_type == control::SCHEMA {
-                self.learn(stored);
+            } else {
+                learn(&mut self.schemas, stored);
             }
         }
 
-        let snapshot = self.views.snapshot();
+        let is_bulk = self.is_bulk();
         let mut write = self.views.batch();
         for (name, events) in by_type {
             if !self.mirrors.contains_key(&name) {
                 let mirror = self.views.mirror(&name)?;
+                let snapshot = self.writer.written()?;
                 self.mirrors.insert(name.clone(), MirrorView::open(&snapshot, mirror, &self.options.declared)?);
             }
             let mirror = self.mirrors.get_mut(&name).expect("inserted above");
-            mirror.fold(&events, &self.schemas, &snapshot, &mut write)?;
+            mirror.fold(&events, &self.schemas, &self.writer, &mut write, is_bulk)?;
+        }
+        if self.mirrors.values().map(MirrorView::held).sum::<usize>() > MOST_HELD {
+            self.mirrors.values_mut().try_for_each(|mirror| mirror.release(&mut write))?;
         }
         let events = batches.iter().flat_map(|batch| &batch.events).map(|stored| &stored.event);
         let times = events.filter(|event| event.source_position.is_some()).map(|event| event.occurred_at);
@@ -108,7 +137,11 @@ impl Folder {
             write.put_state(NEWEST, &newest.to_bytes());
         }
         write.put_checkpoint(CHECKPOINT, last.end());
-        write.commit()?;
+        if is_bulk {
+            self.writer.begin_commit(write)?;
+        } else {
+            self.writer.commit(write)?;
+        }
         self.newest = newest;
 
         self.checkpoint = last.end();
@@ -120,7 +153,7 @@ impl Folder {
     }
 
     /// What there is to read.
-    pub(crate) fn catalog(&self) -> Catalog {
+    pub fn catalog(&self) -> Catalog {
         Catalog {
             views: self.mirrors.values().filter_map(MirrorView::info).collect(),
             checkpoint: self.checkpoint,
@@ -129,12 +162,12 @@ impl Folder {
             failure: None,
         }
     }
+}
 
-    /// Takes in a `$schema` event. One that cannot be read stops what refers to it, not the rest.
-    fn learn(&mut self, stored: &StoredEvent) {
-        if let Err(error) = self.schemas.observe(stored) {
-            tracing::error!(position = %stored.position, %error, "a $schema event cannot be read");
-        }
+/// Takes in a `$schema` event. One that cannot be read stops what refers to it, not the rest.
+pub(crate) fn learn(schemas: &mut Schemas, stored: &StoredEvent) {
+    if let Err(error) = schemas.observe(stored) {
+        tracing::error!(position = %stored.position, %error, "a $schema event cannot be read");
     }
 }
 

@@ -25,11 +25,12 @@ mod mirror_memory;
 mod options;
 mod projector;
 mod record_entry;
+mod writer;
 
-pub use catalog::{Catalog, ViewInfo};
+pub use catalog::{Catalog, Failure, ViewInfo};
 pub use deltafold_relation::{Record, RecordKind};
 pub use error::ProjectorError;
-pub use folder::CHECKPOINT;
+pub use folder::{CHECKPOINT, Folder};
 pub use options::{Declared, Options};
 pub use projector::Projector;
 pub use record_entry::to_record;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use deltafold_event::StoredEvent;
-use deltafold_relation::{FoldError, Keeper, KeeperState, Schemas};
+use deltafold_relation::{FoldError, Keeper, KeeperState, Last, Schemas};
 use deltafold_view::{Batch, Mirror, Snapshot};
 
 use crate::{
     Declared, ProjectorError, ViewInfo,
-    mirror_memory::MirrorMemory,
+    mirror_memory::{MirrorMemory, Newest},
     record_entry::{last_to_stored, to_stored},
+    writer::Writer,
 };
 
 /// A keeper, the mirror it writes, and what readers are told of it.
@@ -18,6 +19,10 @@ pub(crate) struct MirrorView {
     keeper: Keeper,
     declared: Declared,
     info: Option<Arc<ViewInfo>>,
+    /// During a bulk load: the newest records, each of which would else be written again with every batch.
+    newest: Newest,
+    /// Whether some that were held are on disk by now.
+    released: bool,
 }
 
 impl MirrorView {
@@ -28,7 +33,14 @@ impl MirrorView {
                 .map_err(|error| ProjectorError::Memory { view: mirror.name().to_owned(), what: error.to_string() })?,
             None => KeeperState::default(),
         };
-        let mut view = Self { mirror, keeper: Keeper::new(state), declared: declared.clone(), info: None };
+        let mut view = Self {
+            mirror,
+            keeper: Keeper::new(state),
+            declared: declared.clone(),
+            info: None,
+            newest: Newest::default(),
+            released: false,
+        };
         view.describe();
         Ok(view)
     }
@@ -38,19 +50,33 @@ impl MirrorView {
         self.info.clone()
     }
 
-    /// Folds events of this type, in the order of their positions, into changes of the mirror.
+    /// How many newest records wait to be written.
+    pub(crate) fn held(&self) -> usize {
+        self.newest.len()
+    }
+
+    /// Writes the newest records that were held back.
+    pub(crate) fn release(&mut self, write: &mut Batch) -> Result<(), ProjectorError> {
+        self.released = true;
+        put_newest(&self.mirror, std::mem::take(&mut self.newest), write)
+    }
+
+    /// Folds events of this type, in the order of their positions, into changes of the mirror. `holds_newest`: what
+    /// is the newest of each aggregate is not among them, but held until [`Self::release`].
     pub(crate) fn fold(
         &mut self,
         events: &[&StoredEvent],
         schemas: &Schemas,
-        snapshot: &Snapshot,
+        writer: &Writer,
         write: &mut Batch,
+        holds_newest: bool,
     ) -> Result<(), ProjectorError> {
-        let memory = MirrorMemory { reader: snapshot.reader(&self.mirror) };
+        let memory = MirrorMemory::new(&self.mirror, writer, &self.newest, !holds_newest || self.released);
         let changes = self.keeper.fold(events.iter().copied(), schemas, &memory).map_err(|error| match error {
             FoldError::Memory(error) => error,
             other => ProjectorError::Fold { view: self.mirror.name().to_owned(), what: other.to_string() },
         })?;
+        drop(memory);
         let mirror = &self.mirror;
         for (aggregate, valid_from, order) in changes.removals {
             write.remove_entry(mirror, &aggregate, valid_from, &order.to_bytes())?;
@@ -64,11 +90,10 @@ impl MirrorView {
         for (aggregate, position, valid_from, order) in changes.heads {
             write.put_head(mirror, &aggregate, position, valid_from, &order.to_bytes())?;
         }
-        for (aggregate, last) in changes.last {
-            match last {
-                Some(last) => write.put_current(mirror, &aggregate, &last_to_stored(&last))?,
-                None => write.remove_current(mirror, &aggregate)?,
-            }
+        if holds_newest {
+            self.newest.extend(changes.last);
+        } else {
+            put_newest(mirror, changes.last, write)?;
         }
         for id in changes.seen {
             write.put_seen(mirror, id);
@@ -95,6 +120,20 @@ impl MirrorView {
             })
         });
     }
+}
+
+fn put_newest(
+    mirror: &Mirror,
+    newest: impl IntoIterator<Item = (Arc<str>, Option<Last>)>,
+    write: &mut Batch,
+) -> Result<(), ProjectorError> {
+    for (aggregate, last) in newest {
+        match last {
+            Some(last) => write.put_current(mirror, &aggregate, &last_to_stored(&last))?,
+            None => write.remove_current(mirror, &aggregate)?,
+        }
+    }
+    Ok(())
 }
 
 fn state_name(mirror: &Mirror) -> String {

@@ -1,26 +1,54 @@
 //! What a relation keeper remembers, read from the view store.
 
+use std::{cell::LazyCell, collections::BTreeSet, sync::Arc};
+
 use deltafold_event::{EventId, OrderKey, Timestamp};
 use deltafold_relation::{Last, Memory, Record};
-use deltafold_view::{Reader, Stored};
+use deltafold_view::{Mirror, Reader, Stored, WriteError};
+use foldhash::HashMap;
 
 use crate::{
-    ProjectorError,
+    Failure, ProjectorError,
     record_entry::{to_last, to_record},
+    writer::Writer,
 };
 
+/// The newest records of aggregates, by aggregate; none of one that has none any more.
+pub(crate) type Newest = HashMap<Arc<str>, Option<Last>>;
+
 /// A keeper's memory as the last commit left it.
-pub(crate) struct MirrorMemory {
-    pub(crate) reader: Reader,
+pub(crate) struct MirrorMemory<'a> {
+    mirror: &'a Mirror,
+    /// Newest records that are not written yet.
+    newest: &'a Newest,
+    /// Whether the newest records of other aggregates may be on disk.
+    others: bool,
+    /// Made when it is needed: it waits for the batch that is being written.
+    reader: LazyCell<Result<Reader, WriteError>, MakeReader<'a>>,
 }
 
-impl MirrorMemory {
-    fn record(&self, stored: &Stored) -> Result<Record, ProjectorError> {
-        to_record(self.reader.mirror().name(), stored)
+type MakeReader<'a> = Box<dyn FnOnce() -> Result<Reader, WriteError> + 'a>;
+
+impl<'a> MirrorMemory<'a> {
+    pub(crate) fn new(mirror: &'a Mirror, writer: &'a Writer, newest: &'a Newest, others: bool) -> Self {
+        let reader: MakeReader<'a> = Box::new(|| Ok(writer.written()?.reader(mirror)));
+        Self { mirror, newest, others, reader: LazyCell::new(reader) }
     }
 
-    /// Splits an aggregate's entries around an order: the last one before it, and the first `limit` from it on. Valid times never run backwards along the order, so a search from the hint on, first back and then
-    /// forth, finds the place.
+    fn reader(&self) -> Result<&Reader, ProjectorError> {
+        self.reader.as_ref().map_err(|error| {
+            let what = error.to_string().into();
+            ProjectorError::Stopped(Failure { what, is_disk: matches!(error, WriteError::Io(_)) })
+        })
+    }
+
+    fn record(&self, stored: &Stored) -> Result<Record, ProjectorError> {
+        to_record(self.mirror.name(), stored)
+    }
+
+    /// Splits an aggregate's entries around an order: the last one before it, and the first `limit` from it on.
+    /// Valid times never run backwards along the order, so a search from the hint on, first back and then forth,
+    /// finds the place.
     fn around(
         &self,
         aggregate: &str,
@@ -31,7 +59,7 @@ impl MirrorMemory {
         let order = order.to_bytes();
         let mut before = None;
         let mut from = Vec::new();
-        for stored in self.reader.entries_before(aggregate, hint, &[]) {
+        for stored in self.reader()?.entries_before(aggregate, hint, &[]) {
             let stored = stored?;
             if stored.entry().order < order.as_slice() {
                 before = Some(stored);
@@ -41,7 +69,7 @@ impl MirrorMemory {
         }
         from.reverse();
         if from.is_empty() || from.len() < limit {
-            for stored in self.reader.entries_from(aggregate, hint, &[]) {
+            for stored in self.reader()?.entries_from(aggregate, hint, &[]) {
                 let stored = stored?;
                 if stored.entry().order < order.as_slice() {
                     before = Some(stored);
@@ -57,11 +85,17 @@ impl MirrorMemory {
     }
 }
 
-impl Memory for MirrorMemory {
+impl Memory for MirrorMemory<'_> {
     type Error = ProjectorError;
 
     fn last(&self, aggregate: &str) -> Result<Option<Last>, Self::Error> {
-        self.reader.last(aggregate)?.map(|stored| to_last(self.reader.mirror().name(), &stored)).transpose()
+        if let Some(newest) = self.newest.get(aggregate) {
+            return Ok(newest.clone());
+        }
+        if !self.others {
+            return Ok(None);
+        }
+        self.reader()?.last(aggregate)?.map(|stored| to_last(self.mirror.name(), &stored)).transpose()
     }
 
     fn before(&self, aggregate: &str, order: &OrderKey, hint: Timestamp) -> Result<Option<Record>, Self::Error> {
@@ -79,14 +113,23 @@ impl Memory for MirrorMemory {
     }
 
     fn earlier(&self, aggregate: &str, valid_from: Timestamp) -> Result<Option<Record>, Self::Error> {
-        self.reader.entries_before(aggregate, valid_from, &[]).next().map(|stored| self.record(&stored?)).transpose()
+        let mut entries = self.reader()?.entries_before(aggregate, valid_from, &[]);
+        entries.next().map(|stored| self.record(&stored?)).transpose()
     }
 
     fn seen(&self, id: EventId) -> Result<bool, Self::Error> {
-        Ok(self.reader.seen(id)?)
+        Ok(self.reader()?.seen(id)?)
     }
 
     fn aggregates(&self) -> Box<dyn Iterator<Item = Result<String, Self::Error>> + '_> {
-        Box::new(self.reader.keys().map(|key| Ok(key?.into_string())))
+        let reader = match self.reader() {
+            Ok(reader) => reader,
+            Err(error) => return Box::new(std::iter::once(Err(error))),
+        };
+        let on_disk = reader.keys().filter(|key| !key.as_ref().is_ok_and(|key| self.newest.contains_key(&**key)));
+        let on_disk = on_disk.map(|key| Ok(key?.into_string()));
+        let known = self.newest.iter().filter(|(_, newest)| newest.is_some());
+        let known: BTreeSet<String> = known.map(|(aggregate, _)| aggregate.to_string()).collect();
+        Box::new(on_disk.chain(known.into_iter().map(Ok)))
     }
 }

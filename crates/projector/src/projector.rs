@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, thread};
 
-use deltafold_event::Position;
+use deltafold_event::{Position, control};
+use deltafold_relation::Schemas;
 use deltafold_store::{Batch, EventStore};
 use deltafold_view::ViewStore;
 use tokio::{
@@ -11,7 +12,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Catalog, Options, ProjectorError, folder::Folder};
+use crate::{
+    Catalog, Failure, Options, ProjectorError,
+    folder::{Folder, learn},
+};
 
 /// Commits that wait to be folded: enough to keep the folder busy while the next is read, few enough to bound memory.
 const QUEUED_COMMITS: usize = 4;
@@ -38,9 +42,12 @@ impl Projector {
     /// # Errors
     /// When the store's schemas or the index cannot be read.
     pub async fn start(store: EventStore, views: ViewStore, options: Options) -> Result<Self, ProjectorError> {
-        let schemas = store.control(deltafold_event::control::SCHEMA).await?;
+        let mut schemas = Schemas::default();
+        for stored in store.control(control::SCHEMA).await? {
+            learn(&mut schemas, &stored);
+        }
         let most = options.batch_events;
-        let mut folder = Folder::open(views.clone(), &schemas, options)?;
+        let mut folder = Folder::open(views, schemas, options)?;
         let (publish, catalog) = watch::channel(Arc::new(folder.catalog()));
         let cancel = CancellationToken::new();
         let (send, receive) = mpsc::channel(QUEUED_COMMITS);
@@ -76,10 +83,13 @@ impl Projector {
         let reached = |catalog: &Arc<Catalog>| catalog.checkpoint >= position || catalog.failure.is_some();
         let found = match catalog.wait_for(reached).await {
             Ok(found) => found.clone(),
-            Err(_) => return Err(ProjectorError::Stopped("the projector was shut down".into())),
+            Err(_) => {
+                let what = "the projector was shut down".into();
+                return Err(ProjectorError::Stopped(Failure { what, is_disk: false }));
+            }
         };
         match &found.failure {
-            Some(failure) if found.checkpoint < position => Err(ProjectorError::Stopped(failure.to_string())),
+            Some(failure) if found.checkpoint < position => Err(ProjectorError::Stopped(failure.clone())),
             _ => Ok(found),
         }
     }
@@ -131,7 +141,7 @@ async fn read(
                     return;
                 }
             }
-            Err(error) => return fail(&publish, &error),
+            Err(error) => return fail(&publish, error.into()),
         }
     }
 }
@@ -152,18 +162,25 @@ fn fold(
             batches.push(next);
         }
         match folder.fold(&batches) {
+            Ok(()) if folder.is_bulk() => tracing::debug!(checkpoint = %folder.checkpoint(), "catching up"),
             Ok(()) => {
                 publish.send_replace(Arc::new(folder.catalog()));
             }
-            Err(error) => return fail(publish, &error),
+            Err(error) => return fail(publish, error),
         }
     }
-    if let Err(error) = folder.end_bulk() {
-        fail(publish, &error);
+    if folder.is_bulk() {
+        match folder.end_bulk() {
+            Ok(()) => {
+                publish.send_replace(Arc::new(folder.catalog()));
+            }
+            Err(error) => fail(publish, error),
+        }
     }
 }
 
-fn fail(publish: &watch::Sender<Arc<Catalog>>, error: &dyn std::error::Error) {
+fn fail(publish: &watch::Sender<Arc<Catalog>>, error: ProjectorError) {
     tracing::error!(%error, "folding has stopped");
-    publish.send_modify(|catalog| Arc::make_mut(catalog).failure = Some(error.to_string().into()));
+    let failure = Failure::from(error);
+    publish.send_modify(|catalog| Arc::make_mut(catalog).failure = Some(failure));
 }

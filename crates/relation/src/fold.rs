@@ -8,7 +8,7 @@ mod type_wide;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use deltafold_event::{EventId, Operation, Position, StoredEvent, Timestamp};
+use deltafold_event::{EventId, Operation, OrderKey, Position, StoredEvent, Timestamp};
 use foldhash::{HashMap, HashSet};
 
 use crate::{
@@ -18,6 +18,15 @@ use crate::{
     incoming::Incoming,
     work::Work,
 };
+
+/// From a position on, the newest record of an aggregate stands here.
+struct Head {
+    /// Where the aggregate stands in [`Fold::works`].
+    work: usize,
+    position: Position,
+    valid_from: Timestamp,
+    order: OrderKey,
+}
 
 /// One batch while it is folded.
 pub(crate) struct Fold<'a, M> {
@@ -32,6 +41,7 @@ pub(crate) struct Fold<'a, M> {
     /// The events without a position that the batch has brought.
     seen: HashSet<EventId>,
     changes: Changes,
+    heads: Vec<Head>,
     /// The position of the event that is being folded.
     position: Position,
     /// What the event still has to change in other aggregates.
@@ -52,6 +62,7 @@ impl<'a, M: Memory> Fold<'a, M> {
             index: HashMap::default(),
             seen: HashSet::default(),
             changes: Changes::default(),
+            heads: Vec::new(),
             position: Position::ZERO,
             cascades: VecDeque::new(),
             visits: Visits::default(),
@@ -156,15 +167,26 @@ impl<'a, M: Memory> Fold<'a, M> {
             if newest != newest_before.as_ref().map(place)
                 && let Some((valid_from, order)) = newest
             {
-                self.changes.heads.push((Arc::clone(&work.id), self.position, valid_from, order));
+                self.heads.push(Head { work: at, position: self.position, valid_from, order });
             }
         }
         Ok(())
     }
 
-    /// What the batch changes.
+    /// What the batch changes, by aggregate id: what is written sorted need not be sorted again.
     pub(crate) fn finish(mut self) -> Changes {
-        for work in &self.works {
+        let mut sorted: Vec<usize> = (0..self.works.len()).collect();
+        sorted.sort_unstable_by(|one, other| self.works[*one].id.cmp(&self.works[*other].id));
+        let mut ranks = vec![0; sorted.len()];
+        for (rank, work) in sorted.iter().enumerate() {
+            ranks[*work] = rank;
+        }
+        self.heads.sort_by_key(|head| ranks[head.work]);
+        let heads = self.heads.into_iter().map(|Head { work, position, valid_from, order }| {
+            (Arc::clone(&self.works[work].id), position, valid_from, order)
+        });
+        self.changes.heads = heads.collect();
+        for work in sorted.into_iter().map(|work| &self.works[work]) {
             for slot in work.slots() {
                 if let Some(stored) = &slot.stored
                     && slot.now.as_ref().is_none_or(|now| now.valid_from != stored.valid_from)

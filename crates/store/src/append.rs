@@ -104,10 +104,7 @@ impl EventStore {
             return Err(AppendError::TooLarge { events: events.len(), bytes: raw_bytes });
         }
         let (events, encoded) = blocking(move || {
-            let encoded = encode::events(&events)
-                .map_err(parquet::errors::ParquetError::from)
-                .and_then(|batch| encode::write(&batch))
-                .expect("events always fit the table");
+            let encoded = encode::events(&events).expect("events always fit the table");
             (events, encoded)
         })
         .await;

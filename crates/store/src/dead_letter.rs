@@ -93,13 +93,8 @@ impl EventStore {
     }
 
     async fn write_letters(&self, letters: Vec<DeadLetter>) -> Result<NewFile, AppendError> {
-        let encoded = blocking(move || {
-            encode::dead_letters(&letters)
-                .map_err(parquet::errors::ParquetError::from)
-                .and_then(|batch| encode::write(&batch))
-                .expect("dead letters always fit the table")
-        })
-        .await;
+        let encoded =
+            blocking(move || encode::dead_letters(&letters).expect("dead letters always fit the table")).await;
         let file = NewFile {
             path: format!("part-{}.zstd.parquet", Uuid::new_v4()),
             size: encoded.bytes.len() as u64,

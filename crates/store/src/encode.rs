@@ -7,8 +7,7 @@ mod statistics;
 
 pub(crate) use dead_letters::dead_letters;
 pub(crate) use events::{events, raw_bytes};
-pub(crate) use parquet_file::write;
-pub(crate) use statistics::statistics;
+pub(crate) use parquet_file::{PIECE_ROWS, write};
 
 /// A data file in memory, and what its Add will say.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ pub(crate) mod column {
     pub(crate) const AFTER: &str = "after";
     pub(crate) const METADATA: &str = "metadata";
     pub(crate) const SOURCE_POSITION: &str = "source_position";
+    pub(crate) const TRANSACTION_ID: &str = "transaction_id";
     pub(crate) const OCCURRED_AT: &str = "occurred_at";
     pub(crate) const OFFSET: &str = "offset";
     pub(crate) const ORDINAL: &str = "ordinal";
@@ -38,7 +39,7 @@ pub(crate) static EVENTS: LazyLock<SchemaRef> = LazyLock::new(|| {
         Field::new(column::AFTER, DataType::Utf8, true),
         Field::new(column::METADATA, DataType::Utf8, false),
         Field::new(column::SOURCE_POSITION, DataType::Binary, true),
-        Field::new("transaction_id", DataType::Utf8, true),
+        Field::new(column::TRANSACTION_ID, DataType::Utf8, true),
         Field::new(column::OCCURRED_AT, moment(), false),
         Field::new("source", DataType::Utf8, false),
         Field::new("topic", DataType::Utf8, false),

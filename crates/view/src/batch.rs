@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use deltafold_event::{EventId, Position, Timestamp};
-use fail::fail_point;
 use fjall::{Keyspace, Slice};
 
-use crate::{Mirror, Stored, WriteError, key, store::Shared};
+use crate::{
+    Mirror, Stored, WriteError, fault, key,
+    store::{Shared, Writing},
+};
 
 /// Changes to any number of mirrors, with their states and checkpoints. Of several puts to one place the last counts.
-///
-/// Fault points, where the process dies if they are set to `return`: `view::before_batch`, `view::after_batch`
-/// (written, not yet visible to readers).
 pub struct Batch {
     shared: Arc<Shared>,
     pub(crate) versions: Run,
@@ -147,14 +146,16 @@ impl Batch {
         self.len() == 0
     }
 
-    /// Writes it, and lets readers see it. One commit is under way at a time; others wait.
+    /// Writes it, and lets readers see it, at once or when the bulk load has ended. One commit is under way at a time;
+    /// others wait.
     ///
     /// # Errors
-    /// When it cannot be written; then nothing of it is visible.
+    /// When it cannot be written; then nothing of it is visible, and nothing more can be written until the store is
+    /// opened again.
     pub fn commit(mut self) -> Result<(), WriteError> {
         let shared = self.shared.clone();
-        let _writing = shared.writing.lock().map_err(|_| WriteError::Stopped)?;
-        fail_point!("view::before_batch", |_| std::process::abort());
+        let mut writing = shared.begin_write()?;
+        fault::reach("view::before_batch")?;
         let runs = [
             &mut self.versions,
             &mut self.current,
@@ -166,20 +167,26 @@ impl Batch {
         for run in runs {
             run.settle();
         }
+        let is_bulk = shared.is_bulk();
         // The cache takes the newest entries once they are written; a copy of each is a reference count.
-        let current = self.current.clone();
-        let written = if shared.is_bulk() { self.write_runs(&shared) } else { self.write_at_once(&shared) };
+        let current = if is_bulk { Run::default() } else { self.current.clone() };
+        let written = if is_bulk { self.write_runs(&shared) } else { self.write_at_once(&shared) };
+        if written.is_err() {
+            *writing = Writing::Failed;
+        }
         written?;
-        fail_point!("view::after_batch", |_| std::process::abort());
-        let commit = shared.published.read().expect("no holder of this lock panics").commit + 1;
-        shared.cache.apply(commit, current.iter());
-        shared.publish(commit);
+        fault::reach("view::after_batch")?;
+        if !is_bulk {
+            shared.cache.apply(shared.commit() + 1, current.iter());
+            shared.publish();
+        }
         Ok(())
     }
 
     /// Through the journal, in one piece.
     fn write_at_once(self, shared: &Shared) -> Result<(), WriteError> {
         let trees = &shared.keyspaces;
+        fault::reach("view::io")?;
         let mut batch = shared.db.batch();
         for (run, tree) in [
             (self.versions, &trees.versions),

@@ -54,7 +54,7 @@ pub enum ReadError {
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// The file system refused.
-    #[error("cannot write the index: {0}")]
+    #[error("cannot write the index: {0}: once the disk takes writes again, start again; nothing is lost")]
     Io(#[from] std::io::Error),
     /// What is on disk is not what was written: the index has to be rebuilt.
     #[error("the index is damaged and has to be rebuilt: {0}")]

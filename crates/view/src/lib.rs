@@ -33,7 +33,7 @@
 //!
 //! | module | about |
 //! |---|---|
-//! | `store`, `options`, `error` | opening, locking, mirrors by name |
+//! | `store`, `options`, `error`, `fault` | opening, locking, mirrors by name; where tests make it fail |
 //! | `key`, `entry`, `keyspaces` | the layout on disk |
 //! | `batch`, `bulk` | writing: atomic batches; sorted runs when catching up from nothing |
 //! | `snapshot`, `reader`, `as_of`, `scan`, `cache` | reading, all of it at one moment |
@@ -46,6 +46,7 @@ mod bulk;
 mod cache;
 mod entry;
 mod error;
+mod fault;
 mod key;
 mod keyspaces;
 mod options;

@@ -5,7 +5,7 @@ use std::{
     fs,
     path::Path,
     sync::{
-        Arc, Mutex, RwLock,
+        Arc, Mutex, MutexGuard, RwLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -38,7 +38,7 @@ pub(crate) struct Shared {
     pub(crate) keyspaces: Keyspaces,
     pub(crate) cache: CurrentCache,
     /// Held by the one commit that is under way.
-    pub(crate) writing: Mutex<()>,
+    writing: Mutex<Writing>,
     /// What readers see. Replaced, never waited for: a commit holds no lock while it writes.
     pub(crate) published: RwLock<Arc<Moment>>,
     /// Whether commits go to sorted runs (`bulk`).
@@ -141,7 +141,7 @@ impl ViewStore {
         let shared = Shared {
             keyspaces,
             cache: CurrentCache::new(options.row_cache_bytes),
-            writing: Mutex::new(()),
+            writing: Mutex::new(Writing::Sound),
             published: RwLock::new(Arc::new(moment)),
             bulk: AtomicBool::new(false),
             views: Mutex::new(views),
@@ -196,10 +196,30 @@ impl ViewStore {
     }
 }
 
+/// Whether what is on disk is what was committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writing {
+    /// It is.
+    Sound,
+    /// A commit failed: some of it may be there, which opening the store again finds out.
+    Failed,
+}
+
 impl Shared {
-    /// Lets readers see everything written so far. Only under `writing`.
-    pub(crate) fn publish(&self, commit: u64) {
-        let moment = Arc::new(Moment { trees: self.db.snapshot(), commit });
+    /// Begins to write, alone; refused after a write that failed.
+    pub(crate) fn begin_write(&self) -> Result<MutexGuard<'_, Writing>, WriteError> {
+        let writing = self.writing.lock().map_err(|_| WriteError::Stopped)?;
+        if *writing == Writing::Failed { Err(WriteError::Stopped) } else { Ok(writing) }
+    }
+
+    /// The number of the commit that readers see.
+    pub(crate) fn commit(&self) -> u64 {
+        self.published.read().expect("no holder of this lock panics").commit
+    }
+
+    /// Lets readers see everything written so far, as the next commit. Only under `writing`.
+    pub(crate) fn publish(&self) {
+        let moment = Arc::new(Moment { trees: self.db.snapshot(), commit: self.commit() + 1 });
         let before = std::mem::replace(&mut *self.published.write().expect("no holder of this lock panics"), moment);
         // Dropped outside the lock: the last one out cleans up.
         drop(before);

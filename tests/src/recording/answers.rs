@@ -36,11 +36,28 @@ impl Answers {
     pub(super) fn table(&mut self, table: &str, at: &str) -> Rows {
         let Some(columns) = self.columns(table) else { return Vec::new() };
         let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+        self.pages(table, at, &names.join(" "), |row| comparable(row, &columns))
+    }
+
+    /// The same with the interval over which each row is so, and the event that began it.
+    pub(super) fn versions(&mut self, table: &str, at: &str) -> Rows {
+        let Some(columns) = self.columns(table) else { return Vec::new() };
+        let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+        let fields = format!("{} _version {{ validFrom validTo incomplete event {{ id }} }}", names.join(" "));
+        self.pages(table, at, &fields, |row| format!("{} {}", comparable(row, &columns), row["_version"]))
+    }
+
+    /// The names of all views.
+    pub(super) fn views(&mut self) -> Vec<String> {
+        let answer = self.connection.graphql("{ projections { name } }", &Value::Null).expect("the projections");
+        answer["projections"].as_array().expect("projections").iter().map(|one| text(&one["name"])).collect()
+    }
+
+    fn pages(&mut self, table: &str, at: &str, fields: &str, shown: impl Fn(&Map<String, Value>) -> String) -> Rows {
         let query = format!(
             "query($at: DateTime, $after: String) {{ page: {}(first: 1000, after: $after, asOf: {{time: $at}}) {{
-                nodes {{ {} }} pageInfo {{ hasNextPage endCursor }} }} }}",
+                nodes {{ {fields} }} pageInfo {{ hasNextPage endCursor }} }} }}",
             camel(table),
-            names.join(" ")
         );
         let mut rows = Vec::new();
         let mut after = Value::Null;
@@ -48,7 +65,7 @@ impl Answers {
             let answer = self.connection.graphql(&query, &json!({"at": at, "after": after})).expect("a page of rows");
             let page = &answer["page"];
             let nodes = page["nodes"].as_array().expect("nodes").iter();
-            rows.extend(nodes.map(|row| comparable(row.as_object().expect("a row"), &columns)));
+            rows.extend(nodes.map(|row| shown(row.as_object().expect("a row"))));
             if page["pageInfo"]["hasNextPage"] != json!(true) {
                 rows.sort();
                 return rows;
@@ -77,7 +94,7 @@ impl Answers {
     }
 
     /// The ids of all events but the store's own.
-    pub(super) fn event_ids(&mut self) -> Vec<Value> {
+    pub(super) fn event_ids(&mut self) -> Vec<String> {
         let query = "query($after: String) { events(first: 1000, after: $after) {
             nodes { id aggregateType } pageInfo { hasNextPage endCursor } } }";
         let mut ids = Vec::new();
@@ -86,7 +103,7 @@ impl Answers {
             let answer = self.connection.graphql(query, &json!({"after": after})).expect("a page of events");
             let page = &answer["events"];
             let nodes = page["nodes"].as_array().expect("nodes").iter();
-            ids.extend(nodes.filter(|one| !text(&one["aggregateType"]).starts_with('$')).map(|one| one["id"].clone()));
+            ids.extend(nodes.filter(|one| !text(&one["aggregateType"]).starts_with('$')).map(|one| text(&one["id"])));
             if page["pageInfo"]["hasNextPage"] != json!(true) {
                 return ids;
             }

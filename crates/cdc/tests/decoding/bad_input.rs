@@ -104,6 +104,9 @@ fn envelopes_that_lack_something() {
         let found = refused(&[], KEY, &value);
         assert!(found.starts_with(reason), "{value}\n{found}");
     }
+    let key = format!("{{\"id\":\"{}\"}}", "x".repeat(16 * 1024 + 1));
+    let found = refused(&[], Some(&key), &envelope("c", "null", "{}", &postgres("t", "")));
+    assert!(found.starts_with("long_key: the key of this t is 16385 bytes long, and 16384 are the most"), "{found}");
 }
 
 #[test]

@@ -2,10 +2,7 @@
 
 use clap::Args;
 
-use crate::{
-    cli::Listen, commands::ingest::configured, config::Flags, context::Context, engine::Engine, server::Server,
-    shutdown,
-};
+use crate::{cli::Listen, commands::ingest::configured, context::Context, serving::Serving};
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
@@ -16,19 +13,9 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         context.refuse_url("run")?;
-        let mut flags = Flags::default();
-        self.listen.set(&mut flags);
-        let loaded = context.config(&flags)?;
-        let cancel = shutdown::on_ctrl_c();
-        let server = Server::bind(loaded.config.http.listen).await?;
-        let store = context.open_store().await?;
-        let engine = Engine::start(&context.data(), &store, loaded.config.aggregates.declared()).await?;
-        let care = tokio::spawn({
-            let (store, cancel) = (store.clone(), cancel.clone());
-            async move { store.maintain(cancel).await }
-        });
+        let serving = Serving::start(context, &self.listen).await?;
         let sources = tokio::spawn({
-            let cancel = cancel.clone();
+            let (store, loaded, cancel) = (serving.store.clone(), serving.loaded.clone(), serving.cancel.clone());
             async move {
                 let ended = configured(&store, &loaded, &cancel).await;
                 match &ended {
@@ -43,11 +30,8 @@ impl Run {
                 ended
             }
         });
-        let served = server.run(&engine, cancel.clone()).await;
-        cancel.cancel();
+        let served = serving.run().await;
         let ingested = sources.await?;
-        engine.stop().await;
-        care.await?;
         served?;
         ingested?;
         Ok(())

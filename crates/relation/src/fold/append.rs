@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use deltafold_event::{OrderKey, Timestamp};
 
-use super::Fold;
+use super::{Fold, Head};
 use crate::{FoldError, Memory, Record, RowChange, Since, image::same, incoming::Incoming, keys, stand::stand};
 
 impl<M: Memory> Fold<'_, M> {
@@ -89,7 +89,7 @@ impl<M: Memory> Fold<'_, M> {
         let record = Arc::new(record);
         if work.journal.is_empty() {
             let order = record.order.clone();
-            self.changes.heads.push((Arc::clone(&work.id), self.position, record.valid_from, order));
+            self.heads.push(Head { work: at, position: self.position, valid_from: record.valid_from, order });
         }
         work.append(Arc::clone(&record));
         if !is_same {

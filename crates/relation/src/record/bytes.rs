@@ -1,8 +1,12 @@
 //! Records as bytes.
 
-use deltafold_event::Row;
+use deltafold_event::{EventId, Operation, OrderKey, Position, Row, Timestamp};
+use serde::{
+    Serialize,
+    ser::{SerializeSeq, Serializer},
+};
 
-use super::Record;
+use super::{Given, Record, RecordKind, Since};
 use crate::Last;
 
 /// The first byte of [`Record::to_bytes`].
@@ -19,21 +23,71 @@ pub enum RecordError {
     Damaged(String),
 }
 
+/// A [`Record`] as it is written: its members in their order, but for the JSON of the row that is shown.
+#[derive(Serialize)]
+struct Written<'a> {
+    order: &'a OrderKey,
+    valid_from: Timestamp,
+    recorded_from: Position,
+    position: Position,
+    id: EventId,
+    revision: u64,
+    kind: RecordKind,
+    operation: Option<Operation>,
+    event_type: &'a str,
+    occurred_at: Timestamp,
+    log_valid_from: Timestamp,
+    transaction: Option<&'a str>,
+    given: Option<&'a Given>,
+    rows: Rows<'a>,
+    moved_from: Option<&'a str>,
+    moved_to: Option<&'a str>,
+    took: Option<&'a Row>,
+    since: Since,
+}
+
+struct Rows<'a>(&'a [Row]);
+
+impl Serialize for Rows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut rows = serializer.serialize_seq(Some(self.0.len()))?;
+        if let Some((shown, below)) = self.0.split_last() {
+            for row in below {
+                rows.serialize_element(row)?;
+            }
+            rows.serialize_element(&Row { json: String::new(), incomplete: shown.incomplete })?;
+        }
+        rows.end()
+    }
+}
+
 impl Record {
     /// A format byte and postcard, without the JSON of the row that is shown: a view keeps that beside.
     pub fn to_bytes(&self) -> Vec<u8> {
         let capacity = 192 + self.given.as_ref().map_or(0, |given| given.json.len());
         let mut bytes = Vec::with_capacity(capacity);
         bytes.push(FORMAT);
-        match self.rows.split_last() {
-            None => postcard::to_extend(self, bytes).expect("writing to memory does not fail"),
-            Some((shown, below)) => {
-                let mut rows = below.to_vec();
-                rows.push(Row { json: String::new(), incomplete: shown.incomplete });
-                let without = Self { rows, ..self.clone() };
-                postcard::to_extend(&without, bytes).expect("writing to memory does not fail")
-            }
-        }
+        let written = Written {
+            order: &self.order,
+            valid_from: self.valid_from,
+            recorded_from: self.recorded_from,
+            position: self.position,
+            id: self.id,
+            revision: self.revision,
+            kind: self.kind,
+            operation: self.operation,
+            event_type: &self.event_type,
+            occurred_at: self.occurred_at,
+            log_valid_from: self.log_valid_from,
+            transaction: self.transaction.as_deref(),
+            given: self.given.as_ref(),
+            rows: Rows(&self.rows),
+            moved_from: self.moved_from.as_deref(),
+            moved_to: self.moved_to.as_deref(),
+            took: self.took.as_ref(),
+            since: self.since,
+        };
+        postcard::to_extend(&written, bytes).expect("writing to memory does not fail")
     }
 
     /// From [`Self::to_bytes`] and the JSON of the row shown.
@@ -80,10 +134,9 @@ impl Last {
 
 #[cfg(test)]
 mod tests {
-    use deltafold_event::{EventId, Operation, OrderKey, Position, Row, SourcePosition, Timestamp};
+    use deltafold_event::SourcePosition;
 
     use super::*;
-    use crate::{Given, RecordKind, Since};
 
     fn record() -> Record {
         let (valid_from, id) = (Timestamp::from_micros(7), EventId::from_bytes([1; 16]));

@@ -1,4 +1,4 @@
-//! Dead letters as Arrow columns, in the order of arrival.
+//! Dead letters as a file, in the order of arrival.
 
 use std::sync::Arc;
 
@@ -9,10 +9,17 @@ use arrow::{
     },
     error::ArrowError,
 };
+use parquet::errors::ParquetError;
 
+use super::{Encoded, parquet_file::write};
 use crate::{DeadLetter, schema::DEAD_LETTERS};
 
-pub(crate) fn dead_letters(letters: &[DeadLetter]) -> Result<RecordBatch, ArrowError> {
+/// The file of a commit of dead letters.
+pub(crate) fn dead_letters(letters: &[DeadLetter]) -> Result<Encoded, ParquetError> {
+    write(DEAD_LETTERS.clone(), letters.len(), std::iter::once(columns(letters)))
+}
+
+fn columns(letters: &[DeadLetter]) -> Result<RecordBatch, ArrowError> {
     let text =
         |of: fn(&DeadLetter) -> &str| Arc::new(StringArray::from_iter_values(letters.iter().map(of))) as ArrayRef;
     let bytes =

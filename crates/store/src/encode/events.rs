@@ -1,4 +1,4 @@
-//! A batch of events, sorted, as Arrow columns.
+//! A batch of events, sorted, as a file.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,34 +10,44 @@ use arrow::{
     error::ArrowError,
 };
 use deltafold_event::Event;
+use parquet::errors::ParquetError;
 use uuid::Uuid;
 
+use super::{
+    Encoded,
+    parquet_file::{PIECE_ROWS, write},
+};
 use crate::schema::EVENTS;
 
-/// The events in the order of the table (D4): aggregate type and id, then source position, then arrival. The
-/// ordinals are those of `events`.
-pub(crate) fn events(events: &[Event]) -> Result<RecordBatch, ArrowError> {
+/// The file of a commit: the events in the order of the table (D4): aggregate type and id, then source position, then
+/// arrival. The ordinals are those of `events`.
+pub(crate) fn events(events: &[Event]) -> Result<Encoded, ParquetError> {
     let order = sorted(events);
+    write(EVENTS.clone(), events.len(), order.chunks(PIECE_ROWS).map(|order| piece(events, order)))
+}
+
+/// Some of the events as Arrow columns.
+fn piece(events: &[Event], order: &[u32]) -> Result<RecordBatch, ArrowError> {
     let rows = || order.iter().map(|&row| &events[row as usize]);
     let text = |of: fn(&Event) -> Option<&str>| {
-        let bytes = events.iter().map(|event| of(event).map_or(0, str::len)).sum();
-        let mut column = StringBuilder::with_capacity(events.len(), bytes);
+        let bytes = rows().map(|event| of(event).map_or(0, str::len)).sum();
+        let mut column = StringBuilder::with_capacity(order.len(), bytes);
         for event in rows() {
             column.append_option(of(event));
         }
         Arc::new(column.finish()) as ArrayRef
     };
-    let mut positions = BinaryBuilder::with_capacity(events.len(), events.len() * 9);
+    let mut positions = BinaryBuilder::with_capacity(order.len(), order.len() * 9);
     for event in rows() {
         positions.append_option(event.source_position.as_ref().map(|position| position.as_bytes()));
     }
     let nothing = |name: &str| {
         let field = EVENTS.field_with_name(name).expect("a column of the table");
-        new_null_array(field.data_type(), events.len())
+        new_null_array(field.data_type(), order.len())
     };
     let occurred = TimestampMicrosecondArray::from_iter_values(rows().map(|event| event.occurred_at.as_micros()));
     let columns: Vec<ArrayRef> = vec![
-        ids(rows(), events.len()),
+        ids(rows(), order.len()),
         text(|event| Some(&event.aggregate_type)),
         text(|event| event.aggregate_id.as_deref()),
         text(|event| Some(&event.event_type)),

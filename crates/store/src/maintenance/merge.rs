@@ -41,7 +41,11 @@ pub(super) fn merge(files: &[ParquetFile]) -> Result<Encoded, ReadError> {
             .map(|values| SortColumn { values: values.clone(), options: None })
             .collect();
         let order = lexsort_to_indices(&keys, None)?;
-        encode::write(&take_record_batch(&whole, &order)?)
+        let pieces = (0..whole.num_rows()).step_by(encode::PIECE_ROWS).map(|start| {
+            let rows = encode::PIECE_ROWS.min(whole.num_rows() - start);
+            take_record_batch(&whole, &order.slice(start, rows))
+        });
+        encode::write(schema, whole.num_rows(), pieces)
     };
     sorted().map_err(broken)
 }

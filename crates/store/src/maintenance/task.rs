@@ -59,6 +59,7 @@ impl EventStore {
     /// Cares for the store until cancelled, while this process holds the lease; failures are logged and tried again.
     pub async fn maintain(&self, cancel: CancellationToken) {
         let mut carer = Carer::default();
+        carer.seen.0 = self.events().state().files.raw_bytes();
         let mut failures = 0;
         while cancel.run_until_cancelled(tokio::time::sleep(ROUND * (1 << failures))).await.is_some() {
             // A round is cut short where it waits: what is not committed is as if it had not begun.
@@ -133,6 +134,6 @@ impl EventStore {
         let bytes = self.events().state().files.raw_bytes();
         let (before, since) = std::mem::replace(&mut carer.seen, (bytes, Instant::now()));
         let seconds = since.elapsed().as_secs_f64().max(0.001);
-        before > 0 && bytes.saturating_sub(before) as f64 / seconds > BUSY_BYTES_PER_S
+        bytes.saturating_sub(before) as f64 / seconds > BUSY_BYTES_PER_S
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{append, entry, moment, open, order, position, small};
-use crate::{At, OpenError, Stored, ViewStore, WriteError};
+use crate::{At, OpenError, Snapshot, Stored, ViewStore, WriteError};
 
 #[test]
 fn what_was_committed_is_there_again() {
@@ -146,8 +146,7 @@ fn a_bulk_load_reads_like_any_other() {
         batch.commit().unwrap();
     };
     (1..=3).for_each(write);
-    let check = |views: &ViewStore| {
-        let snapshot = views.snapshot();
+    let check = |snapshot: Snapshot| {
         let reader = snapshot.reader(&mirror);
         assert_eq!(reader.scan(At::NOW).count(), 100);
         assert_eq!(reader.entries("7").map(Result::unwrap).collect::<Vec<Stored>>().len(), 3);
@@ -156,8 +155,10 @@ fn a_bulk_load_reads_like_any_other() {
         assert_eq!(reader.as_of("7", At::position(position(200))).unwrap().unwrap().row(), "{\"round\":1}");
         assert_eq!(snapshot.checkpoint("orders").unwrap(), Some(position(400)));
     };
-    check(&views);
+    check(views.written());
+    assert_eq!(views.snapshot().reader(&mirror).scan(At::NOW).count(), 0, "readers see it when it has ended");
     views.end_bulk().unwrap();
+    check(views.snapshot());
     append(&views, &mirror, "7", &entry(9, 900, Some("{\"round\":9}")));
     assert!(matches!(views.begin_bulk(), Err(WriteError::NotEmpty)));
     drop(views);

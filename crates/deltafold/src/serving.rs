@@ -1,0 +1,52 @@
+//! What `run` and `serve` share: a data directory that is folded, answered from and taken care of.
+
+use deltafold_store::EventStore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cli::Listen,
+    config::{Flags, Loaded},
+    context::Context,
+    engine::Engine,
+    server::Server,
+    shutdown,
+};
+
+/// A server with everything behind it, until Ctrl-C.
+pub(crate) struct Serving {
+    pub(crate) loaded: Loaded,
+    pub(crate) store: EventStore,
+    /// Ends it.
+    pub(crate) cancel: CancellationToken,
+    server: Server,
+    engine: Engine,
+    care: JoinHandle<()>,
+}
+
+impl Serving {
+    /// Binds the address, opens the store and the index, and begins to fold.
+    pub(crate) async fn start(context: &Context, listen: &Listen) -> anyhow::Result<Self> {
+        let mut flags = Flags::default();
+        listen.set(&mut flags);
+        let loaded = context.config(&flags)?;
+        let cancel = shutdown::on_ctrl_c();
+        let server = Server::bind(loaded.config.http.listen).await?;
+        let store = context.open_store().await?;
+        let engine = Engine::start(&context.data(), &store, loaded.config.aggregates.declared()).await?;
+        let care = tokio::spawn({
+            let (store, cancel) = (store.clone(), cancel.clone());
+            async move { store.maintain(cancel).await }
+        });
+        Ok(Self { loaded, store, cancel, server, engine, care })
+    }
+
+    /// Answers until cancelled, and stops what was started.
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let served = self.server.run(&self.engine, self.cancel.clone()).await;
+        self.cancel.cancel();
+        self.engine.stop().await;
+        self.care.await?;
+        served
+    }
+}

@@ -1,0 +1,183 @@
+//! Keepers, projector and view store as a server runs them, read as the query API reads them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use deltafold_event::{Position, StoredEvent, Timestamp};
+use deltafold_projector::{Folder, Options, to_record};
+use deltafold_relation::Schemas;
+use deltafold_store::Batch;
+use deltafold_view::{self as view, At, Reader, Stored, ViewStore};
+use tempfile::TempDir;
+
+use super::Kept;
+use crate::naive::{self, Content, Relation, Version};
+
+/// The mirrors of a stream's types.
+pub struct OnDisk {
+    /// None only while it is opened again.
+    open: Option<(Folder, ViewStore)>,
+    schemas: Schemas,
+    folder: TempDir,
+}
+
+impl OnDisk {
+    /// A store that writes sorted runs, as one does that catches up from nothing. Restarted, it has nothing again.
+    pub fn in_bulk(schemas: &naive::Schemas) -> Self {
+        let mut kept = Self::new(schemas);
+        let (folder, _) = kept.open.as_mut().expect("just opened");
+        folder.begin_bulk(Position::MAX).expect("it is empty");
+        kept
+    }
+
+    /// Lets readers see what was folded in bulk.
+    pub fn end_bulk(&mut self) {
+        self.open.as_mut().expect("it is open").0.end_bulk().expect("the index can be written");
+    }
+
+    /// Everything below it is folded.
+    pub fn checkpoint(&self) -> Position {
+        self.open.as_ref().expect("it is open").0.checkpoint()
+    }
+
+    fn reopen(&mut self) {
+        // The files are closed when both are gone.
+        self.open = None;
+        let sizes = view::Options {
+            memtable_bytes: 1 << 20,
+            block_cache_bytes: 1 << 20,
+            row_cache_bytes: 1 << 14,
+            ..view::Options::default()
+        };
+        let views = ViewStore::open(self.folder.path(), sizes).expect("the index opens");
+        let folder = Folder::open(views.clone(), self.schemas.clone(), Options::default()).expect("it can be read");
+        self.open = Some((folder, views));
+    }
+
+    fn reader(&self, name: &str) -> Option<Reader> {
+        let (_, views) = self.open.as_ref().expect("it is open");
+        let mirror = views.mirrors().into_iter().find(|mirror| mirror.name() == name)?;
+        Some(views.snapshot().reader(&mirror))
+    }
+}
+
+impl Kept for OnDisk {
+    const POSITIONS: usize = 6;
+
+    fn new(schemas: &naive::Schemas) -> Self {
+        let mut known = Schemas::default();
+        for schema in schemas.values() {
+            known.insert(schema.clone().into());
+        }
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let mut kept = Self { open: None, schemas: known, folder };
+        kept.reopen();
+        kept
+    }
+
+    fn fold(&mut self, events: &[StoredEvent]) {
+        let commits = events.chunk_by(|a, b| a.position.version() == b.position.version());
+        let batches: Vec<Arc<Batch>> = commits
+            .map(|events| {
+                let version = events[0].position.version();
+                Arc::new(Batch { version, committed_at: Timestamp::from_micros(0), events: events.to_vec() })
+            })
+            .collect();
+        let (folder, _) = self.open.as_mut().expect("it is open");
+        folder.fold(&batches).expect("the index can be written");
+    }
+
+    fn restart(&mut self) {
+        self.reopen();
+    }
+
+    fn relation(&self, name: &str, at: Position, expected: &Relation) -> Relation {
+        let Some(reader) = self.reader(name) else { return Relation::default() };
+        let on_record = reader.keys().map(|key| key.expect("the index can be read").into_string());
+        let aggregates: BTreeSet<String> = on_record.chain(expected.history.keys().cloned()).collect();
+        let history: BTreeMap<String, Vec<naive::Entry>> = aggregates
+            .iter()
+            .map(|aggregate| (aggregate.clone(), history(&reader, &aggregate, at)))
+            .filter(|(_, entries)| !entries.is_empty())
+            .collect();
+        let moments = history.values().flatten().map(|entry| entry.valid_from);
+        let moments: BTreeSet<Timestamp> =
+            moments.chain(expected.history.values().flatten().map(|entry| entry.valid_from)).collect();
+        Relation { versions: versions(&reader, &aggregates, &moments, at), history }
+    }
+
+    /// The row now, which is read from a place of its own, is the row as of the end of time.
+    fn flaw(&self, name: &str) -> Option<String> {
+        let reader = self.reader(name)?;
+        let now: Vec<_> = reader.scan(At::NOW).map(|row| row.expect("the index can be read")).collect();
+        let last = Timestamp::from_micros(i64::MAX - 1);
+        let then: Vec<_> = reader.scan(At::time(last)).map(|row| row.expect("the index can be read")).collect();
+        let shown =
+            |row: &view::Version| (row.key.clone(), row.valid_from, row.event, row.revision, row.row().to_owned());
+        let (now, then): (Vec<_>, Vec<_>) = (now.iter().map(shown).collect(), then.iter().map(shown).collect());
+        (now != then).then(|| format!("the rows are now {now:#?}, and in the end {then:#?}"))
+    }
+}
+
+/// What was believed at a position to have happened to an aggregate.
+fn history(reader: &Reader, aggregate: &str, at: Position) -> Vec<naive::Entry> {
+    let on_record = reader.entries(aggregate).map(|stored| (Position::MAX, stored.expect("the index can be read")));
+    let superseded = reader.superseded(aggregate).map(|superseded| superseded.expect("the index can be read"));
+    let mut believed: Vec<Stored> = on_record
+        .chain(superseded)
+        .filter(|(recorded_to, stored)| {
+            stored.entry().recorded_from <= at && (at < *recorded_to || *recorded_to == Position::MAX)
+        })
+        .map(|(_, stored)| stored)
+        .collect();
+    believed.sort_by(|a, b| {
+        let (a, b) = (a.entry(), b.entry());
+        (a.valid_from, a.order).cmp(&(b.valid_from, b.order))
+    });
+    believed.iter().map(|stored| told(reader, stored)).collect()
+}
+
+fn told(reader: &Reader, stored: &Stored) -> naive::Entry {
+    let record = to_record(reader.mirror().name(), stored).expect("a keeper wrote it");
+    naive::Entry {
+        event: record.id,
+        revision: (record.revision > 0).then_some(record.revision),
+        valid_from: record.valid_from,
+        content: record.shown().map(|row| Content::parse(&row.json, row.incomplete)),
+    }
+}
+
+/// The versions that reads as of the moments find, each moment by a scan and by every key.
+fn versions(
+    reader: &Reader,
+    aggregates: &BTreeSet<String>,
+    moments: &BTreeSet<Timestamp>,
+    position: Position,
+) -> BTreeMap<String, Vec<Version>> {
+    let mut found: BTreeMap<String, Vec<Version>> = BTreeMap::new();
+    for &time in moments {
+        let at = At { time, position };
+        let rows: Vec<_> = reader.scan(at).map(|row| row.expect("the index can be read")).collect();
+        let by_key = aggregates.iter().filter_map(|key| reader.as_of(key, at).expect("the index can be read"));
+        assert_eq!(rows, by_key.collect::<Vec<_>>(), "as of {time} at {position}, all rows and each by its key");
+        for row in rows {
+            let version = version(reader, &row, position);
+            let versions = found.entry(row.key.to_string()).or_default();
+            if versions.last() != Some(&version) {
+                versions.push(version);
+            }
+        }
+    }
+    found
+}
+
+fn version(reader: &Reader, row: &view::Version, position: Position) -> Version {
+    Version {
+        valid_from: row.valid_from,
+        valid_to: reader.valid_to(row, position).expect("the index can be read"),
+        event: row.event.expect("every version is of an event"),
+        content: Content::parse(row.row(), row.incomplete),
+    }
+}
