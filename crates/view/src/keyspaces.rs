@@ -3,7 +3,7 @@
 use fjall::{
     Database, Keyspace, KeyspaceCreateOptions,
     compaction::Leveled,
-    config::{BlockSizePolicy, FilterPolicy},
+    config::{BlockSizePolicy, FilterPolicy, RestartIntervalPolicy},
 };
 use std::sync::Arc;
 
@@ -22,12 +22,14 @@ pub(crate) struct Keyspaces {
 impl Keyspaces {
     /// Opens them, creating those that are missing.
     pub(crate) fn open(db: &Database, options: &Options) -> fjall::Result<Self> {
-        // What is only ever read by range needs no Bloom filters.
+        // What is only ever read by range needs no Bloom filters. A search ends somewhere in a block: without restart
+        // points at every entry it would decode half of it.
         let ranges = || {
             KeyspaceCreateOptions::default()
                 .max_memtable_size(options.memtable_bytes)
                 .compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(6)))
                 .filter_policy(FilterPolicy::disabled())
+                .data_block_restart_interval_policy(RestartIntervalPolicy::all(1))
         };
         let points = || {
             KeyspaceCreateOptions::default()

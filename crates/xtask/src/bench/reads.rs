@@ -30,6 +30,14 @@ struct Kind {
     questions: Vec<(Value, Option<String>)>,
 }
 
+/// What was measured of one kind, run by run.
+#[derive(Default)]
+struct Seen {
+    full: Series,
+    p50: Series,
+    p99: Series,
+}
+
 pub(crate) fn run(options: &Options) -> Result<()> {
     let stream = Stream::make(&options.stream(Keys::Hot))?;
     let model = &stream.generated.model;
@@ -51,31 +59,31 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let bare = bare()?;
     let loads: Vec<Load> = kinds.iter().map(|kind| load(kind, &server)).collect();
     let bare_load = load(&kinds[0], &bare);
-    let (mut bare_rate, mut full_rate, mut share) = <(Series, Series, Series)>::default();
-    let mut at_half: Vec<(Series, Series)> = kinds.iter().map(|_| Default::default()).collect();
+    let (mut bare_rate, mut share) = <(Series, Series)>::default();
+    let mut seen: Vec<Seen> = kinds.iter().map(|_| Seen::default()).collect();
     for _ in 0..options.runs {
         bare_load.warm_up()?;
         let bare_per_second = bare_load.full(STRETCH)?.per_second;
-        loads[0].warm_up()?;
-        let per_second = loads[0].full(STRETCH)?.per_second;
         bare_rate.push(bare_per_second);
-        full_rate.push(per_second);
-        share.push(per_second / bare_per_second * 100.0);
-        for (load, (p50, p99)) in loads.iter().zip(&mut at_half) {
+        for (index, (load, seen)) in loads.iter().zip(&mut seen).enumerate() {
             load.warm_up()?;
+            let per_second = load.full(STRETCH)?.per_second;
+            if index == 0 {
+                share.push(per_second / bare_per_second * 100.0);
+            }
             let latency_ms = load.paced(per_second / 2.0, STRETCH)?.latency_ms;
-            p50.push(latency_ms.median());
-            p99.push(latency_ms.quantile(0.99));
+            seen.full.push(per_second);
+            seen.p50.push(latency_ms.median());
+            seen.p99.push(latency_ms.quantile(0.99));
         }
     }
     println!("reads: {} runs, server on one processor", options.runs);
-    println!("  GraphQL by key, requests/s      {full_rate}");
     println!("  bare axum JSON, requests/s      {bare_rate}");
-    println!("  share of the bare one, %        {share}");
-    println!("  at half load, ms{:>30} {:>26}", "p50", "p99");
-    let now = at_half[0].0.median();
-    for (kind, (p50, p99)) in kinds.iter().zip(&at_half) {
-        println!("    {:<28} {p50:>26} {p99:>26}   {} × now", kind.name, figure(p50.median() / now));
+    println!("  by key now, share of that, %    {share}");
+    println!("  by key{:>41} {:>26} {:>26}", "requests/s", "ms at half of them, p50", "p99");
+    let now = seen[0].p50.median();
+    for (kind, Seen { full, p50, p99 }) in kinds.iter().zip(&seen) {
+        println!("    {:<28} {full:>16} {p50:>26} {p99:>26}   p50 {} × now", kind.name, figure(p50.median() / now));
     }
     println!(
         "  server: {} s of processor time, peak {} MiB",
