@@ -7,7 +7,7 @@
 use std::{cmp::Ordering, iter::Peekable};
 
 use deltafold_event::{Position, Timestamp};
-use fjall::{Iter, Readable};
+use fjall::{Guard, Iter, Keyspace, Readable};
 
 use crate::{At, ReadError, Reader, Stored, Version, key, reader::stored};
 
@@ -54,8 +54,12 @@ impl Reader {
         let end = end.min(key::after_time(&aggregate, at.time));
 
         let mut on_record = None;
-        for pair in self.versions(aggregate.clone(), end.clone()).rev() {
-            let entry = stored(pair)?;
+        for pair in self.below(&self.snapshot.shared.keyspaces.versions, &end) {
+            let (key, value) = pair.into_inner()?;
+            if !key.starts_with(&aggregate) {
+                break;
+            }
+            let entry = Stored::decode(value)?;
             if entry.recorded_from() <= at.position {
                 on_record = Some(entry);
                 break;
@@ -88,13 +92,24 @@ impl Reader {
             return Ok(Some(key::end_of(aggregate)));
         }
         let trees = &self.snapshot.shared.keyspaces;
-        let heads = key::head(aggregate, Position::ZERO)..key::head(aggregate, position.next());
-        let Some(head) = self.snapshot.moment.trees.range(&trees.heads, heads).next_back() else { return Ok(None) };
+        let Some(head) = self.below(&trees.heads, &key::head(aggregate, position.next())).next() else {
+            return Ok(None);
+        };
+        let (key, head) = head.into_inner()?;
+        if !key.starts_with(aggregate) {
+            return Ok(None);
+        }
         let mut end = aggregate.to_vec();
-        end.extend_from_slice(&head.value()?);
+        end.extend_from_slice(&head);
         // Above the head itself, and above all of `superseded` at its place.
         end.extend_from_slice(&[0xFF; 17]);
         Ok(Some(end))
+    }
+
+    /// What stands below a key of a tree, whosever it is, nearest first. Without a lower bound no run is searched
+    /// twice.
+    fn below(&self, tree: &Keyspace, end: &[u8]) -> impl Iterator<Item = Guard> + use<> {
+        self.snapshot.moment.trees.range(tree, ..end.to_vec()).rev()
     }
 
     fn superseded_between(&self, start: Vec<u8>, end: Vec<u8>) -> Iter {

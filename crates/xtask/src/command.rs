@@ -3,12 +3,17 @@
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 use std::time::Instant;
 
-/// The workspace's root folder.
+/// The workspace's root folder: of the checkout that cargo runs us for. With one target folder for several checkouts
+/// the program may have been built in another one.
 pub(crate) fn workspace_root() -> &'static Path {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.ancestors().nth(2).expect("xtask lies two folders below the root")
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let manifest = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        Path::new(&manifest).ancestors().nth(2).expect("xtask lies two folders below the root").to_owned()
+    });
+    &ROOT
 }
 
 /// Cargo's target folder, as cargo itself would choose it from the environment.

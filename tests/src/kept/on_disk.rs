@@ -99,7 +99,7 @@ impl Kept for OnDisk {
         let aggregates: BTreeSet<String> = on_record.chain(expected.history.keys().cloned()).collect();
         let history: BTreeMap<String, Vec<naive::Entry>> = aggregates
             .iter()
-            .map(|aggregate| (aggregate.clone(), history(&reader, &aggregate, at)))
+            .map(|aggregate| (aggregate.clone(), history(&reader, aggregate, at)))
             .filter(|(_, entries)| !entries.is_empty())
             .collect();
         let moments = history.values().flatten().map(|entry| entry.valid_from);
