@@ -172,7 +172,8 @@ impl Database {
             self.create(step, id, row, vec![Case::RowsAtOnePosition]);
             self.lsn = lsn;
         }
-        self.lsn += 64;
+        // Beyond the rows: what the transaction does next stands after them.
+        self.lsn += 256;
     }
 
     /// `UPDATE … SET id = id + 1`, the rows in either order.

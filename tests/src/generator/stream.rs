@@ -88,20 +88,21 @@ impl Stream {
     }
 
     /// The items that must arrive in the order in which they were sent. Where a table's key changes, a snapshot row
-    /// that overtakes the table's log events shows the new key before its time: rows are then kept under both
-    /// until the log shows it too, and what they are in between is nobody's to say.
+    /// that overtakes the table's log events, or is overtaken by them, shows a key at another time than its own: rows
+    /// are then kept under both until the log shows it too, and what they are in between is nobody's to say.
     pub(super) fn in_order(&self) -> BTreeSet<usize> {
         let key = |event: &Event| event.schema_id.as_ref().and_then(|id| self.schemas.get(id)).map(RowSchema::key);
-        let mut first: BTreeMap<&str, &[String]> = BTreeMap::new();
-        let mut overtaking: BTreeSet<&str> = BTreeSet::new();
+        let mut shown: BTreeMap<&str, (BTreeSet<&[String]>, bool)> = BTreeMap::new();
         for event in self.events.iter().flatten() {
             let Some(key) = key(event) else { continue };
-            let changed = *first.entry(&event.aggregate_type).or_insert(key) != key;
-            if changed && event.source_position.is_none() {
-                overtaking.insert(&event.aggregate_type);
-            }
+            let (keys, has_snapshot_rows) = shown.entry(&event.aggregate_type).or_default();
+            keys.insert(key);
+            *has_snapshot_rows |= event.source_position.is_none();
         }
-        let of_such = |event: &Event| overtaking.contains(&*event.aggregate_type);
+        let of_such = |event: &Event| {
+            let shown = shown.get(&*event.aggregate_type);
+            shown.is_some_and(|(keys, has_snapshot_rows)| keys.len() > 1 && *has_snapshot_rows)
+        };
         let items = self.events.iter().enumerate();
         items.filter(|(_, events)| events.iter().any(of_such)).map(|(item, _)| item).collect()
     }
