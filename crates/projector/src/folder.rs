@@ -16,9 +16,6 @@ pub const CHECKPOINT: &str = "mirrors";
 /// The name of the state that keeps [`Catalog::newest`]: [`Timestamp::to_bytes`].
 const NEWEST: &str = "mirrors/newest";
 
-/// How many newest records are held in memory during a bulk load; each takes about a kilobyte.
-const MOST_HELD: usize = 400_000;
-
 /// Every keeper with its mirror, and how far they have come: what a [`crate::Projector`] runs, without its tasks.
 pub struct Folder {
     views: ViewStore,
@@ -127,7 +124,7 @@ impl Folder {
             let mirror = self.mirrors.get_mut(&name).expect("inserted above");
             mirror.fold(&events, &self.schemas, &self.writer, &mut write, is_bulk)?;
         }
-        if self.mirrors.values().map(MirrorView::held).sum::<usize>() > MOST_HELD {
+        if self.mirrors.values().map(MirrorView::held).sum::<usize>() > self.options.held_records {
             self.mirrors.values_mut().try_for_each(|mirror| mirror.release(&mut write))?;
         }
         let events = batches.iter().flat_map(|batch| &batch.events).map(|stored| &stored.event);

@@ -14,10 +14,13 @@ pub struct Options {
     pub declared: Declared,
     /// The most events folded into one batch of the view store.
     pub batch_events: usize,
+    /// The most newest records held in memory during a bulk load, where each would else be written with every batch;
+    /// one takes about a kilobyte.
+    pub held_records: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { declared: BTreeMap::new(), batch_events: 65_536 }
+        Self { declared: BTreeMap::new(), batch_events: 65_536, held_records: 400_000 }
     }
 }

@@ -177,8 +177,7 @@ impl Batch {
         written?;
         fault::reach("view::after_batch")?;
         if !is_bulk {
-            shared.cache.apply(shared.commit() + 1, current.iter());
-            shared.publish();
+            shared.publish(&current);
         }
         Ok(())
     }

@@ -8,13 +8,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use fjall::Keyspace;
 
-use crate::{
-    Batch, Snapshot, ViewStore, WriteError, batch::Run, fault, key, keyspaces::Keyspaces, snapshot::Moment,
-    store::Shared,
-};
-
-/// Smaller trees are read fast enough as they are.
-const WORTH_BYTES: u64 = 32 << 20;
+use crate::{Batch, Snapshot, ViewStore, WriteError, batch::Run, fault, key, snapshot::Moment, store::Shared};
 
 impl ViewStore {
     /// Makes commits write sorted runs that no reader sees, until [`Self::end_bulk`]. Worth it for batches of tens
@@ -45,8 +39,8 @@ impl ViewStore {
         if shared.is_bulk() {
             shared.keyspaces.meta.remove(key::BULK)?;
             shared.bulk.store(false, Ordering::SeqCst);
-            shared.publish();
-            compact_later(&shared.keyspaces);
+            // Nothing was cached before, so that there is nothing to replace.
+            shared.publish(&Run::default());
         }
         Ok(())
     }
@@ -83,23 +77,6 @@ impl Batch {
         let mut batch = shared.db.batch();
         meta.add_to(&mut batch, &trees.meta);
         Ok(batch.commit()?)
-    }
-}
-
-/// Makes one run of those that a bulk load has left in the trees that are read by range, where each costs a search of
-/// its own. Nobody waits for it, and nothing is lost if it is cut short.
-fn compact_later(keyspaces: &Keyspaces) {
-    let large = [&keyspaces.versions, &keyspaces.heads].into_iter().filter(|tree| tree.disk_space() >= WORTH_BYTES);
-    let trees: Vec<Keyspace> = large.cloned().collect();
-    let compact = move || {
-        for tree in trees {
-            if let Err(error) = tree.major_compact() {
-                tracing::warn!(%error, "the index reads slower than it could: its runs could not be made one");
-            }
-        }
-    };
-    if let Err(error) = std::thread::Builder::new().name("compact".into()).spawn(compact) {
-        tracing::warn!(%error, "the index reads slower than it could: no thread to compact it");
     }
 }
 

@@ -14,6 +14,7 @@ use fjall::Database;
 
 use crate::{
     Batch, OpenError, Options, ReadError, Snapshot, WriteError,
+    batch::Run,
     cache::CurrentCache,
     error::io_of,
     key::{self, ViewId},
@@ -212,14 +213,12 @@ impl Shared {
         if *writing == Writing::Failed { Err(WriteError::Stopped) } else { Ok(writing) }
     }
 
-    /// The number of the commit that readers see.
-    pub(crate) fn commit(&self) -> u64 {
-        self.published.read().expect("no holder of this lock panics").commit
-    }
-
-    /// Lets readers see everything written so far, as the next commit. Only under `writing`.
-    pub(crate) fn publish(&self) {
-        let moment = Arc::new(Moment { trees: self.db.snapshot(), commit: self.commit() + 1 });
+    /// Lets readers see everything written so far, as the next commit; `current` is what it changed of the newest
+    /// entries. Only under `writing`.
+    pub(crate) fn publish(&self, current: &Run) {
+        let commit = self.published.read().expect("no holder of this lock panics").commit + 1;
+        self.cache.apply(commit, current.iter());
+        let moment = Arc::new(Moment { trees: self.db.snapshot(), commit });
         let before = std::mem::replace(&mut *self.published.write().expect("no holder of this lock panics"), moment);
         // Dropped outside the lock: the last one out cleans up.
         drop(before);

@@ -52,7 +52,9 @@ impl OnDisk {
             ..view::Options::default()
         };
         let views = ViewStore::open(self.folder.path(), sizes).expect("the index opens");
-        let folder = Folder::open(views.clone(), self.schemas.clone(), Options::default()).expect("it can be read");
+        // Few, so that a bulk load has to let go of some again and again.
+        let options = Options { held_records: 3, ..Options::default() };
+        let folder = Folder::open(views.clone(), self.schemas.clone(), options).expect("it can be read");
         self.open = Some((folder, views));
     }
 
