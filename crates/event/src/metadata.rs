@@ -40,4 +40,9 @@ impl<'a> Metadata<'a> {
     pub fn is_plain(text: &str) -> bool {
         !["{\"moved", "{\"whole"].iter().any(|start| text.starts_with(start))
     }
+
+    /// Whether the text says that the event is half of a move.
+    pub fn tells_move(text: &str) -> bool {
+        text.starts_with("{\"moved")
+    }
 }

@@ -4,7 +4,7 @@ mod append;
 mod cascade;
 mod late;
 mod refold;
-mod type_wide;
+pub(crate) mod type_wide;
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -13,6 +13,7 @@ use foldhash::{HashMap, HashSet};
 
 use crate::{
     Changes, FoldError, KeeperState, Memory, Record, RowChange, Schemas, TypeEvent,
+    by_aggregate::KeyNotes,
     fold::cascade::{Cascade, Visits},
     image::same,
     incoming::Incoming,
@@ -49,6 +50,10 @@ pub(crate) struct Fold<'a, M> {
     visits: Visits,
     /// The aggregates whose journals have entries, and their newest record before the event.
     journaled: Vec<(usize, Option<Arc<Record>>)>,
+    /// Where the columns of the key are noted when events do not come in the order of their positions.
+    key_notes: Option<&'a mut KeyNotes>,
+    /// The one aggregate that truncates end, when each aggregate is folded with all of them.
+    only: Option<usize>,
 }
 
 impl<'a, M: Memory> Fold<'a, M> {
@@ -67,7 +72,32 @@ impl<'a, M: Memory> Fold<'a, M> {
             cascades: VecDeque::new(),
             visits: Visits::default(),
             journaled: Vec::new(),
+            key_notes: None,
+            only: None,
         }
+    }
+
+    /// For events that come aggregate by aggregate.
+    pub(crate) fn by_aggregate(self, key_notes: &'a mut KeyNotes) -> Self {
+        Self { key_notes: Some(key_notes), ..self }
+    }
+
+    /// Folds all events of one aggregate, with the truncates of its type; both by position.
+    pub(crate) fn aggregate(
+        &mut self,
+        truncates: &[StoredEvent],
+        events: &[StoredEvent],
+    ) -> Result<(), FoldError<M::Error>> {
+        self.state.truncates.clear();
+        self.only = Some(self.works.len());
+        let mut truncates = truncates.iter().peekable();
+        for event in events {
+            while let Some(truncate) = truncates.next_if(|truncate| truncate.position < event.position) {
+                self.event(truncate)?;
+            }
+            self.event(event)?;
+        }
+        truncates.try_for_each(|truncate| self.event(truncate))
     }
 
     /// Folds one event.
@@ -93,6 +123,11 @@ impl<'a, M: Memory> Fold<'a, M> {
 
     /// The aggregate with this id, read from the memory the first time.
     fn work(&mut self, id: &str) -> Result<usize, FoldError<M::Error>> {
+        if let Some(only) = self.only
+            && self.works.get(only).is_some_and(|work| &*work.id == id)
+        {
+            return Ok(only);
+        }
         if let Some(&at) = self.index.get(id) {
             return Ok(at);
         }
@@ -112,7 +147,7 @@ impl<'a, M: Memory> Fold<'a, M> {
     /// Learns from the row that an event gives.
     fn observe(&mut self, incoming: &Incoming) {
         if let Some(said) = incoming.said()
-            && self.state.columns.observe(&said, incoming.schema.as_deref())
+            && self.state.columns.observe(&said, incoming.schema.as_deref(), self.position)
         {
             self.state_changed = true;
         }

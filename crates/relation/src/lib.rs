@@ -10,6 +10,7 @@
 //! the rows that stand after it. An event that arrives in order appends one record; one that arrives late folds
 //! the list again from itself on, until nothing changes any more. What `fold.md` leaves open is settled in `CORNERS.md`.
 
+mod by_aggregate;
 mod changes;
 mod error;
 mod fold;
@@ -28,6 +29,7 @@ mod test_support;
 mod tests;
 mod work;
 
+pub use by_aggregate::ByAggregate;
 pub use changes::{Changes, RowChange};
 pub use error::FoldError;
 pub use keeper::Keeper;

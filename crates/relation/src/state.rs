@@ -4,7 +4,7 @@ use deltafold_event::{Columns, EventId, OrderKey, Position, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The first byte of [`KeeperState::to_bytes`].
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// An event that concerns every aggregate of the type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

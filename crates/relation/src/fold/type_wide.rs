@@ -100,6 +100,10 @@ impl<M: Memory> Fold<'_, M> {
             return Ok(());
         };
         let order = &incoming.record.order;
+        if let Some(notes) = &mut self.key_notes {
+            notes.log_event(columns, &incoming.record);
+            return Ok(());
+        }
         let is_before = |event: &TypeEvent| {
             (event.order.epoch, &event.order.source_position) < (order.epoch, &order.source_position)
         };
@@ -131,6 +135,10 @@ impl<M: Memory> Fold<'_, M> {
         let Some(columns) = incoming.schema.as_ref().map(|schema| schema.key()).filter(|key| !key.is_empty()) else {
             return Ok(());
         };
+        if let Some(notes) = &mut self.key_notes {
+            notes.event_without_position(columns, &incoming.record);
+            return Ok(());
+        }
         let spans = &self.state.keys;
         if spans.iter().any(|span| span.columns == columns) {
             return Ok(());
@@ -177,6 +185,11 @@ impl<M: Memory> Fold<'_, M> {
     /// The aggregates whose newest record is such; those of the memory first.
     fn works_where(&mut self, is_such: impl Fn(&str, &Record) -> bool) -> Result<Vec<usize>, FoldError<M::Error>> {
         let mut found = Vec::new();
+        if let Some(only) = self.only {
+            let is_such = |work: &Work| work.last().is_some_and(|last| is_such(&work.id, last));
+            found.extend(self.works.get(only).is_some_and(is_such).then_some(only));
+            return Ok(found);
+        }
         for (at, work) in self.works.iter().enumerate() {
             if work.last().is_some_and(|last| is_such(&work.id, last)) {
                 found.push(at);
@@ -216,6 +229,6 @@ impl<M: Memory> Fold<'_, M> {
     }
 }
 
-fn type_event(record: &Record, order: OrderKey) -> TypeEvent {
+pub(crate) fn type_event(record: &Record, order: OrderKey) -> TypeEvent {
     TypeEvent { order, id: record.id, position: record.position, occurred_at: record.occurred_at, transaction: None }
 }
