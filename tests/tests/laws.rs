@@ -2,7 +2,7 @@
 //! relation keepers alone, and with projector and view store as a server runs them, against the naive fold.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
 };
 
@@ -153,6 +153,38 @@ fn a_bulk_load_gives_the_same() {
         kept.end_bulk();
         assert_same(&kept, &expected, "in bulk", &stream, &stored);
     });
+}
+
+/// What is loaded aggregate by aggregate, as when catching up from nothing, is what is folded by position, position for
+/// position, however much of it may be held in memory; and so is what is folded on top of it.
+#[test]
+fn a_load_by_aggregate_gives_the_same() {
+    let loaded = Cell::new((0, 0));
+    laws::hold("a load by aggregate", |script| {
+        let stream = Stream::of(script);
+        let stored = stream.stored(&Delivery::of(&stream, script.seed), &batches(script.seed));
+        let pieces = pieces(&stored, script.seed);
+        let mut random = SmallRng::seed_from_u64(script.seed ^ 0x10AD);
+        let first: usize = pieces.iter().take(random.random_range(1..=pieces.len())).map(|piece| piece.len()).sum();
+        let (beginning, rest) = stored.split_at(first);
+        let held_events = *[2, 20, 60, usize::MAX].choose(&mut random).expect("not empty");
+        let mut kept = OnDisk::load(&stream.schemas, beginning, held_events);
+        let is_whole = kept.checkpoint() > Position::ZERO;
+        let (whole, all) = loaded.get();
+        loaded.set((whole + u64::from(is_whole), all + 1));
+        if !is_whole {
+            kept.fold(beginning);
+        }
+        if random.random_bool(0.5) {
+            kept.end_bulk();
+        }
+        kept.fold(rest);
+        kept.end_bulk();
+        let folded: OnDisk = fold(&stream, &stored, script.seed);
+        assert_eq!(kept.written(), folded.written(), "position for position");
+    });
+    let (whole, all) = loaded.get();
+    assert!(whole * 8 >= all && whole < all, "{whole} of {all} were loaded whole: both ways are to be tried");
 }
 
 /// Law 8 for the end of a history; for every moment of recorded ones it is `recorded.rs`.

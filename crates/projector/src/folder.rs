@@ -1,13 +1,16 @@
 //! Folding a run of commits into all views at once.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use deltafold_event::{Position, StoredEvent, Timestamp};
 use deltafold_relation::Schemas;
 use deltafold_store::Batch;
 use deltafold_view::{Snapshot, ViewStore};
 
-use crate::{Catalog, Options, ProjectorError, mirror::MirrorView, writer::Writer};
+use crate::{Catalog, Options, ProjectorError, load::load, mirror::MirrorView, writer::Writer};
 
 /// The name, in the view store, of the checkpoint that all mirrors share: one reader of the log feeds them all.
 /// Everything below it is in a [`deltafold_view::Snapshot`] that has it.
@@ -27,6 +30,8 @@ pub struct Folder {
     recorded_at: Option<Timestamp>,
     newest: Option<Timestamp>,
     bulk_until: Option<Position>,
+    /// Types whose events below a position were loaded.
+    loaded: (BTreeSet<Arc<str>>, Position),
 }
 
 impl Folder {
@@ -53,6 +58,7 @@ impl Folder {
             recorded_at: None,
             newest,
             bulk_until: None,
+            loaded: Default::default(),
         })
     }
 
@@ -69,6 +75,36 @@ impl Folder {
         self.views.begin_bulk()?;
         self.bulk_until = Some(until);
         Ok(())
+    }
+
+    /// Folds everything below `until`, in a bulk load that was just begun: aggregate by aggregate, as `next` gives
+    /// them ([`deltafold_store::ByAggregate`]). `recorded_at`: when the last of it was.
+    ///
+    /// The checkpoint stays where it is if some types need the order of positions: the log is to be folded from there
+    /// on, and the others are passed over.
+    ///
+    /// # Errors
+    /// As [`Self::fold`], and when `next` fails.
+    pub fn load(
+        &mut self,
+        next: impl FnMut(usize, &mut Vec<StoredEvent>) -> Result<bool, ProjectorError> + Send,
+        until: Position,
+        recorded_at: Timestamp,
+    ) -> Result<(), ProjectorError> {
+        let loaded = load(&self.views, &mut self.schemas, self.options.held_events, next)?;
+        let written = self.writer.written()?;
+        for (name, mirror) in loaded.mirrors {
+            let mirror = MirrorView::loaded(&written, mirror, &self.options.declared)?;
+            self.mirrors.insert(name.clone(), mirror);
+            self.loaded.0.insert(name);
+        }
+        self.loaded.1 = until;
+        if loaded.is_partial {
+            return Ok(());
+        }
+        self.commit(self.views.batch(), until, loaded.newest)?;
+        self.recorded_at = Some(recorded_at);
+        self.end_bulk_if_due()
     }
 
     /// Ends a bulk load, if there is one.
@@ -115,7 +151,10 @@ impl Folder {
 
         let is_bulk = self.is_bulk();
         let mut write = self.views.batch();
-        for (name, events) in by_type {
+        for (name, mut events) in by_type {
+            if self.loaded.0.contains(&name) {
+                events.retain(|stored| stored.position >= self.loaded.1);
+            }
             if !self.mirrors.contains_key(&name) {
                 let mirror = self.views.mirror(&name)?;
                 let snapshot = self.writer.written()?;
@@ -129,20 +168,34 @@ impl Folder {
         }
         let events = batches.iter().flat_map(|batch| &batch.events).map(|stored| &stored.event);
         let times = events.filter(|event| event.source_position.is_some()).map(|event| event.occurred_at);
-        let newest = times.max().max(self.newest);
+        self.commit(write, last.end(), times.max())?;
+        self.recorded_at = Some(last.committed_at);
+        self.end_bulk_if_due()
+    }
+
+    /// Writes what was folded up to a checkpoint.
+    fn commit(
+        &mut self,
+        mut write: deltafold_view::Batch,
+        checkpoint: Position,
+        newest: Option<Timestamp>,
+    ) -> Result<(), ProjectorError> {
+        let newest = newest.max(self.newest);
         if let Some(newest) = newest {
             write.put_state(NEWEST, &newest.to_bytes());
         }
-        write.put_checkpoint(CHECKPOINT, last.end());
-        if is_bulk {
+        write.put_checkpoint(CHECKPOINT, checkpoint);
+        if self.is_bulk() {
             self.writer.begin_commit(write)?;
         } else {
             self.writer.commit(write)?;
         }
         self.newest = newest;
+        self.checkpoint = checkpoint;
+        Ok(())
+    }
 
-        self.checkpoint = last.end();
-        self.recorded_at = Some(last.committed_at);
+    fn end_bulk_if_due(&mut self) -> Result<(), ProjectorError> {
         if self.bulk_until.is_some_and(|until| self.checkpoint >= until) {
             self.end_bulk()?;
         }

@@ -20,6 +20,7 @@
 mod catalog;
 mod error;
 mod folder;
+mod load;
 mod mirror;
 mod mirror_memory;
 mod options;

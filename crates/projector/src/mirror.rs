@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use deltafold_event::StoredEvent;
-use deltafold_relation::{FoldError, Keeper, KeeperState, Last, Schemas};
+use deltafold_relation::{Changes, FoldError, Keeper, KeeperState, Last, Schemas};
 use deltafold_view::{Batch, Mirror, Snapshot};
 
 use crate::{
@@ -45,6 +45,11 @@ impl MirrorView {
         Ok(view)
     }
 
+    /// Takes up what was loaded: its newest records are on disk.
+    pub(crate) fn loaded(snapshot: &Snapshot, mirror: Mirror, declared: &Declared) -> Result<Self, ProjectorError> {
+        Ok(Self { released: true, ..Self::open(snapshot, mirror, declared)? })
+    }
+
     /// What readers are told of it; none before it has had a row.
     pub(crate) fn info(&self) -> Option<Arc<ViewInfo>> {
         self.info.clone()
@@ -72,34 +77,17 @@ impl MirrorView {
         holds_newest: bool,
     ) -> Result<(), ProjectorError> {
         let memory = MirrorMemory::new(&self.mirror, writer, &self.newest, !holds_newest || self.released);
-        let changes = self.keeper.fold(events.iter().copied(), schemas, &memory).map_err(|error| match error {
+        let mut changes = self.keeper.fold(events.iter().copied(), schemas, &memory).map_err(|error| match error {
             FoldError::Memory(error) => error,
             other => ProjectorError::Fold { view: self.mirror.name().to_owned(), what: other.to_string() },
         })?;
         drop(memory);
-        let mirror = &self.mirror;
-        for (aggregate, valid_from, order) in changes.removals {
-            write.remove_entry(mirror, &aggregate, valid_from, &order.to_bytes())?;
-        }
-        for (aggregate, record) in changes.puts {
-            write.put_entry(mirror, &aggregate, &to_stored(&record))?;
-        }
-        for (aggregate, record, recorded_to) in changes.superseded {
-            write.put_superseded(mirror, &aggregate, &to_stored(&record), recorded_to)?;
-        }
-        for (aggregate, position, valid_from, order) in changes.heads {
-            write.put_head(mirror, &aggregate, position, valid_from, &order.to_bytes())?;
-        }
         if holds_newest {
-            self.newest.extend(changes.last);
-        } else {
-            put_newest(mirror, changes.last, write)?;
+            self.newest.extend(std::mem::take(&mut changes.last));
         }
-        for id in changes.seen {
-            write.put_seen(mirror, id);
-        }
-        if let Some(state) = changes.state {
-            write.put_state(&state_name(mirror), &state.to_bytes());
+        let is_described = changes.state.is_none();
+        put(&self.mirror, changes, write)?;
+        if !is_described {
             self.describe();
         }
         Ok(())
@@ -120,6 +108,30 @@ impl MirrorView {
             })
         });
     }
+}
+
+/// Writes what a keeper made of some events.
+pub(crate) fn put(mirror: &Mirror, changes: Changes, write: &mut Batch) -> Result<(), ProjectorError> {
+    for (aggregate, valid_from, order) in changes.removals {
+        write.remove_entry(mirror, &aggregate, valid_from, &order.to_bytes())?;
+    }
+    for (aggregate, record) in changes.puts {
+        write.put_entry(mirror, &aggregate, &to_stored(&record))?;
+    }
+    for (aggregate, record, recorded_to) in changes.superseded {
+        write.put_superseded(mirror, &aggregate, &to_stored(&record), recorded_to)?;
+    }
+    for (aggregate, position, valid_from, order) in changes.heads {
+        write.put_head(mirror, &aggregate, position, valid_from, &order.to_bytes())?;
+    }
+    put_newest(mirror, changes.last, write)?;
+    for id in changes.seen {
+        write.put_seen(mirror, id);
+    }
+    if let Some(state) = changes.state {
+        write.put_state(&state_name(mirror), &state.to_bytes());
+    }
+    Ok(())
 }
 
 fn put_newest(

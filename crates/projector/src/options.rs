@@ -17,10 +17,13 @@ pub struct Options {
     /// The most newest records held in memory during a bulk load, where each would else be written with every batch;
     /// one takes about a kilobyte.
     pub held_records: usize,
+    /// The most events of one aggregate, and of all aggregates with moves, held in memory while a type is loaded from
+    /// nothing; a type with more is folded in the order of positions.
+    pub held_events: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { declared: BTreeMap::new(), batch_events: 65_536, held_records: 400_000 }
+        Self { declared: BTreeMap::new(), batch_events: 65_536, held_records: 400_000, held_events: 262_144 }
     }
 }

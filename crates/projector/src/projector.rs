@@ -4,17 +4,17 @@ use std::{sync::Arc, thread};
 
 use deltafold_event::{Position, control};
 use deltafold_relation::Schemas;
-use deltafold_store::{Batch, EventStore};
+use deltafold_store::{Batch, ByAggregate, EventStore};
 use deltafold_view::ViewStore;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Catalog, Failure, Options, ProjectorError,
-    folder::{Folder, learn},
+    folder::{CHECKPOINT, Folder, learn},
 };
 
 /// Commits that wait to be folded: enough to keep the folder busy while the next is read, few enough to bound memory.
@@ -42,6 +42,12 @@ impl Projector {
     /// # Errors
     /// When the store's schemas or the index cannot be read.
     pub async fn start(store: EventStore, views: ViewStore, options: Options) -> Result<Self, ProjectorError> {
+        let goal = store.high_water_mark();
+        let is_new = views.snapshot().checkpoint(CHECKPOINT)?.is_none();
+        let beginning = match is_new && store.event_count() >= BULK_EVENTS {
+            true => Some(store.by_aggregate().await?),
+            false => None,
+        };
         let mut schemas = Schemas::default();
         for stored in store.control(control::SCHEMA).await? {
             learn(&mut schemas, &stored);
@@ -51,15 +57,25 @@ impl Projector {
         let (publish, catalog) = watch::channel(Arc::new(folder.catalog()));
         let cancel = CancellationToken::new();
         let (send, receive) = mpsc::channel(QUEUED_COMMITS);
+        let (start, started) = oneshot::channel();
 
-        let goal = store.high_water_mark();
-        if folder.checkpoint() == Position::ZERO && store.event_count() >= BULK_EVENTS {
+        if beginning.is_some() {
             folder.begin_bulk(goal)?;
         }
-        let reader = tokio::spawn(read(store.clone(), folder.checkpoint(), send, cancel.clone(), publish.clone()));
+        let reader = tokio::spawn(read(store.clone(), started, send, cancel.clone(), publish.clone()));
+        let stopped = cancel.clone();
         let folder = thread::Builder::new()
             .name("fold".into())
-            .spawn(move || fold(&mut folder, receive, most, &publish))
+            .spawn(move || {
+                if let Some(beginning) = beginning
+                    && !load(&mut folder, beginning, &stopped, &publish)
+                {
+                    return;
+                }
+                // The reader may have been stopped already.
+                let _ = start.send(folder.checkpoint());
+                fold(&mut folder, receive, most, &publish);
+            })
             .expect("the system can start a thread");
         Ok(Self { store, catalog, cancel, reader, folder: Some(folder) })
     }
@@ -83,10 +99,7 @@ impl Projector {
         let reached = |catalog: &Arc<Catalog>| catalog.checkpoint >= position || catalog.failure.is_some();
         let found = match catalog.wait_for(reached).await {
             Ok(found) => found.clone(),
-            Err(_) => {
-                let what = "the projector was shut down".into();
-                return Err(ProjectorError::Stopped(Failure { what, is_disk: false }));
-            }
+            Err(_) => return Err(shut_down()),
         };
         match &found.failure {
             Some(failure) if found.checkpoint < position => Err(ProjectorError::Stopped(failure.clone())),
@@ -123,11 +136,13 @@ impl Drop for Projector {
 /// Hands commits on in order; ends with the folder or when cancelled.
 async fn read(
     store: EventStore,
-    from: Position,
+    from: oneshot::Receiver<Position>,
     send: mpsc::Sender<Arc<Batch>>,
     cancel: CancellationToken,
     publish: watch::Sender<Arc<Catalog>>,
 ) {
+    // It comes once what there was at the start is loaded.
+    let Ok(from) = from.await else { return };
     let mut tail = store.tail(from);
     loop {
         let next = tokio::select! {
@@ -144,6 +159,32 @@ async fn read(
             Err(error) => return fail(&publish, error.into()),
         }
     }
+}
+
+/// Folds the beginning of the log; false when it failed, or was stopped: half of it is of no use.
+fn load(
+    folder: &mut Folder,
+    mut beginning: ByAggregate,
+    stopped: &CancellationToken,
+    publish: &watch::Sender<Arc<Catalog>>,
+) -> bool {
+    let (end, recorded_at) = (beginning.end(), beginning.committed_at());
+    let next = |most: usize, events: &mut Vec<_>| match stopped.is_cancelled() {
+        true => Err(shut_down()),
+        false => Ok(beginning.next(most, events)?),
+    };
+    match folder.load(next, end, recorded_at) {
+        Ok(()) if !folder.is_bulk() => {
+            publish.send_replace(Arc::new(folder.catalog()));
+        }
+        Ok(()) => {}
+        Err(_) if stopped.is_cancelled() => return false,
+        Err(error) => {
+            fail(publish, error);
+            return false;
+        }
+    }
+    true
 }
 
 /// Folds until there is nothing more to come; takes as many commits at once as have arrived, up to `most` events.
@@ -177,6 +218,10 @@ fn fold(
             Err(error) => fail(publish, error),
         }
     }
+}
+
+fn shut_down() -> ProjectorError {
+    ProjectorError::Stopped(Failure { what: "the projector was shut down".into(), is_disk: false })
 }
 
 fn fail(publish: &watch::Sender<Arc<Catalog>>, error: ProjectorError) {

@@ -25,6 +25,7 @@
 mod append;
 mod backlog;
 mod batch;
+mod by_aggregate;
 mod dead_letter;
 mod disk;
 mod encode;
@@ -46,6 +47,7 @@ mod tail;
 
 pub use append::{Append, Offset, Prepared};
 pub use batch::Batch;
+pub use by_aggregate::ByAggregate;
 pub use dead_letter::{DeadLetter, DeadLetterFilter};
 pub use error::{AppendError, Conflict, DiskError, MaintenanceError, OpenError, ReadError};
 pub use filter::{Direction, EventFilter};

@@ -136,8 +136,8 @@ impl Batch {
     /// How many changes it holds.
     pub fn len(&self) -> usize {
         [&self.versions, &self.current, &self.heads, &self.superseded, &self.seen, &self.meta]
-            .iter()
-            .map(|run| run.0.len())
+            .into_iter()
+            .map(Run::len)
             .sum()
     }
 
@@ -156,17 +156,7 @@ impl Batch {
         let shared = self.shared.clone();
         let mut writing = shared.begin_write()?;
         fault::reach("view::before_batch")?;
-        let runs = [
-            &mut self.versions,
-            &mut self.current,
-            &mut self.heads,
-            &mut self.superseded,
-            &mut self.seen,
-            &mut self.meta,
-        ];
-        for run in runs {
-            run.settle();
-        }
+        self.settle();
         let is_bulk = shared.is_bulk();
         // The cache takes the newest entries once they are written; a copy of each is a reference count.
         let current = if is_bulk { Run::default() } else { self.current.clone() };
@@ -180,6 +170,14 @@ impl Batch {
             shared.publish(&current);
         }
         Ok(())
+    }
+
+    /// Puts every tree's changes in order.
+    pub(crate) fn settle(&mut self) {
+        let Self { versions, current, heads, superseded, seen, meta, .. } = self;
+        for run in [versions, current, heads, superseded, seen, meta] {
+            run.settle();
+        }
     }
 
     /// Through the journal, in one piece.
@@ -210,8 +208,17 @@ impl Run {
         self.0.push((key.into(), None));
     }
 
+    /// Changes that come after these.
+    pub(crate) fn append(&mut self, mut later: Self) {
+        self.0.append(&mut later.0);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// In key order, which is how trees like it, and one change per key.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         // Stable: of equal keys the last one put comes last, and stays.
         self.0.sort_by(|(a, _), (b, _)| a.cmp(b));
         self.0.reverse();

@@ -4,11 +4,17 @@
 //! `meta` says that a bulk load is under way; who opens a store with the mark starts again from nothing. Readers
 //! see all of it when it has ended, and nothing before; [`ViewStore::written`] is for the one who writes.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{Arc, MutexGuard, atomic::Ordering};
 
 use fjall::Keyspace;
 
-use crate::{Batch, Snapshot, ViewStore, WriteError, batch::Run, fault, key, snapshot::Moment, store::Shared};
+use crate::{
+    Batch, Snapshot, ViewStore, WriteError,
+    batch::Run,
+    fault, key,
+    snapshot::Moment,
+    store::{Shared, Writing},
+};
 
 impl ViewStore {
     /// Makes commits write sorted runs that no reader sees, until [`Self::end_bulk`]. Worth it for batches of tens
@@ -61,6 +67,135 @@ impl ViewStore {
     }
 }
 
+/// Batches that follow one another in the order of their keys: all of them become one sorted run of each tree, so that
+/// nothing is compacted afterwards and a read searches one place.
+///
+/// None of it is on disk before [`Self::finish`].
+pub struct SortedRuns<'a> {
+    shared: &'a Shared,
+    writing: MutexGuard<'a, Writing>,
+    versions: OneRun<'a>,
+    current: OneRun<'a>,
+    heads: OneRun<'a>,
+    superseded: OneRun<'a>,
+    /// In the order of arrival: event ids do not come sorted.
+    seen: Run,
+    meta: Run,
+}
+
+impl ViewStore {
+    /// Begins sorted runs within a bulk load. Other commits wait until they are finished or dropped.
+    ///
+    /// # Errors
+    /// When the store takes nothing any more.
+    pub fn sorted_runs(&self) -> Result<SortedRuns<'_>, WriteError> {
+        let shared = &*self.shared;
+        let writing = shared.begin_write()?;
+        let trees = &shared.keyspaces;
+        Ok(SortedRuns {
+            shared,
+            writing,
+            versions: one_run(&trees.versions),
+            current: one_run(&trees.current),
+            heads: one_run(&trees.heads),
+            superseded: one_run(&trees.superseded),
+            seen: Run::default(),
+            meta: Run::default(),
+        })
+    }
+}
+
+impl SortedRuns<'_> {
+    /// Adds a batch, all of whose keys but those of seen events are above those added before; it only puts.
+    ///
+    /// # Errors
+    /// When it cannot be written. Nothing more can be written then until the store is opened again.
+    pub fn add(&mut self, batch: Batch) -> Result<(), WriteError> {
+        let added = self.try_add(batch);
+        self.note(added)
+    }
+
+    fn try_add(&mut self, mut batch: Batch) -> Result<(), WriteError> {
+        fault::reach("view::before_batch")?;
+        batch.settle();
+        let Batch { versions, current, heads, superseded, seen, meta, .. } = batch;
+        (self.versions)(Some(versions))?;
+        (self.current)(Some(current))?;
+        (self.heads)(Some(heads))?;
+        (self.superseded)(Some(superseded))?;
+        self.seen.append(seen);
+        self.meta.append(meta);
+        if self.seen.len() >= SEEN_AT_ONCE {
+            self.write_seen()?;
+        }
+        Ok(())
+    }
+
+    /// Makes what was added part of the store, for its writer; for readers it is when the bulk load ends.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub fn finish(mut self) -> Result<(), WriteError> {
+        let finished = self.try_finish();
+        self.note(finished)
+    }
+
+    fn try_finish(&mut self) -> Result<(), WriteError> {
+        for run in [&mut self.versions, &mut self.current, &mut self.heads, &mut self.superseded] {
+            run(None)?;
+        }
+        self.write_seen()?;
+        let mut batch = self.shared.db.batch();
+        std::mem::take(&mut self.meta).add_to(&mut batch, &self.shared.keyspaces.meta);
+        batch.commit()?;
+        Ok(fault::reach("view::after_batch")?)
+    }
+
+    fn write_seen(&mut self) -> Result<(), WriteError> {
+        let mut seen = std::mem::take(&mut self.seen);
+        seen.settle();
+        ingest(&self.shared.keyspaces.seen, seen)
+    }
+
+    fn note(&mut self, done: Result<(), WriteError>) -> Result<(), WriteError> {
+        if done.is_err() {
+            *self.writing = Writing::Failed;
+        }
+        done
+    }
+}
+
+/// How many ids of seen events wait to be sorted and written.
+const SEEN_AT_ONCE: usize = 1 << 20;
+
+/// Adds to a run of one tree, which begins with the first key; nothing more comes: ends it. (The library does not name
+/// the type of a run that is being written.)
+type OneRun<'a> = Box<dyn FnMut(Option<Run>) -> Result<(), WriteError> + 'a>;
+
+fn one_run(tree: &Keyspace) -> OneRun<'_> {
+    let mut begun = None;
+    Box::new(move |run| {
+        fault::reach("view::io")?;
+        match run {
+            Some(run) if run.is_empty() => {}
+            Some(run) => {
+                let ingestion = match &mut begun {
+                    Some(ingestion) => ingestion,
+                    none => none.insert(tree.start_ingestion()?),
+                };
+                for (key, value) in run {
+                    match value {
+                        Some(value) => ingestion.write(key, value)?,
+                        None => ingestion.write_tombstone(key)?,
+                    }
+                }
+            }
+            None => begun.take().map_or(Ok(()), |ingestion| ingestion.finish())?,
+        }
+        Ok(())
+    })
+}
+
 impl Batch {
     /// As sorted runs, two trees at a time; checkpoints and states come last.
     pub(crate) fn write_runs(self, shared: &Shared) -> Result<(), WriteError> {
@@ -84,13 +219,7 @@ fn ingest(tree: &Keyspace, run: Run) -> Result<(), WriteError> {
     if run.is_empty() {
         return Ok(());
     }
-    fault::reach("view::io")?;
-    let mut ingestion = tree.start_ingestion()?;
-    for (key, value) in run {
-        match value {
-            Some(value) => ingestion.write(key, value)?,
-            None => ingestion.write_tombstone(key)?,
-        }
-    }
-    Ok(ingestion.finish()?)
+    let mut one = one_run(tree);
+    one(Some(run))?;
+    one(None)
 }

@@ -61,6 +61,7 @@ mod version;
 mod tests;
 
 pub use batch::Batch;
+pub use bulk::SortedRuns;
 pub use entry::{Entry, Stored};
 pub use error::{OpenError, ReadError, WriteError};
 pub use options::Options;

@@ -21,6 +21,7 @@ pub struct OnDisk {
     open: Option<(Folder, ViewStore)>,
     schemas: Schemas,
     folder: TempDir,
+    held_events: usize,
 }
 
 impl OnDisk {
@@ -32,9 +33,57 @@ impl OnDisk {
         kept
     }
 
+    /// Folds the beginning of a stream aggregate by aggregate. `held_events` as in [`Options`].
+    pub fn load(schemas: &naive::Schemas, events: &[StoredEvent], held_events: usize) -> Self {
+        let mut kept = Self { held_events, ..Self::new(schemas) };
+        kept.reopen();
+        let (folder, _) = kept.open.as_mut().expect("just opened");
+        folder.begin_bulk(Position::MAX).expect("it is empty");
+        let mut sorted = events.to_vec();
+        let whose = |stored: &StoredEvent| (stored.event.aggregate_type.clone(), stored.event.aggregate_id.clone());
+        sorted.sort_by_key(whose);
+        let mut aggregates = sorted.chunk_by(|one, other| whose(one) == whose(other));
+        let next = |most: usize, next: &mut Vec<StoredEvent>| {
+            let Some(events) = aggregates.next() else { return Ok(false) };
+            *next = events.iter().take(most.saturating_add(1)).cloned().collect();
+            Ok(true)
+        };
+        let end = events.last().map_or(Position::ZERO, |last| last.position.next());
+        folder.load(next, end, Timestamp::from_micros(0)).expect("it can be folded");
+        kept
+    }
+
     /// Lets readers see what was folded in bulk.
     pub fn end_bulk(&mut self) {
         self.open.as_mut().expect("it is open").0.end_bulk().expect("the index can be written");
+    }
+
+    /// All that was written, as far as it can be read: of each type its keeper's state and, by aggregate, what is
+    /// believed, what was, and what was shown as of each of its positions.
+    pub fn written(&self) -> Vec<String> {
+        let (_, views) = self.open.as_ref().expect("it is open");
+        let snapshot = views.snapshot();
+        let mut written = Vec::new();
+        for mirror in views.mirrors() {
+            let reader = snapshot.reader(&mirror);
+            let state = snapshot.state(&format!("keeper/{}", mirror.name())).expect("the index can be read");
+            written.push(format!("{} {state:?}", mirror.name()));
+            for key in reader.keys().map(|key| key.expect("the index can be read")) {
+                let entries: Vec<Stored> = reader.entries(&key).map(|entry| entry.expect("it can be read")).collect();
+                let superseded = reader.superseded(&key).map(|superseded| superseded.expect("it can be read"));
+                let superseded: Vec<(Position, Stored)> = superseded.collect();
+                let last = reader.last(&key).expect("the index can be read");
+                let all = entries.iter().chain(superseded.iter().map(|(_, stored)| stored));
+                let positions: BTreeSet<Position> = all.map(|stored| stored.entry().recorded_from).collect();
+                let shown = positions.into_iter().map(|position| {
+                    let row = reader.as_of(&key, At::position(position)).expect("the index can be read");
+                    (position, row.map(|row| (row.valid_from, row.recorded_from, row.recorded_to, row.revision)))
+                });
+                let shown: Vec<_> = shown.collect();
+                written.push(format!("{key} {last:?} {entries:?} {superseded:?} {shown:?}"));
+            }
+        }
+        written
     }
 
     /// Everything below it is folded.
@@ -53,7 +102,7 @@ impl OnDisk {
         };
         let views = ViewStore::open(self.folder.path(), sizes).expect("the index opens");
         // Few, so that a bulk load has to let go of some again and again.
-        let options = Options { held_records: 3, ..Options::default() };
+        let options = Options { held_records: 3, held_events: self.held_events, ..Options::default() };
         let folder = Folder::open(views.clone(), self.schemas.clone(), options).expect("it can be read");
         self.open = Some((folder, views));
     }
@@ -74,7 +123,7 @@ impl Kept for OnDisk {
             known.insert(schema.clone().into());
         }
         let folder = tempfile::tempdir().expect("a temporary directory");
-        let mut kept = Self { open: None, schemas: known, folder };
+        let mut kept = Self { open: None, schemas: known, folder, held_events: usize::MAX };
         kept.reopen();
         kept
     }

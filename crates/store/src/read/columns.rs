@@ -17,42 +17,43 @@ use crate::{schema::column, table::file::DataFile};
 
 /// The columns of a batch that holds all of the event table's.
 #[derive(Debug)]
-pub(crate) struct EventColumns<'a> {
-    event_id: &'a StringViewArray,
-    aggregate_type: &'a StringViewArray,
-    aggregate_id: &'a StringViewArray,
-    event_type: &'a StringViewArray,
-    operation: &'a StringViewArray,
-    before: &'a StringViewArray,
-    after: &'a StringViewArray,
-    metadata: &'a StringViewArray,
-    source_position: &'a BinaryViewArray,
-    transaction_id: &'a StringViewArray,
-    occurred_at: &'a TimestampMicrosecondArray,
-    source: &'a StringViewArray,
-    topic: &'a StringViewArray,
-    partition: &'a Int32Array,
-    offset: &'a Int64Array,
-    schema_id: &'a StringViewArray,
-    committed_at: &'a TimestampMicrosecondArray,
+pub(crate) struct EventColumns {
+    event_id: StringViewArray,
+    aggregate_type: StringViewArray,
+    aggregate_id: StringViewArray,
+    event_type: StringViewArray,
+    operation: StringViewArray,
+    before: StringViewArray,
+    after: StringViewArray,
+    metadata: StringViewArray,
+    source_position: BinaryViewArray,
+    transaction_id: StringViewArray,
+    occurred_at: TimestampMicrosecondArray,
+    source: StringViewArray,
+    topic: StringViewArray,
+    partition: Int32Array,
+    offset: Int64Array,
+    schema_id: StringViewArray,
+    committed_at: TimestampMicrosecondArray,
 }
 
 /// The shared texts of the row before.
 #[derive(Debug, Default)]
 pub(crate) struct Last {
-    aggregate_type: Option<Arc<str>>,
+    pub(crate) aggregate_type: Option<Arc<str>>,
     event_type: Option<Arc<str>>,
     source: Option<Arc<str>>,
     topic: Option<Arc<str>>,
 }
 
-impl<'a> EventColumns<'a> {
+impl EventColumns {
     /// What is missing or of another type is an error.
-    pub(crate) fn of(batch: &'a RecordBatch) -> Result<Self, String> {
+    pub(crate) fn of(batch: &RecordBatch) -> Result<Self, String> {
         let find = |name: &str| batch.column_by_name(name).ok_or_else(|| format!("it has no column {name}"));
         let typed = |name: &str| format!("its column {name} has another type");
-        let text = |name: &str| find(name)?.as_string_view_opt().ok_or_else(|| typed(name));
-        let moment = |name: &str| find(name)?.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(|| typed(name));
+        let text = |name: &str| find(name)?.as_string_view_opt().cloned().ok_or_else(|| typed(name));
+        let moment =
+            |name: &str| find(name)?.as_primitive_opt::<TimestampMicrosecondType>().cloned().ok_or_else(|| typed(name));
         Ok(Self {
             event_id: text(column::EVENT_ID)?,
             aggregate_type: text(column::AGGREGATE_TYPE)?,
@@ -64,16 +65,26 @@ impl<'a> EventColumns<'a> {
             metadata: text(column::METADATA)?,
             source_position: find(column::SOURCE_POSITION)?
                 .as_binary_view_opt()
+                .cloned()
                 .ok_or_else(|| typed(column::SOURCE_POSITION))?,
             transaction_id: text("transaction_id")?,
             occurred_at: moment(column::OCCURRED_AT)?,
             source: text("source")?,
             topic: text("topic")?,
-            partition: find("partition")?.as_primitive_opt::<Int32Type>().ok_or_else(|| typed("partition"))?,
-            offset: find(column::OFFSET)?.as_primitive_opt::<Int64Type>().ok_or_else(|| typed(column::OFFSET))?,
+            partition: find("partition")?.as_primitive_opt::<Int32Type>().cloned().ok_or_else(|| typed("partition"))?,
+            offset: find(column::OFFSET)?
+                .as_primitive_opt::<Int64Type>()
+                .cloned()
+                .ok_or_else(|| typed(column::OFFSET))?,
             schema_id: text("schema_id")?,
             committed_at: moment(column::COMMITTED_AT)?,
         })
+    }
+
+    /// Whose event is in a row: aggregate type and id.
+    pub(crate) fn aggregate(&self, row: usize) -> (&str, Option<&str>) {
+        let id = self.aggregate_id.is_valid(row).then(|| self.aggregate_id.value(row));
+        (self.aggregate_type.value(row), id)
     }
 
     /// The event in a row.
@@ -98,17 +109,17 @@ impl<'a> EventColumns<'a> {
         let event = Event {
             id: EventId::from_bytes(*id.as_bytes()),
             aggregate_type: interner.text(self.aggregate_type.value(row), &mut last.aggregate_type),
-            aggregate_id: owned(self.aggregate_id),
+            aggregate_id: owned(&self.aggregate_id),
             event_type: interner.text(self.event_type.value(row), &mut last.event_type),
             operation,
-            before: owned(self.before),
-            after: owned(self.after),
+            before: owned(&self.before),
+            after: owned(&self.after),
             metadata: self.metadata.value(row).to_owned(),
             source_position: self
                 .source_position
                 .is_valid(row)
                 .then(|| SourcePosition::from_bytes(self.source_position.value(row))),
-            transaction_id: owned(self.transaction_id),
+            transaction_id: owned(&self.transaction_id),
             occurred_at: Timestamp::from_micros(self.occurred_at.value(row)),
             coordinates: Coordinates {
                 source: interner.text(self.source.value(row), &mut last.source),

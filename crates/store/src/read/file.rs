@@ -103,6 +103,12 @@ impl ParquetFile {
         builder.build()
     }
 
+    /// All rows, some at a time.
+    pub(crate) fn rows(&self, at_once: usize) -> std::result::Result<ParquetRecordBatchReader, ReadError> {
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.source.clone(), self.metadata.clone());
+        builder.with_batch_size(at_once).build().map_err(|error| self.unreadable(&error))
+    }
+
     /// Some rows of some columns; no columns: all of them.
     pub(crate) fn batches(
         &self,

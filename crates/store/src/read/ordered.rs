@@ -37,7 +37,7 @@ impl Ordered {
 
     /// The next commits, about so many events; none at the end.
     pub(crate) fn next(&mut self, about: usize) -> Result<Vec<Arc<Batch>>, ReadError> {
-        let columns: Vec<EventColumns<'_>> = self
+        let columns: Vec<EventColumns> = self
             .batches
             .iter()
             .map(EventColumns::of)

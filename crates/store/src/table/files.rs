@@ -60,7 +60,7 @@ impl Files {
     }
 
     /// By position.
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<DataFile>> {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<DataFile>> + ExactSizeIterator {
         self.by_first.values()
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deltafold_event::Position;
+use deltafold_event::{Position, StoredEvent};
 
 use crate::support::*;
 
@@ -18,6 +18,49 @@ async fn memory_and_disk_give_the_same() {
     for position in [made[0].position, made[100].position, made[209].position, store.high_water_mark()] {
         assert_eq!(all_from(&disk, position).await, all_from(&store, position).await);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn aggregate_by_aggregate_every_event_is_read_once() {
+    let data = data();
+    let store = open(&data, eager()).await;
+    let mut made = stored(&fill(&store, 0, 60, 9).await);
+    for turn in 0..3 {
+        let mut reader = store.by_aggregate().await.unwrap();
+        assert_eq!(reader.end(), store.high_water_mark());
+        let (found, aggregates) = tokio::task::spawn_blocking(move || {
+            let (mut found, mut aggregates, mut events) = (Vec::new(), Vec::new(), Vec::new());
+            while reader.next(usize::MAX, &mut events).unwrap() {
+                let whose =
+                    |stored: &StoredEvent| (stored.event.aggregate_type.clone(), stored.event.aggregate_id.clone());
+                assert!(events.is_sorted_by_key(|stored| stored.position));
+                assert!(events.iter().all(|stored| whose(stored) == whose(&events[0])));
+                aggregates.push(whose(&events[0]));
+                found.append(&mut events);
+            }
+            (found, aggregates)
+        })
+        .await
+        .unwrap();
+        assert!(aggregates.is_sorted_by(|one, other| one < other), "in order, none twice: {aggregates:?}");
+        let mut by_position = found;
+        by_position.sort_by_key(|stored| stored.position);
+        assert_eq!(by_position, made);
+        if turn == 0 {
+            store.compact().await.unwrap();
+            made.extend(stored(&fill(&store, 540, 3, 9).await));
+        }
+    }
+    let mut reader = store.by_aggregate().await.unwrap();
+    let most = tokio::task::spawn_blocking(move || {
+        let mut events = Vec::new();
+        let mut most = 0;
+        while reader.next(5, &mut events).unwrap() {
+            most = most.max(events.len());
+        }
+        most
+    });
+    assert_eq!(most.await.unwrap(), 6, "one more than was asked for says that there are more");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
