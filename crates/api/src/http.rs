@@ -13,6 +13,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header},
     middleware::{self, Next},
     routing::{get, post},
+    serve::ListenerExt,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,12 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// When the listener fails.
 pub async fn serve(api: Api, listener: TcpListener, cancel: CancellationToken) -> io::Result<()> {
     let address = listener.local_addr()?;
+    // An answer that waits for the acknowledgement of the one before it waits for the client's timer.
+    let listener = listener.tap_io(|socket| {
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps small packets back");
+        }
+    });
     let server = axum::serve(listener, router(api, address)).with_graceful_shutdown(cancel.clone().cancelled_owned());
     let drained = async {
         cancel.cancelled().await;

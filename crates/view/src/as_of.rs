@@ -4,12 +4,12 @@
 //! believed before, each with both ends. Together they are what was believed at any position. No entry believed at
 //! P stands above the head at P, so a read starts there, however much was recorded since.
 
-use std::{cmp::Ordering, iter::Peekable};
+use std::{cmp::Ordering, iter::Peekable, sync::Arc};
 
 use deltafold_event::{Position, Timestamp};
 use fjall::{Guard, Iter, Keyspace, Readable};
 
-use crate::{At, ReadError, Reader, Stored, Version, key, reader::stored};
+use crate::{At, ReadError, Reader, Snapshot, Stored, Version, cache::History, key, reader::stored};
 
 /// An entry with the position from which it is believed no longer.
 pub(crate) type Believed = (Stored, Option<Position>);
@@ -50,6 +50,14 @@ impl Reader {
     /// The newest entry at or before a point in both times.
     pub(crate) fn newest_at(&self, aggregate: &str, at: At) -> Result<Option<Believed>, ReadError> {
         let aggregate = key::aggregate(self.view(), aggregate);
+        if let Some(entries) = self.short_history(&aggregate)? {
+            return Ok(History::newest_at(&entries, at).map(|entry| (entry.clone(), None)));
+        }
+        self.search(aggregate, at)
+    }
+
+    /// Likewise, of the aggregate with this key: a search of the trees, of use where entries are many.
+    pub(crate) fn search(&self, aggregate: Vec<u8>, at: At) -> Result<Option<Believed>, ReadError> {
         let Some(end) = self.end_of_belief(&aggregate, at.position)? else { return Ok(None) };
         let end = end.min(key::after_time(&aggregate, at.time));
 
@@ -84,6 +92,21 @@ impl Reader {
             }
         }
         Ok(on_record.map(|entry| (entry, None)))
+    }
+
+    /// All entries of the aggregate, unless they are many or some are believed no longer.
+    fn short_history(&self, aggregate: &[u8]) -> Result<Option<Arc<[Stored]>>, ReadError> {
+        let Snapshot { shared, moment } = &self.snapshot;
+        let read = || {
+            let end = key::end_of(aggregate);
+            if self.superseded_between(aggregate.to_vec(), end.clone()).next().is_some() {
+                return Ok(Some(History(None)));
+            }
+            let entries = self.versions(aggregate.to_vec(), end).take(History::MOST + 1).map(stored);
+            let entries: Vec<Stored> = entries.collect::<Result<_, _>>()?;
+            Ok(Some(History((entries.len() <= History::MOST).then(|| entries.into()))))
+        };
+        Ok(shared.histories.get(aggregate, moment.commit, read)?.and_then(|history| history.0))
     }
 
     /// Above all that was believed of the aggregate at the position; none when nothing was.

@@ -65,7 +65,7 @@ impl Batch {
     }
 
     /// Says which entry is the aggregate's newest. Every aggregate with an entry on record needs one, also where
-    /// the row is absent.
+    /// the row is absent; and a batch that changes anything of an aggregate says it again, or reads may miss the change.
     ///
     /// # Errors
     /// When the aggregate id is too long for a key.

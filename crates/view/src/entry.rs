@@ -165,6 +165,11 @@ impl Stored {
         Ok(Self { bytes, header })
     }
 
+    /// A copy that holds on to nothing else: it may have been read as a part of a whole block.
+    pub(crate) fn own(&self) -> Self {
+        Self { bytes: Slice::new(&self.bytes), header: self.header }
+    }
+
     /// The bytes on disk.
     pub(crate) fn bytes(&self) -> &Slice {
         &self.bytes

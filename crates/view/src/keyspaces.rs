@@ -3,7 +3,7 @@
 use fjall::{
     Database, Keyspace, KeyspaceCreateOptions,
     compaction::Leveled,
-    config::{BlockSizePolicy, FilterPolicy, RestartIntervalPolicy},
+    config::{BlockSizePolicy, FilterPolicy, PartitioningPolicy, RestartIntervalPolicy},
 };
 use std::sync::Arc;
 
@@ -30,6 +30,7 @@ impl Keyspaces {
                 .compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(6)))
                 .filter_policy(FilterPolicy::disabled())
                 .data_block_restart_interval_policy(RestartIntervalPolicy::all(1))
+                .index_block_partitioning_policy(PartitioningPolicy::all(true))
         };
         let points = || {
             KeyspaceCreateOptions::default()

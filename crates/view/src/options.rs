@@ -5,6 +5,8 @@
 pub struct Options {
     /// Newest entries held in memory, by bytes.
     pub row_cache_bytes: u64,
+    /// Histories of few entries held in memory for reads of the past, by bytes.
+    pub history_cache_bytes: u64,
     /// Blocks of the LSM trees held in memory, by bytes.
     pub block_cache_bytes: u64,
     /// How much is gathered in memory, per kind of record, before it is written as a sorted table.
@@ -15,6 +17,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { row_cache_bytes: 128 << 20, block_cache_bytes: 256 << 20, memtable_bytes: 64 << 20, worker_threads: 1 }
+        Self {
+            row_cache_bytes: 128 << 20,
+            history_cache_bytes: 64 << 20,
+            block_cache_bytes: 256 << 20,
+            memtable_bytes: 64 << 20,
+            worker_threads: 1,
+        }
     }
 }

@@ -49,7 +49,7 @@ impl Reader {
         let Snapshot { shared, moment } = &self.snapshot;
         let key = key::aggregate(self.view(), aggregate);
         let found =
-            shared.cache.get(&key, moment.commit, || Ok(moment.trees.get(&shared.keyspaces.current, &key)?))?;
+            shared.newest.get(&key, moment.commit, || Ok(moment.trees.get(&shared.keyspaces.current, &key)?))?;
         found.map(Stored::decode).transpose()
     }
 

@@ -117,7 +117,7 @@ impl Past {
             }
         }
         if walked > SEEK_AFTER {
-            best = self.reader.newest_at(&id, at)?;
+            best = self.reader.search(aggregate.to_vec(), at)?;
         }
         Ok(best.and_then(|(entry, recorded_to)| Version::new(&id, entry, recorded_to)))
     }

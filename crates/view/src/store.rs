@@ -10,12 +10,12 @@ use std::{
     },
 };
 
-use fjall::Database;
+use fjall::{Database, Slice};
 
 use crate::{
     Batch, OpenError, Options, ReadError, Snapshot, WriteError,
     batch::Run,
-    cache::CurrentCache,
+    cache::{Cache, History},
     error::io_of,
     key::{self, ViewId},
     keyspaces::Keyspaces,
@@ -37,7 +37,10 @@ pub struct ViewStore {
 pub(crate) struct Shared {
     pub(crate) db: Database,
     pub(crate) keyspaces: Keyspaces,
-    pub(crate) cache: CurrentCache,
+    /// Newest entries.
+    pub(crate) newest: Cache<Slice>,
+    /// Of aggregates that were read as of the past.
+    pub(crate) histories: Cache<History>,
     /// Held by the one commit that is under way.
     writing: Mutex<Writing>,
     /// What readers see. Replaced, never waited for: a commit holds no lock while it writes.
@@ -141,7 +144,8 @@ impl ViewStore {
         let moment = Moment { trees: db.snapshot(), commit: 0 };
         let shared = Shared {
             keyspaces,
-            cache: CurrentCache::new(options.row_cache_bytes),
+            newest: Cache::new(options.row_cache_bytes),
+            histories: Cache::new(options.history_cache_bytes),
             writing: Mutex::new(Writing::Sound),
             published: RwLock::new(Arc::new(moment)),
             bulk: AtomicBool::new(false),
@@ -217,7 +221,9 @@ impl Shared {
     /// entries. Only under `writing`.
     pub(crate) fn publish(&self, current: &Run) {
         let commit = self.published.read().expect("no holder of this lock panics").commit + 1;
-        self.cache.apply(commit, current.iter());
+        self.newest.apply(commit, current.iter().map(|(key, entry)| (key, entry.cloned())));
+        // Whatever changes of an aggregate, its newest entry is told again.
+        self.histories.apply(commit, current.iter().map(|(key, _)| (key, None)));
         let moment = Arc::new(Moment { trees: self.db.snapshot(), commit });
         let before = std::mem::replace(&mut *self.published.write().expect("no holder of this lock panics"), moment);
         // Dropped outside the lock: the last one out cleans up.

@@ -12,7 +12,13 @@ use tempfile::TempDir;
 use crate::{Entry, Mirror, Options, Stored, ViewStore};
 
 fn small() -> Options {
-    Options { row_cache_bytes: 64 << 10, block_cache_bytes: 1 << 20, memtable_bytes: 1 << 20, worker_threads: 1 }
+    Options {
+        row_cache_bytes: 64 << 10,
+        history_cache_bytes: 64 << 10,
+        block_cache_bytes: 1 << 20,
+        memtable_bytes: 1 << 20,
+        worker_threads: 1,
+    }
 }
 
 fn open() -> (TempDir, ViewStore) {

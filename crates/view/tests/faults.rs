@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use deltafold_event::{Position, Timestamp};
-use deltafold_view::{Entry, Options, Stored, ViewStore, WriteError};
+use deltafold_view::{Batch, Entry, Options, Stored, ViewStore, WriteError};
 use fail::FailScenario;
 
 fn open(dir: &Path) -> ViewStore {
@@ -15,6 +15,11 @@ fn open(dir: &Path) -> ViewStore {
 
 /// Commits one row and the checkpoint behind it.
 fn put(views: &ViewStore, number: i64) -> Result<(), WriteError> {
+    row(views, number)?.commit()
+}
+
+/// A row and the checkpoint behind it.
+fn row(views: &ViewStore, number: i64) -> Result<Batch, WriteError> {
     let orders = views.mirror("orders").unwrap();
     let position = Position::from_i64(number).unwrap();
     let moment = Timestamp::from_micros(number);
@@ -25,7 +30,7 @@ fn put(views: &ViewStore, number: i64) -> Result<(), WriteError> {
     batch.put_current(&orders, &aggregate, &entry)?;
     batch.put_head(&orders, &aggregate, position, moment, &number.to_be_bytes())?;
     batch.put_checkpoint("orders", position.next());
-    batch.commit()
+    Ok(batch)
 }
 
 /// The rows that are there now, and the checkpoint.
@@ -78,6 +83,49 @@ fn a_bulk_load_that_fails_in_the_middle_starts_again_from_nothing() {
         drop(views);
         let views = open(dir.path());
         assert_eq!(found(&views), (Vec::new(), None), "after {passes} runs");
+    }
+    faults.teardown();
+}
+
+/// One run of each tree, from several batches: it is there when it is finished, not when it was dropped, and what fails
+/// in it is not called whole.
+#[test]
+fn sorted_runs_are_there_when_they_are_finished() {
+    let faults = FailScenario::setup();
+    let dir = tempfile::tempdir().unwrap();
+    let views = open(dir.path());
+    views.begin_bulk().unwrap();
+    let mut dropped = views.sorted_runs().unwrap();
+    dropped.add(row(&views, 1).unwrap()).unwrap();
+    drop(dropped);
+    let mut runs = views.sorted_runs().unwrap();
+    for number in 2..=4 {
+        runs.add(row(&views, number).unwrap()).unwrap();
+    }
+    runs.finish().unwrap();
+    assert_eq!(found(&views), (Vec::new(), None), "no reader sees it yet");
+    views.end_bulk().unwrap();
+    let expected = (vec!["2".to_owned(), "3".to_owned(), "4".to_owned()], Some(5));
+    assert_eq!(found(&views), expected);
+    drop(views);
+    assert_eq!(found(&open(dir.path())), expected);
+
+    for passes in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let views = open(dir.path());
+        views.begin_bulk().unwrap();
+        fail::cfg("view::io", &format!("{passes}*off->return(ENOSPC)")).unwrap();
+        let mut runs = views.sorted_runs().unwrap();
+        let added = (1..=3).try_for_each(|number| runs.add(row(&views, number).unwrap()));
+        let done = added.and_then(|()| runs.finish());
+        fail::remove("view::io");
+        if done.is_ok() {
+            assert!(passes > 12, "every tree's every piece can fail");
+            break;
+        }
+        assert!(matches!(views.end_bulk(), Err(WriteError::Stopped)), "it must not be called whole");
+        drop(views);
+        assert_eq!(found(&open(dir.path())), (Vec::new(), None), "after {passes} pieces");
     }
     faults.teardown();
 }

@@ -98,6 +98,7 @@ impl OnDisk {
             memtable_bytes: 1 << 20,
             block_cache_bytes: 1 << 20,
             row_cache_bytes: 1 << 14,
+            history_cache_bytes: 1 << 15,
             ..view::Options::default()
         };
         let views = ViewStore::open(self.folder.path(), sizes).expect("the index opens");

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use super::{append, entry, moment, open, position};
-use crate::{At, Version};
+use crate::{At, Snapshot, Version};
 
 #[test]
 fn later_commits_do_not_show() {
@@ -33,6 +33,41 @@ fn later_commits_do_not_show() {
         assert_eq!(row(newest.reader(&mirror).current("1").unwrap()).as_deref(), Some("{\"n\":2}"));
         assert_eq!(newest.checkpoint("orders").unwrap(), Some(position(4)));
     }
+}
+
+/// A history is cached while it is short and nothing in it was superseded; whichever snapshot was read first.
+#[test]
+fn every_snapshot_has_its_own_past() {
+    let (_dir, views) = open();
+    let mirror = views.mirror("orders").unwrap();
+    let mut snapshots = Vec::new();
+    for at in 1..=40 {
+        append(&views, &mirror, "1", &entry(at, at, Some(&format!("{{\"n\":{at}}}"))));
+        if at % 10 == 5 {
+            let stored = entry(3, 3, Some("{\"n\":0}"));
+            let mut batch = views.batch();
+            batch.put_superseded(&mirror, "2", &stored, position(4)).unwrap();
+            batch.put_entry(&mirror, "2", &entry(3, at, Some("{\"n\":1}"))).unwrap();
+            batch.put_current(&mirror, "2", &entry(3, at, Some("{\"n\":1}"))).unwrap();
+            batch.put_head(&mirror, "2", position(3), moment(3), &3_i64.to_be_bytes()).unwrap();
+            batch.commit().unwrap();
+        }
+        snapshots.push((at, views.snapshot()));
+        let check = |(newest, snapshot): &(i64, Snapshot)| {
+            let reader = snapshot.reader(&mirror);
+            let row = |at| reader.as_of("1", at).unwrap().map(|version| version.row().to_owned());
+            assert_eq!(row(At::time(moment(1_000))), Some(format!("{{\"n\":{newest}}}")));
+            assert_eq!(row(At::time(moment(1))).as_deref(), Some("{\"n\":1}"));
+            assert_eq!(row(At::position(position(0))), None);
+            let position = position((*newest).min(7));
+            assert_eq!(row(At::position(position)), Some(format!("{{\"n\":{}}}", position.as_i64())));
+        };
+        snapshots.iter().rev().for_each(check);
+        snapshots.iter().for_each(check);
+    }
+    let reader = views.snapshot().reader(&mirror);
+    let was = reader.as_of("2", At::position(position(3))).unwrap().unwrap();
+    assert_eq!((was.row(), was.recorded_to), ("{\"n\":0}", Some(position(4))));
 }
 
 /// A writer sets two rows to the same number, over and over; no reader may ever see them differ, or go back.
