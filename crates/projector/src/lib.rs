@@ -1,8 +1,9 @@
 //! The tasks that tail the event store, fold what they read into views, and keep checkpoints.
 //!
 //! One reader of the log feeds every relation keeper; what a run of commits changes in all views and their
-//! checkpoint becomes durable in one batch of the view store. This crate holds no rule about what a view means
-//! (`deltafold-relation`) and no layout on disk (`deltafold-view`).
+//! checkpoint becomes durable in one batch of the view store. What a large store holds when there is no index yet is
+//! folded aggregate by aggregate instead of commit by commit, with the same result (`load`). This crate holds no rule
+//! about what a view means (`deltafold-relation`) and no layout on disk (`deltafold-view`).
 //!
 //! ```no_run
 //! # async fn example(store: deltafold_store::EventStore) -> Result<(), Box<dyn std::error::Error>> {

@@ -244,6 +244,12 @@ impl Run {
     }
 }
 
+impl FromIterator<(Slice, Option<Slice>)> for Run {
+    fn from_iter<T: IntoIterator<Item = (Slice, Option<Slice>)>>(changes: T) -> Self {
+        Self(changes.into_iter().collect())
+    }
+}
+
 impl IntoIterator for Run {
     type Item = (Slice, Option<Slice>);
     type IntoIter = std::vec::IntoIter<Self::Item>;

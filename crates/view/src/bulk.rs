@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, MutexGuard, atomic::Ordering};
 
-use fjall::Keyspace;
+use fjall::{Keyspace, Slice};
 
 use crate::{
     Batch, Snapshot, ViewStore, WriteError,
@@ -78,8 +78,8 @@ pub struct SortedRuns<'a> {
     current: OneRun<'a>,
     heads: OneRun<'a>,
     superseded: OneRun<'a>,
-    /// In the order of arrival: event ids do not come sorted.
-    seen: Run,
+    /// Keys in the order of arrival: event ids do not come sorted.
+    seen: Vec<[u8; 20]>,
     meta: Run,
 }
 
@@ -99,7 +99,7 @@ impl ViewStore {
             current: one_run(&trees.current),
             heads: one_run(&trees.heads),
             superseded: one_run(&trees.superseded),
-            seen: Run::default(),
+            seen: Vec::new(),
             meta: Run::default(),
         })
     }
@@ -123,11 +123,8 @@ impl SortedRuns<'_> {
         (self.current)(Some(current))?;
         (self.heads)(Some(heads))?;
         (self.superseded)(Some(superseded))?;
-        self.seen.append(seen);
+        self.seen.extend(seen.iter().map(|(key, _)| <[u8; 20]>::try_from(&**key).expect("a key of `seen`")));
         self.meta.append(meta);
-        if self.seen.len() >= SEEN_AT_ONCE {
-            self.write_seen()?;
-        }
         Ok(())
     }
 
@@ -153,8 +150,13 @@ impl SortedRuns<'_> {
 
     fn write_seen(&mut self) -> Result<(), WriteError> {
         let mut seen = std::mem::take(&mut self.seen);
-        seen.settle();
-        ingest(&self.shared.keyspaces.seen, seen)
+        seen.sort_unstable();
+        seen.dedup();
+        let mut run = one_run(&self.shared.keyspaces.seen);
+        for keys in seen.chunks(SEEN_AT_ONCE) {
+            run(Some(keys.iter().map(|key| (Slice::new(key), Some(Slice::new(&[])))).collect()))?;
+        }
+        run(None)
     }
 
     fn note(&mut self, done: Result<(), WriteError>) -> Result<(), WriteError> {
@@ -165,8 +167,8 @@ impl SortedRuns<'_> {
     }
 }
 
-/// How many ids of seen events wait to be sorted and written.
-const SEEN_AT_ONCE: usize = 1 << 20;
+/// How many keys of seen events are handed to their tree at once.
+const SEEN_AT_ONCE: usize = 1 << 16;
 
 /// Adds to a run of one tree, which begins with the first key; nothing more comes: ends it. (The library does not name
 /// the type of a run that is being written.)
