@@ -17,6 +17,8 @@ pub use on_disk::OnDisk;
 pub trait Kept {
     /// At how many positions of a type it can be asked in a reasonable time.
     const POSITIONS: usize;
+    /// With one in how many of soak's histories it is tried.
+    const ONE_IN: u32;
 
     /// With nothing folded, but with the schemas that events will refer to.
     fn new(schemas: &Schemas) -> Self;

@@ -55,7 +55,7 @@ laws! {
 }
 
 fn law_1_any_split_into_batches_gives_the_same<K: Kept>() {
-    laws::hold("law 1", |script| {
+    laws::hold_in_part("law 1", K::ONE_IN, |script| {
         let stream = Stream::of(script);
         let delivery = Delivery::of(&stream, script.seed);
         let expected = naive(&stream, &stream.stored(&delivery, &[1]));
@@ -68,7 +68,7 @@ fn law_1_any_split_into_batches_gives_the_same<K: Kept>() {
 }
 
 fn law_2_delivering_again_changes_nothing<K: Kept>() {
-    laws::hold("law 2", |script| {
+    laws::hold_in_part("law 2", K::ONE_IN, |script| {
         let stream = Stream::of(script);
         let delivery = Delivery::of(&stream, script.seed);
         let expected = naive(&stream, &stream.stored(&delivery, &[1]));
@@ -81,7 +81,7 @@ fn law_2_delivering_again_changes_nothing<K: Kept>() {
 }
 
 fn law_3_any_order_of_arrival_gives_the_same<K: Kept>() {
-    laws::hold("law 3", |script| {
+    laws::hold_in_part("law 3", K::ONE_IN, |script| {
         let stream = Stream::of(script);
         let delivery = Delivery::of(&stream, script.seed);
         let expected = naive(&stream, &stream.stored(&delivery, &[1]));
@@ -96,7 +96,7 @@ fn law_3_any_order_of_arrival_gives_the_same<K: Kept>() {
 }
 
 fn law_6_a_restart_changes_nothing<K: Kept>() {
-    laws::hold("law 6", |script| {
+    laws::hold_in_part("law 6", K::ONE_IN, |script| {
         let stream = Stream::of(script);
         let stored = stream.stored(&Delivery::of(&stream, script.seed), &batches(script.seed));
         let mut random = SmallRng::seed_from_u64(script.seed);
@@ -113,7 +113,7 @@ fn law_6_a_restart_changes_nothing<K: Kept>() {
 
 /// And with it that each belief is right at every position: the naive fold knows only what was recorded by then.
 fn law_7_a_later_event_never_changes_the_past<K: Kept>() {
-    laws::hold("law 7", |script| {
+    laws::hold_in_part("law 7", K::ONE_IN, |script| {
         let stream = Stream::of(script);
         let stored = stream.stored(&Delivery::of(&stream, script.seed), &batches(script.seed));
         let kept: K = fold(&stream, &stored, script.seed);
@@ -135,7 +135,7 @@ fn law_7_a_later_event_never_changes_the_past<K: Kept>() {
 /// starts again.
 #[test]
 fn a_bulk_load_gives_the_same() {
-    laws::hold("a bulk load", |script| {
+    laws::hold_in_part("a bulk load", OnDisk::ONE_IN, |script| {
         let stream = Stream::of(script);
         let stored = stream.stored(&Delivery::of(&stream, script.seed), &batches(script.seed));
         let expected = naive(&stream, &stored);
@@ -160,7 +160,7 @@ fn a_bulk_load_gives_the_same() {
 #[test]
 fn a_load_by_aggregate_gives_the_same() {
     let loaded = Cell::new((0, 0));
-    laws::hold("a load by aggregate", |script| {
+    laws::hold_in_part("a load by aggregate", OnDisk::ONE_IN, |script| {
         let stream = Stream::of(script);
         let stored = stream.stored(&Delivery::of(&stream, script.seed), &batches(script.seed));
         let pieces = pieces(&stored, script.seed);

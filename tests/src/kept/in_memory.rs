@@ -17,6 +17,7 @@ pub struct InMemory {
 
 impl Kept for InMemory {
     const POSITIONS: usize = usize::MAX;
+    const ONE_IN: u32 = 1;
 
     fn new(schemas: &naive::Schemas) -> Self {
         let mut kept = Self::default();

@@ -117,6 +117,7 @@ impl OnDisk {
 
 impl Kept for OnDisk {
     const POSITIONS: usize = 6;
+    const ONE_IN: u32 = 8;
 
     fn new(schemas: &naive::Schemas) -> Self {
         let mut known = Schemas::default();
