@@ -31,10 +31,19 @@ pub(crate) fn cache_dir(name: &str) -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// The cargo that runs us.
+/// What cargo tells a program that it runs about the program's package.
+const OF_OUR_PACKAGE: [&str; 4] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+
+/// The cargo that runs us, as if it were run by hand: there are build scripts that run again, and much is built again
+/// after them, when one of the variables that describe our own package is another or not there.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace_root());
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| OF_OUR_PACKAGE.iter().any(|prefix| name.starts_with(prefix))) {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use super::{append, entry, moment, open, position};
-use crate::{At, Snapshot, Version};
+use crate::{At, Entry, Snapshot, Stored, Version};
 
 #[test]
 fn later_commits_do_not_show() {
@@ -84,9 +84,11 @@ fn readers_beside_a_writer_see_whole_commits() {
                 while !stop.load(Ordering::Relaxed) {
                     let snapshot = views.snapshot();
                     let reader = snapshot.reader(&mirror);
-                    let [a, b] = ["a", "b"].map(|key| reader.current(key).unwrap().map_or(0, |v| v.position.as_i64()));
+                    let number = |version: Option<Version>| version.map_or(0, |version| version.position.as_i64());
+                    let [a, b] = ["a", "b"].map(|key| number(reader.current(key).unwrap()));
+                    let then = number(reader.as_of("a", At::time(moment(9))).unwrap());
                     let checkpoint = snapshot.checkpoint("orders").unwrap().map_or(0, |p| p.as_i64());
-                    assert_eq!((a, b), (checkpoint, checkpoint));
+                    assert_eq!((a, b, then), (checkpoint, checkpoint, checkpoint));
                     assert!(checkpoint >= last);
                     last = checkpoint;
                 }
@@ -94,9 +96,10 @@ fn readers_beside_a_writer_see_whole_commits() {
         })
         .collect();
     for at in 1..=2_000 {
-        let stored = entry(at, at, Some("{}"));
+        let stored = Stored::new(&Entry { row: Some("{}"), ..Entry::absent(moment(1), b"1", position(at)) });
         let mut batch = views.batch();
         for key in ["a", "b"] {
+            batch.put_entry(&mirror, key, &stored).unwrap();
             batch.put_current(&mirror, key, &stored).unwrap();
         }
         batch.put_checkpoint("orders", position(at));
