@@ -173,6 +173,11 @@ fn a_load_by_aggregate_gives_the_same() {
         let (whole, all) = loaded.get();
         loaded.set((whole + u64::from(is_whole), all + 1));
         if !is_whole {
+            if random.random_bool(0.5) {
+                kept.end_bulk();
+                kept.restart();
+                assert_eq!(kept.written(), Vec::<String>::new(), "types at different positions are nothing to show");
+            }
             kept.fold(beginning);
         }
         if random.random_bool(0.5) {

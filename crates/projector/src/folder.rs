@@ -107,12 +107,13 @@ impl Folder {
         self.end_bulk_if_due()
     }
 
-    /// Ends a bulk load, if there is one.
+    /// Ends a bulk load, if there is one. One that loaded some types beyond the checkpoint goes on: no position is
+    /// theirs and the others', so that it has to begin again from nothing if it is left like that.
     ///
     /// # Errors
     /// When the index cannot be written.
     pub fn end_bulk(&mut self) -> Result<(), ProjectorError> {
-        if self.is_bulk() {
+        if self.is_bulk() && self.checkpoint >= self.loaded.1 {
             let mut write = self.views.batch();
             self.mirrors.values_mut().try_for_each(|mirror| mirror.release(&mut write))?;
             self.writer.commit(write)?;

@@ -212,6 +212,7 @@ fn fold(
     }
     if folder.is_bulk() {
         match folder.end_bulk() {
+            Ok(()) if folder.is_bulk() => tracing::info!("stopped while catching up: it begins again from nothing"),
             Ok(()) => {
                 publish.send_replace(Arc::new(folder.catalog()));
             }

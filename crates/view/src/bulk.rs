@@ -70,7 +70,7 @@ impl ViewStore {
 /// Batches that follow one another in the order of their keys: all of them become one sorted run of each tree, so that
 /// nothing is compacted afterwards and a read searches one place.
 ///
-/// None of it is on disk before [`Self::finish`].
+/// None of it is part of the store before [`Self::finish`].
 pub struct SortedRuns<'a> {
     shared: &'a Shared,
     writing: MutexGuard<'a, Writing>,
