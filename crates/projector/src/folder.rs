@@ -87,7 +87,7 @@ impl Folder {
     /// As [`Self::fold`], and when `next` fails.
     pub fn load(
         &mut self,
-        next: impl FnMut(usize, &mut Vec<StoredEvent>) -> Result<bool, ProjectorError> + Send,
+        next: impl FnMut(usize, &mut Vec<StoredEvent>, &mut Vec<StoredEvent>) -> Result<bool, ProjectorError> + Send,
         until: Position,
         recorded_at: Timestamp,
     ) -> Result<(), ProjectorError> {

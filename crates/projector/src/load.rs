@@ -9,7 +9,7 @@ use std::{
     convert::Infallible,
     sync::{
         Arc,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
     },
     thread,
 };
@@ -48,19 +48,20 @@ struct Aggregates {
 }
 
 /// Folds everything that `next` gives: it puts the next aggregate's events into a list, or one more than so many of
-/// them; false at the end ([`deltafold_store::ByAggregate::next`]). The index is in a bulk load and holds nothing of
-/// it.
+/// them, and may write over those in another list; false at the end ([`deltafold_store::ByAggregate::next`]). The index
+/// is in a bulk load and holds nothing of it.
 pub(crate) fn load(
     views: &ViewStore,
     schemas: &mut Schemas,
     held_events: usize,
-    next: impl FnMut(usize, &mut Vec<StoredEvent>) -> Result<bool, ProjectorError> + Send,
+    next: impl FnMut(usize, &mut Vec<StoredEvent>, &mut Vec<StoredEvent>) -> Result<bool, ProjectorError> + Send,
 ) -> Result<Loaded, ProjectorError> {
     thread::scope(|scope| {
         let (send, receive) = sync_channel(WAITING);
+        let (done, spare) = channel();
         thread::Builder::new()
             .name("read".into())
-            .spawn_scoped(scope, move || read(next, held_events, &send))
+            .spawn_scoped(scope, move || read(next, held_events, &send, &spare))
             .map_err(WriteError::Io)?;
         let mut loaded = Loaded::default();
         let mut chunks = receive.into_iter().peekable();
@@ -81,7 +82,7 @@ pub(crate) fn load(
                 for chunk in of_type {
                     chunk?.events.iter().for_each(|stored| learn(schemas, stored));
                 }
-            } else if let Some(mirror) = load_type(views, schemas, held_events, &name, of_type)? {
+            } else if let Some(mirror) = load_type(views, schemas, held_events, &name, of_type, &done)? {
                 loaded.mirrors.insert(name, mirror);
             } else {
                 loaded.is_partial = true;
@@ -92,16 +93,18 @@ pub(crate) fn load(
     })
 }
 
-/// Reads aggregates, many at once, until there are no more or nobody takes them.
+/// Reads aggregates, many at once, until there are no more or nobody takes them. Events that were folded come back in
+/// `done`: their memory is used again.
 fn read(
-    mut next: impl FnMut(usize, &mut Vec<StoredEvent>) -> Result<bool, ProjectorError>,
+    mut next: impl FnMut(usize, &mut Vec<StoredEvent>, &mut Vec<StoredEvent>) -> Result<bool, ProjectorError>,
     held_events: usize,
     send: &SyncSender<Result<Aggregates, ProjectorError>>,
+    done: &Receiver<Vec<StoredEvent>>,
 ) {
     let mut chunk: Option<Aggregates> = None;
-    let mut events = Vec::new();
+    let (mut events, mut spare) = (Vec::new(), Vec::new());
     loop {
-        match next(held_events, &mut events) {
+        match next(held_events, &mut events, &mut spare) {
             Ok(true) => {}
             Ok(false) => break,
             Err(error) => {
@@ -118,7 +121,10 @@ fn read(
         {
             return;
         }
-        let chunk = chunk.get_or_insert_with(|| Aggregates::of(aggregate_type));
+        let chunk = chunk.get_or_insert_with(|| {
+            let used_up = std::mem::replace(&mut spare, done.try_recv().unwrap_or_default());
+            Aggregates::of(aggregate_type, used_up)
+        });
         chunk.is_too_long |= events.len() > held_events;
         chunk.events.append(&mut events);
         chunk.ends.push(chunk.events.len());
@@ -135,6 +141,7 @@ fn load_type(
     held_events: usize,
     name: &str,
     mut chunks: impl Iterator<Item = Result<Aggregates, ProjectorError>>,
+    done: &Sender<Vec<StoredEvent>>,
 ) -> Result<Option<Mirror>, ProjectorError> {
     let mirror = views.mirror(name)?;
     let (send_changes, changes) = sync_channel(WAITING);
@@ -144,7 +151,7 @@ fn load_type(
         let layout = || lay_out(views, &mirror, changes, send_batches);
         let layout = thread("lay out").spawn_scoped(scope, layout).map_err(WriteError::Io)?;
         let writing = thread("write").spawn_scoped(scope, || write(views, batches)).map_err(WriteError::Io)?;
-        let folded = fold_type(name, schemas, held_events, &mut chunks, send_changes);
+        let folded = fold_type(name, schemas, held_events, &mut chunks, done, send_changes);
         layout.join().map_err(|_| WriteError::Stopped)??;
         writing.join().map_err(|_| WriteError::Stopped)??;
         folded
@@ -164,6 +171,7 @@ fn fold_type(
     schemas: &Schemas,
     held_events: usize,
     chunks: &mut impl Iterator<Item = Result<Aggregates, ProjectorError>>,
+    done: &Sender<Vec<StoredEvent>>,
     send: SyncSender<Step<Changes>>,
 ) -> Result<Option<Changes>, ProjectorError> {
     let unfit = |error: FoldError<Infallible>| ProjectorError::Fold { view: name.to_owned(), what: error.to_string() };
@@ -183,6 +191,8 @@ fn fold_type(
             // Why it stopped is said by the writer.
             return Ok(None);
         }
+        // Once everything is read nobody needs them.
+        let _ = done.send(chunk.events);
     }
     let keeper = keeper.unwrap_or_else(|| ByAggregate::new(Vec::new(), held_events));
     let Some(changes) = keeper.finish(schemas).map_err(unfit)? else { return Ok(None) };
@@ -231,8 +241,11 @@ fn write(views: &ViewStore, receive: Receiver<Step<Batch>>) -> Result<(), WriteE
 }
 
 impl Aggregates {
-    fn of(aggregate_type: Arc<str>) -> Self {
-        Self { aggregate_type, events: Vec::with_capacity(EVENTS_AT_ONCE), ends: Vec::new(), is_too_long: false }
+    /// None yet; `memory` is where they will be.
+    fn of(aggregate_type: Arc<str>, mut memory: Vec<StoredEvent>) -> Self {
+        memory.clear();
+        memory.reserve(EVENTS_AT_ONCE);
+        Self { aggregate_type, events: memory, ends: Vec::new(), is_too_long: false }
     }
 
     fn aggregates(&self) -> impl Iterator<Item = &[StoredEvent]> {

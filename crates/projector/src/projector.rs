@@ -169,9 +169,9 @@ fn load(
     publish: &watch::Sender<Arc<Catalog>>,
 ) -> bool {
     let (end, recorded_at) = (beginning.end(), beginning.committed_at());
-    let next = |most: usize, events: &mut Vec<_>| match stopped.is_cancelled() {
+    let next = |most: usize, events: &mut Vec<_>, spare: &mut Vec<_>| match stopped.is_cancelled() {
         true => Err(shut_down()),
-        false => Ok(beginning.next(most, events)?),
+        false => Ok(beginning.next(most, events, spare)?),
     };
     match folder.load(next, end, recorded_at) {
         Ok(()) if !folder.is_bulk() => {

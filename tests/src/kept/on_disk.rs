@@ -43,7 +43,7 @@ impl OnDisk {
         let whose = |stored: &StoredEvent| (stored.event.aggregate_type.clone(), stored.event.aggregate_id.clone());
         sorted.sort_by_key(whose);
         let mut aggregates = sorted.chunk_by(|one, other| whose(one) == whose(other));
-        let next = |most: usize, next: &mut Vec<StoredEvent>| {
+        let next = |most: usize, next: &mut Vec<StoredEvent>, _: &mut Vec<StoredEvent>| {
             let Some(events) = aggregates.next() else { return Ok(false) };
             *next = events.iter().take(most.saturating_add(1)).cloned().collect();
             Ok(true)

@@ -9,7 +9,9 @@ use arrow::{
     },
     datatypes::{Int32Type, Int64Type, TimestampMicrosecondType},
 };
-use deltafold_event::{Coordinates, Event, EventId, Operation, Position, SourcePosition, StoredEvent, Timestamp};
+use deltafold_event::{
+    Coordinates, Event, EventId, Metadata, Operation, Position, SchemaId, SourcePosition, StoredEvent, Timestamp,
+};
 use uuid::Uuid;
 
 use super::Interner;
@@ -35,6 +37,8 @@ pub(crate) struct EventColumns {
     offset: Int64Array,
     schema_id: StringViewArray,
     committed_at: TimestampMicrosecondArray,
+    /// Whether metadata is left out in which folding finds nothing.
+    for_folding: bool,
 }
 
 /// The shared texts of the row before.
@@ -78,7 +82,13 @@ impl EventColumns {
                 .ok_or_else(|| typed(column::OFFSET))?,
             schema_id: text("schema_id")?,
             committed_at: moment(column::COMMITTED_AT)?,
+            for_folding: false,
         })
+    }
+
+    /// Leaves out of the events what folding does not look at: of most of them the metadata, half of an event.
+    pub(crate) fn for_folding(self) -> Self {
+        Self { for_folding: true, ..self }
     }
 
     /// Whose event is in a row: aggregate type and id.
@@ -96,7 +106,23 @@ impl EventColumns {
         interner: &mut Interner,
         last: &mut Last,
     ) -> Result<StoredEvent, String> {
-        let owned = |texts: &StringViewArray| texts.is_valid(row).then(|| texts.value(row).to_owned());
+        self.event_over(row, position, file, interner, last, None)
+    }
+
+    /// Likewise; the texts of an event that nobody needs are written over.
+    pub(crate) fn event_over(
+        &self,
+        row: usize,
+        position: Position,
+        file: &DataFile,
+        interner: &mut Interner,
+        last: &mut Last,
+        spare: Option<StoredEvent>,
+    ) -> Result<StoredEvent, String> {
+        let spare = Spare::of(spare);
+        let owned = |texts: &StringViewArray, spare: Option<String>| {
+            texts.is_valid(row).then(|| written(texts.value(row), spare))
+        };
         let id = Uuid::try_parse(self.event_id.value(row)).map_err(|error| format!("row {row}: {error}"))?;
         let operation = match self.operation.is_valid(row).then(|| self.operation.value(row)) {
             None => None,
@@ -105,29 +131,45 @@ impl EventColumns {
                 Some(known.ok_or_else(|| format!("row {row} has the operation {letter:?}"))?)
             }
         };
+        let mut shared = |texts: &StringViewArray, last: &mut Option<Arc<str>>, spare: Option<Arc<str>>| {
+            let text = texts.value(row);
+            spare.filter(|spare| **spare == *text).unwrap_or_else(|| interner.text(text, last))
+        };
+        let aggregate_type = shared(&self.aggregate_type, &mut last.aggregate_type, spare.aggregate_type);
+        let event_type = shared(&self.event_type, &mut last.event_type, spare.event_type);
+        let source = shared(&self.source, &mut last.source, spare.source);
+        let topic = shared(&self.topic, &mut last.topic, spare.topic);
         let schema_id = self.schema_id.is_valid(row).then(|| self.schema_id.value(row));
+        let schema_id = schema_id.and_then(|digits| match spare.schema_id.filter(|spare| spare.as_str() == digits) {
+            Some(spare) => Some(spare),
+            None => interner.schema(digits),
+        });
+        let metadata = match self.metadata.value(row) {
+            plain if self.for_folding && Metadata::is_plain(plain) => "{}",
+            metadata => metadata,
+        };
         let event = Event {
             id: EventId::from_bytes(*id.as_bytes()),
-            aggregate_type: interner.text(self.aggregate_type.value(row), &mut last.aggregate_type),
-            aggregate_id: owned(&self.aggregate_id),
-            event_type: interner.text(self.event_type.value(row), &mut last.event_type),
+            aggregate_type,
+            aggregate_id: owned(&self.aggregate_id, spare.aggregate_id),
+            event_type,
             operation,
-            before: owned(&self.before),
-            after: owned(&self.after),
-            metadata: self.metadata.value(row).to_owned(),
+            before: owned(&self.before, spare.before),
+            after: owned(&self.after, spare.after),
+            metadata: written(metadata, spare.metadata),
             source_position: self
                 .source_position
                 .is_valid(row)
                 .then(|| SourcePosition::from_bytes(self.source_position.value(row))),
-            transaction_id: owned(&self.transaction_id),
+            transaction_id: owned(&self.transaction_id, spare.transaction_id),
             occurred_at: Timestamp::from_micros(self.occurred_at.value(row)),
             coordinates: Coordinates {
-                source: interner.text(self.source.value(row), &mut last.source),
-                topic: interner.text(self.topic.value(row), &mut last.topic),
+                source,
+                topic,
                 partition: self.partition.value(row),
                 offset: self.offset.value(row),
             },
-            schema_id: schema_id.and_then(|digits| interner.schema(digits)),
+            schema_id,
         };
         Ok(StoredEvent { position, recorded_at: self.recorded_at(row, file), event })
     }
@@ -138,6 +180,51 @@ impl EventColumns {
         } else {
             file.committed_at
         }
+    }
+}
+
+/// What can be used again of an event: its texts' memory, and its hold on shared texts, the same as in the next event
+/// most of the time. (Counting holds on one thread and off on another makes both wait.)
+#[derive(Default)]
+struct Spare {
+    aggregate_type: Option<Arc<str>>,
+    aggregate_id: Option<String>,
+    event_type: Option<Arc<str>>,
+    before: Option<String>,
+    after: Option<String>,
+    metadata: Option<String>,
+    transaction_id: Option<String>,
+    source: Option<Arc<str>>,
+    topic: Option<Arc<str>>,
+    schema_id: Option<SchemaId>,
+}
+
+impl Spare {
+    fn of(stored: Option<StoredEvent>) -> Self {
+        let Some(StoredEvent { event, .. }) = stored else { return Self::default() };
+        Self {
+            aggregate_type: Some(event.aggregate_type),
+            aggregate_id: event.aggregate_id,
+            event_type: Some(event.event_type),
+            before: event.before,
+            after: event.after,
+            metadata: Some(event.metadata),
+            transaction_id: event.transaction_id,
+            source: Some(event.coordinates.source),
+            topic: Some(event.coordinates.topic),
+            schema_id: event.schema_id,
+        }
+    }
+}
+
+/// A copy of `text`, over `spare` if there is one.
+fn written(text: &str, spare: Option<String>) -> String {
+    match spare {
+        Some(mut spare) => {
+            text.clone_into(&mut spare);
+            spare
+        }
+        None => text.to_owned(),
     }
 }
 

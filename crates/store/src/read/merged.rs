@@ -71,8 +71,14 @@ impl Merged {
     }
 
     /// Puts the next aggregate's events into `events`, by position; those of a type that belong to none come before
-    /// its aggregates. If there are more than `most`, only some are put there. False at the end.
-    pub(crate) fn next(&mut self, most: usize, events: &mut Vec<StoredEvent>) -> Result<bool, ReadError> {
+    /// its aggregates. If there are more than `most`, only some are put there. Those in `spare` are written over. False
+    /// at the end.
+    pub(crate) fn next(
+        &mut self,
+        most: usize,
+        events: &mut Vec<StoredEvent>,
+        spare: &mut Vec<StoredEvent>,
+    ) -> Result<bool, ReadError> {
         events.clear();
         let Some(Reverse(Head { aggregate_type, aggregate_id, cursor: mut at })) = self.heads.pop() else {
             return Ok(false);
@@ -85,7 +91,8 @@ impl Merged {
             {
                 if events.len() <= most {
                     let position = cursor.positions[cursor.row];
-                    let event = columns.event(cursor.row, position, &cursor.file.file, interner, &mut cursor.last);
+                    let Cursor { file, last, .. } = cursor;
+                    let event = columns.event_over(cursor.row, position, &file.file, interner, last, spare.pop());
                     events.push(event.map_err(|what| cursor.file.broken(what))?);
                 }
                 cursor.row += 1;
@@ -125,7 +132,8 @@ impl Cursor {
             let Some(batch) = self.reader.next() else { return Ok(()) };
             let batch = batch.map_err(|error| self.file.broken(error))?;
             self.positions = self.file.positions(&batch)?;
-            self.columns = Some(EventColumns::of(&batch).map_err(|what| self.file.broken(what))?);
+            let columns = EventColumns::of(&batch).map_err(|what| self.file.broken(what))?;
+            self.columns = Some(columns.for_folding());
         }
         Ok(())
     }

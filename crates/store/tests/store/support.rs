@@ -47,7 +47,10 @@ pub(crate) fn event(number: u64) -> Event {
         operation: (number % 4 != 3).then_some(if truncate { Operation::Truncate } else { Operation::Update }),
         before: number.is_multiple_of(2).then(|| format!("{{\"id\":{},\"old\":true}}", number % 7)),
         after: (!truncate).then(|| format!("{{\"id\":{},\"total\":\"{number}.50\",\"ü\":null}}", number % 7)),
-        metadata: format!("{{\"source\":{{\"lsn\":{number}}}}}"),
+        metadata: match number % 6 {
+            0 => format!("{{\"moved_from\":\"{number}\"}}"),
+            _ => format!("{{\"source\":{{\"lsn\":{number}}}}}"),
+        },
         source_position: (!read).then(|| SourcePosition::postgres(1_000 + number)),
         transaction_id: number.is_multiple_of(3).then(|| (number / 3).to_string()),
         occurred_at: Timestamp::from_micros(1_790_000_000_000_000 + number as i64 * 1_001),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deltafold_event::{Position, StoredEvent};
+use deltafold_event::{Metadata, Position, StoredEvent};
 
 use crate::support::*;
 
@@ -29,8 +29,11 @@ async fn aggregate_by_aggregate_every_event_is_read_once() {
         let mut reader = store.by_aggregate().await.unwrap();
         assert_eq!(reader.end(), store.high_water_mark());
         let (found, aggregates) = tokio::task::spawn_blocking(move || {
-            let (mut found, mut aggregates, mut events) = (Vec::new(), Vec::new(), Vec::new());
-            while reader.next(usize::MAX, &mut events).unwrap() {
+            let (mut found, mut aggregates) = (Vec::new(), Vec::new());
+            let (mut events, mut spare) = (Vec::new(), Vec::new());
+            while reader.next(usize::MAX, &mut events, &mut spare).unwrap() {
+                // What is written over is another event, with texts where that one has none.
+                spare.clone_from(&events);
                 let whose =
                     |stored: &StoredEvent| (stored.event.aggregate_type.clone(), stored.event.aggregate_id.clone());
                 assert!(events.is_sorted_by_key(|stored| stored.position));
@@ -45,7 +48,16 @@ async fn aggregate_by_aggregate_every_event_is_read_once() {
         assert!(aggregates.is_sorted_by(|one, other| one < other), "in order, none twice: {aggregates:?}");
         let mut by_position = found;
         by_position.sort_by_key(|stored| stored.position);
-        assert_eq!(by_position, made);
+        let plain = made.iter().filter(|stored| Metadata::is_plain(&stored.event.metadata)).count();
+        assert!(plain > 0 && plain < made.len(), "of {} events {plain} have metadata of no use to folding", made.len());
+        let folded = |stored: &StoredEvent| {
+            let mut stored = stored.clone();
+            if Metadata::is_plain(&stored.event.metadata) {
+                stored.event.metadata = "{}".to_owned();
+            }
+            stored
+        };
+        assert_eq!(by_position, made.iter().map(folded).collect::<Vec<_>>());
         if turn == 0 {
             store.compact().await.unwrap();
             made.extend(stored(&fill(&store, 540, 3, 9).await));
@@ -55,7 +67,7 @@ async fn aggregate_by_aggregate_every_event_is_read_once() {
     let most = tokio::task::spawn_blocking(move || {
         let mut events = Vec::new();
         let mut most = 0;
-        while reader.next(5, &mut events).unwrap() {
+        while reader.next(5, &mut events, &mut Vec::new()).unwrap() {
             most = most.max(events.len());
         }
         most
