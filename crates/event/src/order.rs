@@ -1,6 +1,7 @@
 //! The order of events within one aggregate.
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::{Position, SourcePosition};
 
@@ -35,9 +36,9 @@ impl OrderKey {
 
     /// Bytes that order as the key does: epoch u32, source position with `00` escaped as `00 FF` and ended by
     /// `00 00`, offset with its sign flipped, arrival u64 or 0 (positions are stored plus one).
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> SmallVec<[u8; 48]> {
         let raw = self.source_position.as_bytes();
-        let mut bytes = Vec::with_capacity(raw.len() + 24);
+        let mut bytes = SmallVec::new();
         bytes.extend_from_slice(&self.epoch.to_be_bytes());
         for &byte in raw {
             bytes.push(byte);
@@ -50,6 +51,35 @@ impl OrderKey {
         let arrival = self.arrival.map_or(0, |position| position.as_i64() as u64 + 1);
         bytes.extend_from_slice(&arrival.to_be_bytes());
         bytes
+    }
+
+    /// From [`Self::to_bytes`]; none of other bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (epoch, mut rest) = bytes.split_first_chunk()?;
+        let mut raw = Vec::with_capacity(rest.len());
+        let rest = loop {
+            rest = match rest {
+                [0, 0, after @ ..] => break after,
+                [0, 0xFF, rest @ ..] => {
+                    raw.push(0);
+                    rest
+                }
+                [0, ..] | [] => return None,
+                [byte, rest @ ..] => {
+                    raw.push(*byte);
+                    rest
+                }
+            };
+        };
+        let (offset, rest) = rest.split_first_chunk()?;
+        let arrival = u64::from_be_bytes(rest.try_into().ok()?);
+        let arrival = arrival.checked_sub(1).map(|position| Position::from_i64(position as i64)).transpose().ok()?;
+        Some(Self {
+            epoch: u32::from_be_bytes(*epoch),
+            source_position: SourcePosition::from_bytes(&raw),
+            offset: (u64::from_be_bytes(*offset) ^ (1 << 63)) as i64,
+            arrival,
+        })
     }
 }
 
@@ -75,6 +105,13 @@ mod tests {
         for pair in keys.windows(2) {
             assert!(pair[0] < pair[1], "{pair:?}");
             assert!(pair[0].to_bytes() < pair[1].to_bytes(), "{pair:?}");
+        }
+        for key in keys {
+            let bytes = key.to_bytes();
+            assert_eq!(OrderKey::from_bytes(&bytes), Some(key));
+            for cut in 0..bytes.len() {
+                assert_eq!(OrderKey::from_bytes(&bytes[..cut]), None);
+            }
         }
     }
 }

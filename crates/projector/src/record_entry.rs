@@ -1,9 +1,10 @@
 //! A keeper's record as an entry of the view store, and back.
 //!
-//! The row that a record shows is the entry's row, so that reads find it without knowing what a record is; the
-//! rest of the record is the entry's opaque memory.
+//! What reads need is the entry's, so that they find it without knowing what a record is; the rest of the record is the
+//! entry's opaque memory.
 
-use deltafold_relation::{Last, Record};
+use deltafold_event::OrderKey;
+use deltafold_relation::{Beside, Last, Record, RecordError, Since};
 use deltafold_view::{Entry, Stored};
 
 use crate::ProjectorError;
@@ -19,18 +20,36 @@ pub(crate) fn last_to_stored(last: &Last) -> Stored {
 }
 
 fn entry(record: &Record, memory: &[u8]) -> Stored {
+    let Beside { order, valid_from, recorded_from, position, revision, since, shown } = record.beside();
     Stored::new(&Entry {
-        valid_from: record.valid_from,
-        order: &record.order.to_bytes(),
-        recorded_from: record.recorded_from,
-        since_valid_from: record.since.valid_from,
-        since_recorded_from: record.since.recorded_from,
-        event: Some(record.since.id),
-        revision: record.revision,
-        position: record.position,
+        valid_from,
+        order: &order.to_bytes(),
+        recorded_from,
+        since_valid_from: since.valid_from,
+        since_recorded_from: since.recorded_from,
+        event: Some(since.id),
+        revision,
+        position,
         incomplete: record.shown().is_some_and(|row| row.incomplete),
-        row: record.shown().map(|row| row.json.as_str()),
+        row: shown,
         memory,
+    })
+}
+
+fn beside<'a>(entry: &Entry<'a>) -> Result<Beside<'a>, RecordError> {
+    let damaged = |what: &str| RecordError::Damaged(what.to_owned());
+    Ok(Beside {
+        order: OrderKey::from_bytes(entry.order).ok_or_else(|| damaged("its order is none"))?,
+        valid_from: entry.valid_from,
+        recorded_from: entry.recorded_from,
+        position: entry.position,
+        revision: entry.revision,
+        since: Since {
+            valid_from: entry.since_valid_from,
+            recorded_from: entry.since_recorded_from,
+            id: entry.event.ok_or_else(|| damaged("no event began it"))?,
+        },
+        shown: entry.row,
     })
 }
 
@@ -39,14 +58,21 @@ fn entry(record: &Record, memory: &[u8]) -> Stored {
 /// # Errors
 /// When the entry was not written by a keeper.
 pub fn to_record(view: &str, stored: &Stored) -> Result<Record, ProjectorError> {
-    let entry = stored.entry();
-    Record::from_bytes(entry.memory, entry.row)
-        .map_err(|error| ProjectorError::Memory { view: view.to_owned(), what: error.to_string() })
+    read(view, stored, Record::from_bytes)
 }
 
 /// The newest record of an aggregate, from its current entry.
 pub(crate) fn to_last(view: &str, stored: &Stored) -> Result<Last, ProjectorError> {
+    read(view, stored, Last::from_bytes)
+}
+
+fn read<T>(
+    view: &str,
+    stored: &Stored,
+    from_bytes: impl FnOnce(&[u8], Beside<'_>) -> Result<T, RecordError>,
+) -> Result<T, ProjectorError> {
     let entry = stored.entry();
-    Last::from_bytes(entry.memory, entry.row)
+    beside(&entry)
+        .and_then(|beside| from_bytes(entry.memory, beside))
         .map_err(|error| ProjectorError::Memory { view: view.to_owned(), what: error.to_string() })
 }

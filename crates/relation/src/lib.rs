@@ -34,7 +34,7 @@ pub use changes::{Changes, RowChange};
 pub use error::FoldError;
 pub use keeper::Keeper;
 pub use memory::{Last, Memory};
-pub use record::{Given, Record, RecordError, RecordKind, Since};
+pub use record::{Beside, Given, Record, RecordError, RecordKind, Since};
 pub use schemas::Schemas;
 pub use state::{KeeperState, KeySpan, StateError, TypeEvent};
 #[cfg(any(test, feature = "test-support"))]

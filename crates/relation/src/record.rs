@@ -7,7 +7,7 @@ use std::sync::Arc;
 use deltafold_event::{EventId, Operation, OrderKey, Position, Row, Timestamp};
 use serde::{Deserialize, Serialize};
 
-pub use bytes::RecordError;
+pub use bytes::{Beside, RecordError};
 
 /// What made a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

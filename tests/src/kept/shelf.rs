@@ -74,13 +74,11 @@ impl Shelf {
     /// Reads every record from the bytes it is written as.
     pub(super) fn reread(&mut self) {
         for record in self.records.values_mut().flat_map(BTreeMap::values_mut) {
-            let shown = record.shown().map(|row| row.json.clone());
-            let read = Record::from_bytes(&record.to_bytes(), shown.as_deref()).expect("a record can be read again");
+            let read = Record::from_bytes(&record.to_bytes(), record.beside()).expect("a record can be read again");
             assert_eq!(**record, read);
         }
         for last in self.last.values_mut() {
-            let shown = last.record.shown().map(|row| row.json.clone());
-            *last = Last::from_bytes(&last.to_bytes(), shown.as_deref()).expect("a record can be read again");
+            *last = Last::from_bytes(&last.to_bytes(), last.record.beside()).expect("a record can be read again");
         }
     }
 

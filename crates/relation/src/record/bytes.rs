@@ -1,16 +1,15 @@
 //! Records as bytes.
 
+use std::borrow::Cow;
+
 use deltafold_event::{EventId, Operation, OrderKey, Position, Row, Timestamp};
-use serde::{
-    Serialize,
-    ser::{SerializeSeq, Serializer},
-};
+use serde::{Deserialize, Serialize};
 
 use super::{Given, Record, RecordKind, Since};
 use crate::Last;
 
 /// The first byte of [`Record::to_bytes`].
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// Why bytes are not a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,92 +22,127 @@ pub enum RecordError {
     Damaged(String),
 }
 
-/// A [`Record`] as it is written: its members in their order, but for the JSON of the row that is shown.
-#[derive(Serialize)]
-struct Written<'a> {
-    order: &'a OrderKey,
-    valid_from: Timestamp,
-    recorded_from: Position,
-    position: Position,
-    id: EventId,
-    revision: u64,
-    kind: RecordKind,
-    operation: Option<Operation>,
-    event_type: &'a str,
-    occurred_at: Timestamp,
-    log_valid_from: Timestamp,
-    transaction: Option<&'a str>,
-    given: Option<&'a Given>,
-    rows: Rows<'a>,
-    moved_from: Option<&'a str>,
-    moved_to: Option<&'a str>,
-    took: Option<&'a Row>,
-    since: Since,
+/// What a view keeps of a record to find and show it, and [`Record::to_bytes`] leaves out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beside<'a> {
+    /// As [`Record::order`].
+    pub order: OrderKey,
+    /// As [`Record::valid_from`].
+    pub valid_from: Timestamp,
+    /// As [`Record::recorded_from`].
+    pub recorded_from: Position,
+    /// As [`Record::position`].
+    pub position: Position,
+    /// As [`Record::revision`].
+    pub revision: u64,
+    /// As [`Record::since`].
+    pub since: Since,
+    /// The JSON of the row that is shown.
+    pub shown: Option<&'a str>,
 }
 
-struct Rows<'a>(&'a [Row]);
-
-impl Serialize for Rows<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut rows = serializer.serialize_seq(Some(self.0.len()))?;
-        if let Some((shown, below)) = self.0.split_last() {
-            for row in below {
-                rows.serialize_element(row)?;
-            }
-            rows.serialize_element(&Row { json: String::new(), incomplete: shown.incomplete })?;
-        }
-        rows.end()
-    }
+/// What is written of a [`Record`].
+#[derive(Serialize, Deserialize)]
+struct Written<'a> {
+    /// None: the event that began the version shown.
+    id: Option<EventId>,
+    kind: RecordKind,
+    operation: Option<Operation>,
+    /// None: the operation's own.
+    event_type: Option<&'a str>,
+    /// None: when it became valid.
+    occurred_at: Option<Timestamp>,
+    /// None: when it became valid.
+    log_valid_from: Option<Timestamp>,
+    transaction: Option<&'a str>,
+    given: Option<Cow<'a, Given>>,
+    /// The rows under the one that is shown.
+    below: Cow<'a, [Row]>,
+    /// Of the row that is shown.
+    incomplete: bool,
+    moved_from: Option<&'a str>,
+    moved_to: Option<&'a str>,
+    took: Option<Cow<'a, Row>>,
 }
 
 impl Record {
-    /// A format byte and postcard, without the JSON of the row that is shown: a view keeps that beside.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let capacity = 192 + self.given.as_ref().map_or(0, |given| given.json.len());
-        let mut bytes = Vec::with_capacity(capacity);
-        bytes.push(FORMAT);
-        let written = Written {
-            order: &self.order,
+    /// What a view keeps beside [`Self::to_bytes`].
+    pub fn beside(&self) -> Beside<'_> {
+        Beside {
+            order: self.order.clone(),
             valid_from: self.valid_from,
             recorded_from: self.recorded_from,
             position: self.position,
-            id: self.id,
             revision: self.revision,
+            since: self.since,
+            shown: self.shown().map(|row| row.json.as_str()),
+        }
+    }
+
+    /// A format byte and postcard, without what is [`Beside`] it.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let (shown, below) = self.rows.split_last().unzip();
+        let event_type = &*self.event_type;
+        let written = Written {
+            id: (self.id != self.since.id).then_some(self.id),
             kind: self.kind,
             operation: self.operation,
-            event_type: &self.event_type,
-            occurred_at: self.occurred_at,
-            log_valid_from: self.log_valid_from,
+            event_type: (self.operation.map(Operation::event_type) != Some(event_type)).then_some(event_type),
+            occurred_at: (self.occurred_at != self.valid_from).then_some(self.occurred_at),
+            log_valid_from: (self.log_valid_from != self.valid_from).then_some(self.log_valid_from),
             transaction: self.transaction.as_deref(),
-            given: self.given.as_ref(),
-            rows: Rows(&self.rows),
+            given: self.given.as_ref().map(Cow::Borrowed),
+            below: below.unwrap_or_default().into(),
+            incomplete: shown.is_some_and(|row| row.incomplete),
             moved_from: self.moved_from.as_deref(),
             moved_to: self.moved_to.as_deref(),
-            took: self.took.as_ref(),
-            since: self.since,
+            took: self.took.as_ref().map(Cow::Borrowed),
         };
+        let mut bytes = Vec::with_capacity(64 + self.given.as_ref().map_or(0, |given| given.json.len()));
+        bytes.push(FORMAT);
         postcard::to_extend(&written, bytes).expect("writing to memory does not fail")
     }
 
-    /// From [`Self::to_bytes`] and the JSON of the row shown.
+    /// From [`Self::to_bytes`] and what was kept beside it.
     ///
     /// # Errors
     /// When the bytes are of another format or damaged, or the row is missing.
-    pub fn from_bytes(bytes: &[u8], shown: Option<&str>) -> Result<Self, RecordError> {
-        let mut record: Self = match bytes.split_first() {
+    pub fn from_bytes(bytes: &[u8], beside: Beside<'_>) -> Result<Self, RecordError> {
+        let damaged = |what: &str| RecordError::Damaged(what.to_owned());
+        let written: Written<'_> = match bytes.split_first() {
             Some((&FORMAT, rest)) => {
                 postcard::from_bytes(rest).map_err(|error| RecordError::Damaged(error.to_string()))?
             }
             Some((&other, _)) => return Err(RecordError::Format(other)),
-            None => return Err(RecordError::Damaged("no bytes".to_owned())),
+            None => return Err(damaged("no bytes")),
         };
-        match (record.rows.last_mut(), shown) {
-            (Some(row), Some(json)) => row.json = json.to_owned(),
-            (None, None) => {}
-            (Some(_), None) => return Err(RecordError::Damaged("its row is missing".to_owned())),
-            (None, Some(_)) => return Err(RecordError::Damaged("a row stands beside it, and it has none".to_owned())),
+        let event_type = written.event_type.or(written.operation.map(Operation::event_type));
+        let mut rows = written.below.into_owned();
+        match beside.shown {
+            Some(json) => rows.push(Row { json: json.to_owned(), incomplete: written.incomplete }),
+            None if rows.is_empty() => {}
+            None => return Err(damaged("its row is missing")),
         }
-        Ok(record)
+        Ok(Self {
+            order: beside.order,
+            valid_from: beside.valid_from,
+            recorded_from: beside.recorded_from,
+            position: beside.position,
+            id: written.id.unwrap_or(beside.since.id),
+            revision: beside.revision,
+            kind: written.kind,
+            operation: written.operation,
+            event_type: event_type.ok_or_else(|| damaged("its event has no type"))?.into(),
+            occurred_at: written.occurred_at.unwrap_or(beside.valid_from),
+            log_valid_from: written.log_valid_from.unwrap_or(beside.valid_from),
+            transaction: written.transaction.map(str::to_owned),
+            given: written.given.map(Cow::into_owned),
+            rows,
+            moved_from: written.moved_from.map(str::to_owned),
+            moved_to: written.moved_to.map(str::to_owned),
+            took: written.took.map(Cow::into_owned),
+            since: beside.since,
+        })
     }
 }
 
@@ -120,15 +154,15 @@ impl Last {
         bytes
     }
 
-    /// From [`Self::to_bytes`] and the JSON of the row shown.
+    /// From [`Self::to_bytes`] and what was kept beside it.
     ///
     /// # Errors
     /// As [`Record::from_bytes`].
-    pub fn from_bytes(bytes: &[u8], shown: Option<&str>) -> Result<Self, RecordError> {
+    pub fn from_bytes(bytes: &[u8], beside: Beside<'_>) -> Result<Self, RecordError> {
         let Some((revisions, record)) = bytes.split_first_chunk::<8>() else {
             return Err(RecordError::Damaged("too short".to_owned()));
         };
-        Ok(Self { record: Record::from_bytes(record, shown)?.into(), revisions: u64::from_be_bytes(*revisions) })
+        Ok(Self { record: Record::from_bytes(record, beside)?.into(), revisions: u64::from_be_bytes(*revisions) })
     }
 }
 
@@ -166,22 +200,33 @@ mod tests {
     /// Frozen: views on disk are read by later builds. Another layout needs another format byte.
     #[test]
     fn bytes_never_change() {
-        let hex: String = record().to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = |record: &Record| record.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        assert_eq!(hex(&record()), "020000010100000001017401027b7d01016101027b7d0001000000");
+        let other = Record {
+            id: EventId::from_bytes([2; 16]),
+            event_type: "paid".into(),
+            occurred_at: Timestamp::from_micros(6),
+            log_valid_from: Timestamp::MIN,
+            moved_from: Some("4".into()),
+            moved_to: Some("5".into()),
+            took: Some(Row::new("{}")),
+            ..record()
+        };
         assert_eq!(
-            hex,
-            "01000950000000000000000512000e848080088480800810010101010101010101010101010101010300010107757064617465640e0e\
-             01017401027b7d01016102027b7d0000010000000e848080081001010101010101010101010101010101"
+            hex(&other),
+            "02011002020202020202020202020202020202000101010470616964010c01ffffffffffffffffff0101017401027b7d01016101027b7d000101013401013501027b7d00"
         );
+        assert_eq!(Record::from_bytes(&other.to_bytes(), other.beside()), Ok(other));
     }
 
     #[test]
     fn bytes_round_trip_with_the_row_beside_them() {
-        let bytes = record().to_bytes();
-        assert_eq!(Record::from_bytes(&bytes, Some(r#"{"a":1}"#)), Ok(record()));
-        assert!(Record::from_bytes(&bytes, None).is_err());
-        assert_eq!(Record::from_bytes(&[9, 0], None), Err(RecordError::Format(9)));
-        assert!(Record::from_bytes(&bytes[..bytes.len() - 1], Some("{}")).is_err());
-        let last = Last { record: record().into(), revisions: 4 };
-        assert_eq!(Last::from_bytes(&last.to_bytes(), Some(r#"{"a":1}"#)), Ok(last));
+        let (record, bytes) = (record(), record().to_bytes());
+        assert_eq!(Record::from_bytes(&bytes, record.beside()).as_ref(), Ok(&record));
+        assert!(Record::from_bytes(&bytes, Beside { shown: None, ..record.beside() }).is_err());
+        assert_eq!(Record::from_bytes(&[9, 0], record.beside()), Err(RecordError::Format(9)));
+        assert!(Record::from_bytes(&bytes[..bytes.len() - 1], record.beside()).is_err());
+        let last = Last { record: record.into(), revisions: 4 };
+        assert_eq!(Last::from_bytes(&last.to_bytes(), last.record.beside()), Ok(last.clone()));
     }
 }
