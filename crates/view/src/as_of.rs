@@ -9,7 +9,12 @@ use std::{cmp::Ordering, iter::Peekable, sync::Arc};
 use deltafold_event::{Position, Timestamp};
 use fjall::{Guard, Iter, Keyspace, Readable};
 
-use crate::{At, ReadError, Reader, Snapshot, Stored, Version, cache::History, key, reader::stored};
+use crate::{
+    At, ReadError, Reader, Snapshot, Stored, Version,
+    cache::History,
+    key::{self, Key},
+    reader::stored,
+};
 
 /// An entry with the position from which it is believed no longer.
 pub(crate) type Believed = (Stored, Option<Position>);
@@ -57,7 +62,7 @@ impl Reader {
     }
 
     /// Likewise, of the aggregate with this key: a search of the trees, of use where entries are many.
-    pub(crate) fn search(&self, aggregate: Vec<u8>, at: At) -> Result<Option<Believed>, ReadError> {
+    pub(crate) fn search(&self, aggregate: Key, at: At) -> Result<Option<Believed>, ReadError> {
         let Some(end) = self.end_of_belief(&aggregate, at.position)? else { return Ok(None) };
         let end = end.min(key::after_time(&aggregate, at.time));
 
@@ -99,10 +104,10 @@ impl Reader {
         let Snapshot { shared, moment } = &self.snapshot;
         let read = || {
             let end = key::end_of(aggregate);
-            if self.superseded_between(aggregate.to_vec(), end.clone()).next().is_some() {
+            if self.superseded_between(Key::from_slice(aggregate), end.clone()).next().is_some() {
                 return Ok(Some(History(None)));
             }
-            let entries = self.versions(aggregate.to_vec(), end).take(History::MOST + 1).map(stored);
+            let entries = self.versions(Key::from_slice(aggregate), end).take(History::MOST + 1).map(stored);
             let entries: Vec<Stored> = entries.collect::<Result<_, _>>()?;
             Ok(Some(History((entries.len() <= History::MOST).then(|| entries.into()))))
         };
@@ -110,7 +115,7 @@ impl Reader {
     }
 
     /// Above all that was believed of the aggregate at the position; none when nothing was.
-    fn end_of_belief(&self, aggregate: &[u8], position: Position) -> Result<Option<Vec<u8>>, ReadError> {
+    fn end_of_belief(&self, aggregate: &[u8], position: Position) -> Result<Option<Key>, ReadError> {
         if position == Position::MAX {
             return Ok(Some(key::end_of(aggregate)));
         }
@@ -122,7 +127,7 @@ impl Reader {
         if !key.starts_with(aggregate) {
             return Ok(None);
         }
-        let mut end = aggregate.to_vec();
+        let mut end = Key::from_slice(aggregate);
         end.extend_from_slice(&head);
         // Above the head itself, and above all of `superseded` at its place.
         end.extend_from_slice(&[0xFF; 17]);
@@ -135,7 +140,7 @@ impl Reader {
         self.snapshot.moment.trees.range(tree, ..end.to_vec()).rev()
     }
 
-    fn superseded_between(&self, start: Vec<u8>, end: Vec<u8>) -> Iter {
+    fn superseded_between(&self, start: Key, end: Key) -> Iter {
         let trees = &self.snapshot.shared.keyspaces;
         // An empty range, which the trees refuse, when the head lies below.
         let end = end.max(start.clone());
@@ -143,7 +148,7 @@ impl Reader {
     }
 
     /// The entries believed at a position between two keys of an aggregate, oldest first.
-    fn believed(&self, start: Vec<u8>, end: Vec<u8>, at: At) -> Merged {
+    fn believed(&self, start: Key, end: Key, at: At) -> Merged {
         let superseded = (at.position != Position::MAX).then(|| self.superseded_between(start.clone(), end.clone()));
         Merged {
             on_record: OnRecord { pairs: self.versions(start, end), at }.peekable(),

@@ -6,7 +6,8 @@ use deltafold_event::{EventId, Position, Timestamp};
 use fjall::{Keyspace, Slice};
 
 use crate::{
-    Mirror, Stored, WriteError, fault, key,
+    Mirror, Stored, WriteError, fault,
+    key::{self, Key},
     store::{Shared, Writing},
 };
 
@@ -97,7 +98,7 @@ impl Batch {
         order: &[u8],
     ) -> Result<(), WriteError> {
         let key = key::head(&prefix(mirror, aggregate)?, position);
-        self.heads.put(key, key::head_value(valid_from, order));
+        self.heads.put(key, &*key::head_value(valid_from, order));
         Ok(())
     }
 
@@ -200,12 +201,12 @@ impl Batch {
 }
 
 impl Run {
-    fn put(&mut self, key: impl Into<Slice>, value: impl Into<Slice>) {
-        self.0.push((key.into(), Some(value.into())));
+    fn put(&mut self, key: impl AsRef<[u8]>, value: impl Into<Slice>) {
+        self.0.push((Slice::new(key.as_ref()), Some(value.into())));
     }
 
-    fn remove(&mut self, key: impl Into<Slice>) {
-        self.0.push((key.into(), None));
+    fn remove(&mut self, key: impl AsRef<[u8]>) {
+        self.0.push((Slice::new(key.as_ref()), None));
     }
 
     /// Changes that come after these.
@@ -259,7 +260,7 @@ impl IntoIterator for Run {
     }
 }
 
-fn prefix(mirror: &Mirror, aggregate: &str) -> Result<Vec<u8>, WriteError> {
+fn prefix(mirror: &Mirror, aggregate: &str) -> Result<Key, WriteError> {
     let key = key::aggregate(mirror.view, aggregate);
     let limit = key::LIMIT_BYTES - key::SUFFIX_BYTES;
     if key.len() > limit {

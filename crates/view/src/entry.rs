@@ -1,9 +1,10 @@
 //! Entries: what a relation keeper knows after one event of one aggregate.
 
-use std::fmt;
+use std::{fmt, io::Read};
 
 use deltafold_event::{EventId, Position, Timestamp};
 use fjall::Slice;
+use smallvec::SmallVec;
 
 use crate::ReadError;
 
@@ -118,7 +119,7 @@ impl Stored {
         let order_len = u16::try_from(entry.order.len()).expect("an order key is at most a few hundred bytes long");
         let row_len = u32::try_from(row.len()).expect("a row is at most as long as a message");
 
-        let mut bytes = Vec::with_capacity(FIXED_BYTES + 40 + entry.order.len() + row.len() + entry.memory.len());
+        let mut bytes = SmallVec::<[u8; FIXED_BYTES + 40]>::new();
         bytes.extend_from_slice(&[LAYOUT, flags]);
         bytes.extend_from_slice(&entry.valid_from.as_micros().to_be_bytes());
         bytes.extend_from_slice(&entry.recorded_from.to_bytes());
@@ -136,11 +137,11 @@ impl Stored {
             bytes.extend_from_slice(event.as_bytes());
         }
         let order_start = bytes.len();
-        bytes.extend_from_slice(entry.order);
-        let row_start = bytes.len();
-        bytes.extend_from_slice(row);
-        let memory_start = bytes.len();
-        bytes.extend_from_slice(entry.memory);
+        let row_start = order_start + entry.order.len();
+        let memory_start = row_start + row.len();
+        // Read from where they are, so that they are copied once.
+        let mut parts = (&*bytes).chain(entry.order).chain(row).chain(entry.memory);
+        let bytes = Slice::from_reader(&mut parts, memory_start + entry.memory.len()).expect("memory can be read");
         let header = Header {
             valid_from: entry.valid_from,
             recorded_from: entry.recorded_from,
@@ -155,7 +156,7 @@ impl Stored {
             row_start,
             memory_start,
         };
-        Self { bytes: bytes.into(), header }
+        Self { bytes, header }
     }
 
     /// Reads an entry from disk; its row is not copied.
@@ -163,6 +164,11 @@ impl Stored {
         let header = Header::parse(&bytes).ok_or_else(|| damaged(&bytes))?;
         std::str::from_utf8(&bytes[header.row_start..header.memory_start]).map_err(|_| damaged(&bytes))?;
         Ok(Self { bytes, header })
+    }
+
+    /// Whether an entry on disk has a row.
+    pub(crate) fn has_row(bytes: &[u8]) -> Result<bool, ReadError> {
+        Header::parse(bytes).map(|header| header.has_row).ok_or_else(|| damaged(bytes))
     }
 
     /// A copy that holds on to nothing else: it may have been read as a part of a whole block.

@@ -13,6 +13,7 @@
 //! flipped. All numbers are big-endian, so that bytes order as what they say.
 
 use deltafold_event::{EventId, Position, Timestamp};
+use smallvec::SmallVec;
 
 use crate::ReadError;
 
@@ -20,6 +21,9 @@ use crate::ReadError;
 pub(crate) const LIMIT_BYTES: usize = u16::MAX as usize;
 /// What is kept free for times, orders and positions behind an aggregate.
 pub(crate) const SUFFIX_BYTES: usize = 1_024;
+
+/// A key, or the beginning of some; mostly short enough for no allocation.
+pub(crate) type Key = SmallVec<[u8; 104]>;
 
 /// The number of a registered view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,8 +42,8 @@ impl ViewId {
 }
 
 /// The beginning of all keys of an aggregate; in `current`, the key.
-pub(crate) fn aggregate(view: ViewId, id: &str) -> Vec<u8> {
-    let mut key = Vec::with_capacity(4 + id.len() + 2 + 48);
+pub(crate) fn aggregate(view: ViewId, id: &str) -> Key {
+    let mut key = Key::with_capacity(4 + id.len() + 2);
     key.extend_from_slice(&view.prefix());
     if id.as_bytes().contains(&0) {
         for &byte in id.as_bytes() {
@@ -56,8 +60,8 @@ pub(crate) fn aggregate(view: ViewId, id: &str) -> Vec<u8> {
 }
 
 /// Above all keys of the aggregate with this beginning, and below those of the next.
-pub(crate) fn end_of(aggregate: &[u8]) -> Vec<u8> {
-    let mut end = aggregate.to_vec();
+pub(crate) fn end_of(aggregate: &[u8]) -> Key {
+    let mut end = Key::from_slice(aggregate);
     *end.last_mut().expect("an aggregate's key ends in two zero bytes") = 1;
     end
 }
@@ -95,16 +99,15 @@ pub(crate) fn aggregate_id(key: &[u8]) -> Result<Box<str>, ReadError> {
 }
 
 /// `aggregate` followed by a place in it.
-pub(crate) fn coordinate(aggregate: &[u8], valid_from: Timestamp, order: &[u8]) -> Vec<u8> {
-    let mut key = Vec::with_capacity(aggregate.len() + 8 + order.len() + 16);
-    key.extend_from_slice(aggregate);
+pub(crate) fn coordinate(aggregate: &[u8], valid_from: Timestamp, order: &[u8]) -> Key {
+    let mut key = Key::from_slice(aggregate);
     key.extend_from_slice(&valid_from.to_bytes());
     key.extend_from_slice(order);
     key
 }
 
 /// Above all places of the aggregate up to and including the moment.
-pub(crate) fn after_time(aggregate: &[u8], time: Timestamp) -> Vec<u8> {
+pub(crate) fn after_time(aggregate: &[u8], time: Timestamp) -> Key {
     match time.as_micros().checked_add(1) {
         Some(next) => coordinate(aggregate, Timestamp::from_micros(next), &[]),
         None => end_of(aggregate),
@@ -112,22 +115,20 @@ pub(crate) fn after_time(aggregate: &[u8], time: Timestamp) -> Vec<u8> {
 }
 
 /// A key of `heads`.
-pub(crate) fn head(aggregate: &[u8], position: Position) -> Vec<u8> {
-    let mut key = Vec::with_capacity(aggregate.len() + 8);
-    key.extend_from_slice(aggregate);
+pub(crate) fn head(aggregate: &[u8], position: Position) -> Key {
+    let mut key = Key::from_slice(aggregate);
     key.extend_from_slice(&position.to_bytes());
     key
 }
 
 /// A value of `heads`.
-pub(crate) fn head_value(valid_from: Timestamp, order: &[u8]) -> Vec<u8> {
+pub(crate) fn head_value(valid_from: Timestamp, order: &[u8]) -> Key {
     coordinate(&[], valid_from, order)
 }
 
 /// A key of `superseded`.
-pub(crate) fn superseded(coordinate: &[u8], recorded_from: Position, recorded_to: Position) -> Vec<u8> {
-    let mut key = Vec::with_capacity(coordinate.len() + 16);
-    key.extend_from_slice(coordinate);
+pub(crate) fn superseded(coordinate: &[u8], recorded_from: Position, recorded_to: Position) -> Key {
+    let mut key = Key::from_slice(coordinate);
     key.extend_from_slice(&recorded_from.to_bytes());
     key.extend_from_slice(&recorded_to.to_bytes());
     key

@@ -7,7 +7,7 @@ use fjall::{Guard, Iter, Readable};
 
 use crate::{
     At, Mirror, ReadError, Snapshot, Stored, Version, Versions,
-    key::{self, ViewId},
+    key::{self, Key, ViewId},
     scan,
 };
 
@@ -127,7 +127,7 @@ impl Reader {
         self.mirror.view
     }
 
-    pub(crate) fn versions(&self, start: Vec<u8>, end: Vec<u8>) -> Iter {
+    pub(crate) fn versions(&self, start: Key, end: Key) -> Iter {
         self.snapshot.moment.trees.range(&self.snapshot.shared.keyspaces.versions, start..end)
     }
 }

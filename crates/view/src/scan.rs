@@ -5,7 +5,11 @@ use std::iter::Peekable;
 use deltafold_event::Position;
 use fjall::{Guard, Iter, Readable, Slice};
 
-use crate::{At, ReadError, Reader, Stored, Version, as_of::Believed, key};
+use crate::{
+    At, ReadError, Reader, Stored, Version,
+    as_of::Believed,
+    key::{self, Key},
+};
 
 /// How many entries of one aggregate are read in a row before it is worth a seek.
 const SEEK_AFTER: usize = 64;
@@ -21,10 +25,10 @@ enum Scan {
 pub(crate) fn all(reader: &Reader, at: At, after: Option<&str>) -> Versions {
     let start = match after {
         Some(aggregate) => key::end_of(&key::aggregate(reader.view(), aggregate)),
-        None => reader.view().prefix().to_vec(),
+        None => Key::from_slice(&reader.view().prefix()),
     };
     let trees = &reader.snapshot.shared.keyspaces;
-    let end = reader.view().end().to_vec();
+    let end = Key::from_slice(&reader.view().end());
     let range = |tree| reader.snapshot.moment.trees.range(tree, start.clone()..end.clone());
     if at.is_now() {
         return Versions(Scan::Now(range(&trees.current)));
@@ -32,6 +36,21 @@ pub(crate) fn all(reader: &Reader, at: At, after: Option<&str>) -> Versions {
     let superseded = (at.position != Position::MAX).then(|| Pairs(range(&trees.superseded)).peekable());
     let on_record = Pairs(range(&trees.versions)).peekable();
     Versions(Scan::Past(Box::new(Past { reader: reader.clone(), at, on_record, superseded })))
+}
+
+impl Versions {
+    /// How many rows there are, without reading what is in them.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn rows(self) -> Result<usize, ReadError> {
+        match self.0 {
+            Scan::Now(pairs) => pairs
+                .map(|pair| Stored::has_row(&pair.value()?))
+                .try_fold(0, |rows, has_row| Ok(rows + usize::from(has_row?))),
+            Scan::Past(past) => Versions(Scan::Past(past)).try_fold(0, |rows, version| version.map(|_| rows + 1)),
+        }
+    }
 }
 
 impl Iterator for Versions {
@@ -78,7 +97,7 @@ impl Past {
     }
 
     /// The beginning of the keys of the next aggregate that has any.
-    fn next_aggregate(&mut self) -> Result<Option<Vec<u8>>, ReadError> {
+    fn next_aggregate(&mut self) -> Result<Option<Key>, ReadError> {
         let on_record = peek_aggregate(&mut self.on_record)?;
         let superseded = match &mut self.superseded {
             Some(superseded) => peek_aggregate(superseded)?,
@@ -117,7 +136,7 @@ impl Past {
             }
         }
         if walked > SEEK_AFTER {
-            best = self.reader.search(aggregate.to_vec(), at)?;
+            best = self.reader.search(Key::from_slice(aggregate), at)?;
         }
         Ok(best.and_then(|(entry, recorded_to)| Version::new(&id, entry, recorded_to)))
     }
@@ -130,7 +149,7 @@ impl Past {
                 return;
             }
         }
-        let last = self.reader.view().end().to_vec();
+        let last = Key::from_slice(&self.reader.view().end());
         self.on_record = Pairs(self.reader.versions(end, last)).peekable();
     }
 }
@@ -145,11 +164,11 @@ impl Iterator for Pairs {
     }
 }
 
-fn peek_aggregate(pairs: &mut Peekable<Pairs>) -> Result<Option<Vec<u8>>, ReadError> {
+fn peek_aggregate(pairs: &mut Peekable<Pairs>) -> Result<Option<Key>, ReadError> {
     match pairs.peek() {
         None => Ok(None),
         Some(Ok((key, _))) => match key::aggregate_len(key) {
-            Some(len) => Ok(Some(key[..len].to_vec())),
+            Some(len) => Ok(Some(Key::from_slice(&key[..len]))),
             None => Err(ReadError::Corrupt(format!("a key of {} bytes names no aggregate", key.len()))),
         },
         Some(Err(_)) => Err(pairs.next().and_then(Result::err).expect("an error was just seen there")),

@@ -159,6 +159,7 @@ fn check(reader: &Reader, model: &Model, at: At, time: i64, position: i64) -> Re
         }
     }
     let scanned: Vec<_> = reader.scan(at).collect::<Result<_, _>>().unwrap();
+    assert_eq!(reader.scan(at).rows().unwrap(), scanned.len());
     prop_assert_eq!(&scanned, &expected, "scan, {:?}", at);
     let after: Vec<_> = reader.scan_after(at, AGGREGATES[1]).collect::<Result<_, _>>().unwrap();
     expected.retain(|version| &*version.key > AGGREGATES[1]);
