@@ -39,17 +39,23 @@ pub(crate) fn all(reader: &Reader, at: At, after: Option<&str>) -> Versions {
 }
 
 impl Versions {
-    /// How many rows there are, without reading what is in them.
+    /// Passes over rows without reading what is in them, at most so many; fewer only at the end.
     ///
     /// # Errors
     /// When the index cannot be read.
-    pub fn rows(self) -> Result<usize, ReadError> {
-        match self.0 {
-            Scan::Now(pairs) => pairs
-                .map(|pair| Stored::has_row(&pair.value()?))
-                .try_fold(0, |rows, has_row| Ok(rows + usize::from(has_row?))),
-            Scan::Past(past) => Versions(Scan::Past(past)).try_fold(0, |rows, version| version.map(|_| rows + 1)),
+    pub fn pass(&mut self, most: usize) -> Result<usize, ReadError> {
+        let mut rows = 0;
+        while rows < most {
+            let is_row = match &mut self.0 {
+                Scan::Now(pairs) => pairs.next().map(|pair| Stored::has_row(&pair.value()?)),
+                Scan::Past(past) => past.next().map(|version| version.map(|_| true)),
+            };
+            match is_row {
+                Some(is_row) => rows += usize::from(is_row?),
+                None => break,
+            }
         }
+        Ok(rows)
     }
 }
 

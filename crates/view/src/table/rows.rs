@@ -19,6 +19,9 @@ use crate::{At, ReadError, Reader, Version};
 /// As many keys are looked up at once, where a scan would go to a thread of its own.
 const FEW_KEYS: usize = 64;
 
+/// How many rows without columns make a batch.
+const COUNTED_AT_ONCE: usize = 65_536;
+
 /// One scan of a mirror.
 #[derive(Debug)]
 pub(crate) struct Rows {
@@ -72,15 +75,18 @@ impl Rows {
         stream.build()
     }
 
-    /// As many rows as there are, with no columns.
+    /// As many rows as there are, with no columns. A reader that goes away ends it at the next batch.
     fn count(&self) -> SendableRecordBatchStream {
-        let mut stream = RecordBatchReceiverStreamBuilder::new(self.schema.clone(), 1);
-        let (versions, schema, out) = (self.reader.scan(self.at), self.schema.clone(), stream.tx());
+        let mut stream = RecordBatchReceiverStreamBuilder::new(self.schema.clone(), 2);
+        let (mut versions, schema, out) = (self.reader.scan(self.at), self.schema.clone(), stream.tx());
         stream.spawn_blocking(move || {
-            let counted = Columns { rows: versions.rows().map_err(external)?, ..Columns::new(&[], 0) };
-            // An error means that nobody reads any more.
-            let _ = out.blocking_send(counted.finish(&schema));
-            Ok(())
+            loop {
+                let rows = versions.pass(COUNTED_AT_ONCE).map_err(external)?;
+                let batch = Columns { rows, ..Columns::new(&[], 0) }.finish(&schema);
+                if out.blocking_send(batch).is_err() || rows < COUNTED_AT_ONCE {
+                    return Ok(());
+                }
+            }
         });
         stream.build()
     }
