@@ -5,7 +5,7 @@
 //! ```text
 //! read     chunks of lines                            (deltafold-source)
 //! decode   events and dead letters, control events    (deltafold-cdc)
-//! group    until 250 ms, 65,536 events or 64 MiB
+//! group    until 250 ms, 32,768 events or 64 MiB
 //! prepare  encoded and synced, not visible yet        (deltafold-store)
 //! commit   dead letters first, then the log entry     (deltafold-store)
 //! ```

@@ -32,6 +32,6 @@ pub struct GroupCommit {
 
 impl Default for GroupCommit {
     fn default() -> Self {
-        Self { interval: Duration::from_millis(250), events: 65_536, bytes: 64 << 20 }
+        Self { interval: Duration::from_millis(250), events: 32_768, bytes: 64 << 20 }
     }
 }

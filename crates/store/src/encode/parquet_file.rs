@@ -28,6 +28,11 @@ const SORTED: [&str; 1] = [column::AGGREGATE_ID];
 /// How many rows are best written at once.
 pub(crate) const PIECE_ROWS: usize = 4_096;
 
+/// What a page grows to before it is compressed: small enough to be in the processor's cache still.
+const PAGE_BYTES: usize = 128 << 10;
+/// After how many rows the writer looks whether a page is full.
+const ROWS_BETWEEN_LOOKS: usize = 256;
+
 /// About what a row of events takes in a file; only to ask for memory once.
 const TYPICAL_ROW_BYTES: usize = 160;
 
@@ -42,6 +47,8 @@ pub(crate) fn write(
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("deltafold ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_data_page_size_limit(PAGE_BYTES)
+        .set_write_batch_size(ROWS_BETWEEN_LOOKS)
         .set_max_row_group_row_count(Some(rows.max(1)));
     let has = |name: &str| schema.field_with_name(name).is_ok();
     for name in UNIQUE.into_iter().filter(|name| has(name)) {
