@@ -19,9 +19,12 @@ pub(crate) struct Usage {
     pub(crate) peak_mib: f64,
 }
 
-/// Runs `command` to its end and returns its stdout; another exit code than 0 is an error.
+/// Runs `command` to its end and returns its stdout; another exit code than 0 is an error. What was written before it
+/// is on the disk first: a run pays for its own writes alone.
 pub(crate) fn measure(command: &mut Command) -> Result<(String, Usage)> {
     let shown = format!("{command:?}");
+    let synced = Command::new("sync").status().context("start sync")?;
+    anyhow::ensure!(synced.success(), "sync failed ({synced})");
     let before = children_processor_s()?;
     let begun = Instant::now();
     let child =
