@@ -2,106 +2,75 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use deltafold_cdc::{DecodeError, Decoded, Decoder, DecoderConfig, Ignored, LineHome, LineReader};
-use deltafold_event::Event;
-use deltafold_source::{AppId, Chunk, LINE_LIMIT_BYTES, Line, LineContent, Mark};
+use deltafold_cdc::{DecoderConfig, LineHome, LineReader};
+use deltafold_source::{AppId, Chunk, LINE_LIMIT_BYTES, Line, LineContent};
 use deltafold_store::DeadLetter;
 
+use super::{Admission, Reason};
 use crate::{
     clock::now,
-    registry::{Claimed, Registry},
+    offset::offset_of,
+    registry::Registry,
+    work::{Reached, Work},
 };
 
-/// What came of a chunk, or of several.
-#[derive(Debug, Default)]
-pub(crate) struct Work {
-    /// In the order of the lines, control events among them.
-    pub(crate) events: Vec<Event>,
-    /// How many of them came from lines.
-    pub(crate) from_lines: u64,
-    pub(crate) letters: Vec<DeadLetter>,
-    /// Up to this byte every dead letter is recorded once `letters` are.
-    pub(crate) letters_to: u64,
-    pub(crate) ignored: BTreeMap<Ignored, u64>,
-    /// Where the lines end that are taken care of; None while that is where they began.
-    pub(crate) to: Option<Mark>,
-    /// Bytes of lines.
-    pub(crate) bytes: u64,
-}
-
-impl Work {
-    /// Adds what came next.
-    pub(crate) fn append(&mut self, next: Self) {
-        self.events.extend(next.events);
-        self.from_lines += next.from_lines;
-        self.letters.extend(next.letters);
-        self.letters_to = self.letters_to.max(next.letters_to);
-        for (kind, count) in next.ignored {
-            *self.ignored.entry(kind).or_default() += count;
-        }
-        self.to = next.to.or(self.to);
-        self.bytes += next.bytes;
-    }
-}
-
 /// Turns the chunks of one file into events and dead letters.
-pub(crate) struct FileDecoder {
+pub(crate) struct LineDecoder {
     app_id: AppId,
     name: String,
     source: Arc<str>,
     lines: LineReader,
-    decoder: Decoder,
-    registry: Registry,
+    admission: Admission,
     /// Dead letters of lines that end up to here were recorded by an earlier attempt.
-    recorded_to: u64,
-    decoded: Vec<Decoded>,
+    recorded_to: Option<i64>,
 }
 
-/// Why a line is set aside.
-struct Reason {
-    code: &'static str,
-    text: String,
-}
-
-impl From<DecodeError> for Reason {
-    fn from(error: DecodeError) -> Self {
-        Self { code: error.code(), text: error.to_string() }
-    }
-}
-
-impl FileDecoder {
-    pub(crate) fn new(path: &Path, app_id: AppId, config: DecoderConfig, registry: Registry, recorded_to: u64) -> Self {
+impl LineDecoder {
+    pub(crate) fn new(
+        path: &Path,
+        app_id: AppId,
+        config: DecoderConfig,
+        registry: Registry,
+        recorded_to: Option<i64>,
+    ) -> Self {
         Self {
             app_id,
             name: path.display().to_string(),
             source: Arc::clone(&config.source),
             lines: LineReader::new(config.limits),
-            decoder: Decoder::new(config),
-            registry,
+            admission: Admission::new(config, registry),
             recorded_to,
-            decoded: Vec::new(),
         }
     }
 
     pub(crate) fn decode(&mut self, chunk: &Chunk) -> Work {
         let mut work = Work {
             events: Vec::with_capacity(chunk.size_bytes() / 512),
-            letters_to: chunk.to.bytes,
-            to: Some(chunk.to),
             bytes: chunk.to.bytes - chunk.from.bytes,
             ..Work::default()
+        };
+        let mut reached = Reached {
+            // A file that nothing was read of is one that the store has not seen.
+            from: Some(offset_of(chunk.from.bytes)).filter(|bytes| *bytes > 0),
+            to: Some(offset_of(chunk.to.bytes)),
+            mark: Some(chunk.to),
+            letters: 0,
+            letters_from: self.recorded_to,
+            letters_to: offset_of(chunk.to.bytes),
         };
         for line in chunk.lines() {
             let Err(reason) = self.line(&line, &mut work) else { continue };
             // What the last line of a file lacks may be written yet: it is set aside, but read again next time.
             if chunk.is_unended() && is_incomplete(&line) {
-                work.to = None;
+                (reached.to, reached.mark) = (None, None);
             }
             let (end, letter) = self.letter(&line, reason);
-            if end > self.recorded_to {
+            if self.recorded_to.is_none_or(|recorded_to| offset_of(end) > recorded_to) {
                 work.letters.push(letter);
+                reached.letters += 1;
             }
         }
+        work.reached = BTreeMap::from([(self.app_id.to_shared(), reached)]);
         work
     }
 
@@ -122,18 +91,7 @@ impl FileDecoder {
         }
         let home = LineHome { topic: self.app_id.as_str(), line: i64::try_from(line.number).unwrap_or(i64::MAX) };
         let record = self.lines.read(text, home)?;
-        self.decoded.clear();
-        if let Some(kind) = self.decoder.decode(&record, &mut self.decoded)? {
-            *work.ignored.entry(kind).or_default() += 1;
-        }
-        // A record's events stand or fall together: those of one record are of one table.
-        for decoded in self.decoded.drain(..) {
-            self.registry
-                .admit(decoded, &mut work.events)
-                .map_err(|claimed| Reason { code: Claimed::CODE, text: claimed.reason })?;
-            work.from_lines += 1;
-        }
-        Ok(())
+        self.admission.admit(&record, work)
     }
 
     /// The dead letter of a line, and where the line's content ends.

@@ -6,24 +6,14 @@ use deltafold_source::{Chunk, FileSource, Growth, SourceError};
 use tokio::{runtime::Handle, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::Ended;
 use crate::Progress;
 
 /// How often a followed file is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How reading ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// At the end of the file.
-    Complete,
-    /// At the end of a file that was followed and whose name another file has now.
-    Replaced,
-    /// Before the end: cancelled, or nobody takes what is read.
-    Stopped,
-}
-
 /// Reads chunks and hands them on. Blocks; to be run on a thread for such tasks.
-pub(crate) fn read(
+pub(crate) fn read_lines(
     mut file: FileSource,
     follow: bool,
     progress: &Progress,
