@@ -9,7 +9,7 @@
 //!
 //! # fn main() -> anyhow::Result<()> {
 //! let stack = Stack::up(&Options { postgres: true, connect: true, clock: true, ..Options::default() })?;
-//! stack.connect()?.register("shop", &Connect::definition("shop-postgres", &serde_json::json!({"topic.prefix": "mine"}))?)?;
+//! stack.connect()?.register("shop", &Connect::definition("shop", &serde_json::json!({"topic.prefix": "mine"}))?)?;
 //! stack.postgres()?.sql("INSERT INTO products VALUES ('MUG-1', 'mug', 12.60)")?;
 //! let six_weeks = std::time::Duration::from_secs(6 * 7 * 24 * 3600);
 //! stack.postgres()?.clock()?.advance(six_weeks)?;
@@ -21,6 +21,7 @@
 
 mod account;
 mod again;
+mod check;
 mod clock;
 mod compose;
 mod connect;
@@ -39,6 +40,7 @@ mod secure;
 mod workload;
 
 pub use self::again::Bookmark;
+pub use self::check::{check_compose, check_monitoring, check_places};
 pub use self::clock::Clock;
 pub use self::connect::Connect;
 pub use self::console::{down, status, up};

@@ -4,6 +4,14 @@ use crate::command::workspace_root;
 use anyhow::{Context, Result, bail};
 use yaml_rust2::{Yaml, YamlLoader};
 
+/// A file or folder of the checkout that a service sees.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Mount {
+    pub(super) service: String,
+    /// Relative to the workspace's root.
+    pub(super) source: String,
+}
+
 /// The compose file.
 #[derive(Debug)]
 pub(super) struct Compose(Yaml);
@@ -52,6 +60,21 @@ impl Compose {
     }
 }
 
+impl Compose {
+    /// What services see of the checkout.
+    pub(super) fn mounts(&self) -> Result<Vec<Mount>> {
+        let services = self.0["services"].as_hash().context("docker-compose.yml has no services")?;
+        let mut mounts = Vec::new();
+        for (service, definition) in services {
+            let service = service.as_str().context("a service's name is text")?;
+            let sources = definition["volumes"].as_vec().into_iter().flatten().filter_map(Yaml::as_str);
+            let sources = sources.filter_map(|volume| volume.strip_prefix("./")?.split(':').next());
+            mounts.extend(sources.map(|source| Mount { service: service.to_owned(), source: source.to_owned() }));
+        }
+        Ok(mounts)
+    }
+}
+
 /// Puts variables in their places: `${NAME:-default}`, `${NAME}`, and `$$` for a dollar.
 fn interpolate(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<String> {
     let mut out = String::new();
@@ -89,13 +112,15 @@ mod tests {
     #[test]
     fn versions_ports_and_variables_are_found_and_what_is_missing_is_named() {
         let compose = Compose::parse(
-            "services:\n  db:\n    image: some/db:1.2\n    ports: ['127.0.0.1:${NO_SUCH_PORT:-99}:5']\n    environment: {A: b}\n",
+            "services:\n  db:\n    image: some/db:1.2\n    ports: ['127.0.0.1:${NO_SUCH_PORT:-99}:5']\n    environment: {A: b}\n    volumes: [data:/d, './a/b:/c:ro']\n",
         )
         .unwrap();
         assert_eq!(compose.version("db").unwrap(), "1.2");
         assert_eq!(compose.port("db").unwrap(), 99);
         assert_eq!(compose.variable("db", "A").unwrap(), "b");
         assert_eq!(compose.variable("db", "C").unwrap_err().to_string(), "docker-compose.yml: db has no variable C");
+        let mount = Mount { service: "db".into(), source: "a/b".into() };
+        assert_eq!(compose.mounts().unwrap(), [mount]);
         assert_eq!(compose.port("queue").unwrap_err().to_string(), "docker-compose.yml has no service queue");
     }
 }

@@ -45,7 +45,7 @@ fn register_all(connect: &Connect) -> Result<()> {
     Ok(())
 }
 
-fn connector_names() -> Result<Vec<String>> {
+pub(super) fn connector_names() -> Result<Vec<String>> {
     let dir = files().join("connectors");
     let mut names = Vec::new();
     for entry in std::fs::read_dir(&dir).with_context(|| format!("list {}", dir.display()))? {

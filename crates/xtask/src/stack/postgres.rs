@@ -153,7 +153,18 @@ impl Postgres {
         wait("the last of PostgreSQL's processes has ended", Duration::from_secs(30), || {
             ensure!(!anyone_in(&self.data())?, "there are some left");
             Ok(())
-        })
+        })?;
+        self.remove_shared_memory()
+    }
+
+    /// What a killed server leaves in the kernel, the next one would find by its lock file; but a restored one has no such file.
+    fn remove_shared_memory(&self) -> Result<()> {
+        let lock = std::fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
+        let segment = lock.lines().nth(6).and_then(|line| line.split_whitespace().nth(1));
+        match segment {
+            Some(segment) => output("ipcrm", Command::new("ipcrm").args(["--shmem-id", segment])).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Ends it at once, but so that it leaves nothing behind outside its folder.

@@ -1,6 +1,7 @@
--- The warehouse: the shop's tables once more, in MariaDB, in the database `shop`.
+-- The shop's warehouse: what its database holds before anything happens. Its tables have other names than the shop's, so that Deltafold
+-- can call both by the tables' names alone.
 
-CREATE TABLE customers (
+CREATE TABLE suppliers (
     id          bigint AUTO_INCREMENT PRIMARY KEY,
     name        varchar(100) NOT NULL,
     email       varchar(100) NOT NULL UNIQUE,
@@ -8,28 +9,31 @@ CREATE TABLE customers (
     created_at  timestamp(6) NOT NULL DEFAULT current_timestamp(6)
 );
 
-CREATE TABLE products (
-    sku    varchar(20) PRIMARY KEY,
-    name   varchar(100) NOT NULL,
-    price  decimal(10, 2) NOT NULL,
-    stock  int NOT NULL DEFAULT 0
+CREATE TABLE stock (
+    sku       varchar(20) PRIMARY KEY,
+    bin       varchar(20) NOT NULL,
+    quantity  int NOT NULL DEFAULT 0,
+    cost      decimal(10, 2)
 );
 
-CREATE TABLE orders (
+CREATE TABLE deliveries (
     id           bigint AUTO_INCREMENT PRIMARY KEY,
-    customer_id  bigint NOT NULL,
-    status       varchar(20) NOT NULL DEFAULT 'pending',
-    total        decimal(12, 2) NOT NULL DEFAULT 0,
-    placed_at    timestamp(6) NOT NULL DEFAULT current_timestamp(6),
-    FOREIGN KEY (customer_id) REFERENCES customers (id)
+    supplier_id  bigint NOT NULL,
+    sku          varchar(20) NOT NULL,
+    quantity     int NOT NULL,
+    cost         decimal(12, 2) NOT NULL,
+    status       enum('ordered', 'sent', 'arrived', 'shelved') NOT NULL DEFAULT 'ordered',
+    ordered_at   timestamp(6) NOT NULL DEFAULT current_timestamp(6),
+    FOREIGN KEY (supplier_id) REFERENCES suppliers (id),
+    FOREIGN KEY (sku) REFERENCES stock (sku)
 );
 
 -- Where Debezium is told to read a table again (`execute-snapshot`).
-CREATE TABLE debezium_signal (
+CREATE TABLE warehouse_signal (
     id    varchar(42) PRIMARY KEY,
     type  varchar(32) NOT NULL,
     data  varchar(2048)
 );
 
 -- What a connector needs besides the tables of its database.
-GRANT SELECT, RELOAD, SHOW DATABASES, LOCK TABLES, REPLICATION SLAVE, REPLICATION CLIENT, BINLOG MONITOR ON *.* TO 'shop'@'%';
+GRANT SELECT, RELOAD, SHOW DATABASES, LOCK TABLES, REPLICATION SLAVE, REPLICATION CLIENT, BINLOG MONITOR ON *.* TO 'warehouse'@'%';
