@@ -32,9 +32,11 @@ mod jars;
 mod java;
 mod kafka;
 mod mariadb;
+mod monitoring;
 mod part;
 mod ports;
 mod postgres;
+mod product;
 mod rest;
 mod secure;
 mod workload;
@@ -54,7 +56,7 @@ use self::jars::Jars;
 use self::part::{Note, Part, Watcher, began};
 use self::workload::Workload;
 use crate::command::workspace_root;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Child;
@@ -86,6 +88,8 @@ pub struct Stack {
     kafka: Option<Kafka>,
     connect: Option<Connect>,
     workload: Option<Workload>,
+    /// What a person gets besides: Deltafold itself, and who watches it.
+    others: Vec<Part>,
     watcher: Option<Watcher>,
 }
 
@@ -138,8 +142,16 @@ impl Stack {
             Ports::Free => ports::free(),
             Ports::Compose => compose.port(service),
         };
-        let mut stack =
-            Self { dir, postgres: None, mariadb: None, kafka: None, connect: None, workload: None, watcher: None };
+        let mut stack = Self {
+            dir,
+            postgres: None,
+            mariadb: None,
+            kafka: None,
+            connect: None,
+            workload: None,
+            others: Vec::new(),
+            watcher: None,
+        };
         if options.postgres {
             let connection = Connection::of_postgres(&compose, port("postgres")?)?;
             stack.postgres = Some(Postgres::new(&compose, &stack.dir, connection, options.clock)?);
@@ -227,7 +239,8 @@ impl Stack {
         let connect = self.connect.as_ref().map(Connect::part);
         let kafka = self.kafka.as_ref().map(Kafka::part);
         let databases = [self.postgres.as_ref().map(Postgres::part), self.mariadb.as_ref().map(MariaDb::part)];
-        workload.chain(connect).chain(kafka).chain(databases.into_iter().flatten()).collect()
+        let others = self.others.iter().rev();
+        workload.chain(others).chain(connect).chain(kafka).chain(databases.into_iter().flatten()).collect()
     }
 }
 
@@ -252,9 +265,10 @@ fn files() -> PathBuf {
     workspace_root().join("crates").join("xtask").join("stack")
 }
 
-/// The folder of all stacks' folders. Not below the target folder: that may be a place where a database's user cannot go.
+/// The folder of all stacks' folders of this user. Not below the target folder: a database's own user may not go there.
 fn root() -> PathBuf {
-    std::env::temp_dir().join("deltafold-stack")
+    let user = rustix::process::geteuid();
+    std::env::temp_dir().join(format!("deltafold-stack-{}", user.as_raw()))
 }
 
 /// Ends and removes the stacks of programs that are no more, if their watchers have not.
@@ -273,6 +287,15 @@ fn remove_leftovers() -> Result<()> {
         folders::remove(&dir)?;
     }
     Ok(())
+}
+
+/// One of our files with its places put in place of the containers'; each of them is in it.
+fn replaced(file: &Path, places: &[(&str, &str)]) -> Result<String> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+    places.iter().try_fold(text, |text, (from, to)| {
+        ensure!(text.contains(from), "{} does not say {from}", file.display());
+        Ok(text.replace(from, to))
+    })
 }
 
 /// Gives a program its input and returns its output; an exit code other than 0 is an error with what it said.

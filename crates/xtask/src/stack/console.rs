@@ -1,19 +1,22 @@
 //! `cargo xtask stack up|down|status`: one stack that runs on by itself, at the compose file's ports.
 
+use super::compose::Compose;
 use super::connect::Connect;
+use super::monitoring::Monitoring;
 use super::part::Note;
+use super::product;
 use super::{Options, Ports, Stack, files, folders, root};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn dir() -> PathBuf {
     root().join("up")
 }
 
-/// Starts databases, broker, connectors and workload; says where they are.
-pub fn up() -> Result<String> {
+/// Starts every part but Grafana, which Debian has not; says where they are. `deltafold`: the program, if it is not to be built.
+pub fn up(deltafold: Option<&Path>) -> Result<String> {
     let running = running()?;
     if !running.is_empty() {
         bail!("already up: {}; `cargo xtask stack down` stops it", running.join(", "));
@@ -22,8 +25,7 @@ pub fn up() -> Result<String> {
     folders::make(&dir)?;
     let options = Options { postgres: true, mariadb: true, kafka: true, connect: true, ..Options::default() };
     let mut stack = Stack::prepare(&options, dir, &Ports::Compose)?;
-    let started = stack.start().and_then(|()| register_all(stack.connect()?)).and_then(|()| stack.start_workload());
-    if let Err(error) = started {
+    if let Err(error) = start_all(&mut stack, deltafold) {
         // What has started is stopped, or the next attempt would find its ports taken.
         for part in stack.parts() {
             let _ = part.stop();
@@ -35,6 +37,24 @@ pub fn up() -> Result<String> {
         part.detach();
     }
     Ok(said)
+}
+
+fn start_all(stack: &mut Stack, deltafold: Option<&Path>) -> Result<()> {
+    let compose = Compose::read()?;
+    let port = compose.port("console")?;
+    Monitoring::install()?;
+    let deltafold = deltafold.map_or_else(product::build, |program| Ok(program.to_owned()))?;
+    stack.start()?;
+    register_all(stack.connect()?)?;
+    stack.start_workload()?;
+    stack.others.push(product::start(&deltafold, &stack.dir, stack.kafka()?, port)?);
+    let monitoring = Monitoring {
+        prometheus: compose.port("prometheus")?,
+        alertmanager: compose.port("alertmanager")?,
+        deltafold: port,
+    };
+    stack.others.extend(monitoring.start(&stack.dir)?);
+    Ok(())
 }
 
 /// Every definition there is, under the name of its file, as the compose file does.
@@ -66,6 +86,12 @@ fn describe(stack: &Stack) -> Result<String> {
     writeln!(said, "{:<14}{}", "Kafka", stack.kafka()?.address())?;
     writeln!(said, "{:<14}http://{}", "Kafka Connect", stack.connect()?.address())?;
     writeln!(said, "{:<14}{}", "connectors", connector_names()?.join(", "))?;
+    let compose = Compose::read()?;
+    for (name, service) in [("Deltafold", "console"), ("Prometheus", "prometheus"), ("Alertmanager", "alertmanager")] {
+        writeln!(said, "{name:<14}http://127.0.0.1:{}", compose.port(service)?)?;
+    }
+    let dashboard = files().join("monitoring/grafana/dashboards/deltafold.json");
+    writeln!(said, "{:<14}not started, for Debian has none; its dashboard is {}", "Grafana", dashboard.display())?;
     write!(said, "{:<14}{}", "logs", stack.dir().join("*.log").display())?;
     Ok(said)
 }
@@ -76,10 +102,9 @@ pub fn down(volumes: bool) -> Result<String> {
     let dir = dir();
     let mut stopped = Vec::new();
     let mut notes = Note::all(&dir)?;
-    // First those that need others.
-    notes.sort_by_key(|note| {
-        ["shop", "warehouse", "connect", "kafka"].iter().position(|name| *name == note.name).unwrap_or(9)
-    });
+    // First those that need others; databases last.
+    let order = ["prometheus", "alertmanager", "shop", "warehouse", "deltafold", "connect", "kafka"];
+    notes.sort_by_key(|note| order.iter().position(|name| *name == note.name).unwrap_or(order.len()));
     for note in notes {
         note.stop(&dir)?;
         stopped.push(note.name);

@@ -140,6 +140,13 @@ impl Part {
     }
 }
 
+impl Drop for Part {
+    fn drop(&mut self) {
+        // Nobody else is going to.
+        let _ = self.kill();
+    }
+}
+
 fn id_of(child: &Child) -> Result<Pid> {
     i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a child's id is a positive number")
 }
@@ -169,7 +176,7 @@ impl Note {
     fn of(part: &Part, child: &Child) -> Result<Self> {
         let id = i32::try_from(child.id()).context("an id is a small number")?;
         // A process that has ended at once is still there, for we have not waited for it.
-        let began = began(id).with_context(|| format!("{}: look at process {id}", part.name))?;
+        let (_, began) = state(id).with_context(|| format!("{}: look at process {id}", part.name))?;
         Ok(Self { name: part.name.to_owned(), id, began, farewell: part.farewell.as_raw() })
     }
 
@@ -242,14 +249,17 @@ impl Note {
 
 /// When process `id` began; none if there is no such process, or nothing is left of it but its exit code.
 pub(super) fn began(id: i32) -> Option<u64> {
+    let (state, began) = state(id)?;
+    (state != "Z").then_some(began)
+}
+
+/// The kernel's letter for what a process is doing, and when it began.
+fn state(id: i32) -> Option<(String, u64)> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     // The program's name, in parentheses, may hold anything; what follows does not.
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_whitespace();
-    if fields.next()? == "Z" {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
+    Some((fields.next()?.to_owned(), fields.nth(18)?.parse().ok()?))
 }
 
 /// Kills what runs in `dir` as soon as this program ends, however it ends; and removes `dir`.
@@ -259,18 +269,26 @@ pub(super) struct Watcher(Child);
 /// Its standard input is a pipe whose other end only we have; it ends when we do.
 const WATCH: &str = r#"
 cat > /dev/null
-for note in "$0"/*.pid; do
-    [ -e "$note" ] || continue
-    read -r id rest < "$note"
+each() {
+    for note in "$dir"/*.pid; do
+        [ -e "$note" ] && read -r id rest < "$note" && "$@"
+    done
+}
+end() {
     # PostgreSQL gives its shared memory back only when it is asked to end at once.
     case "$note" in */postgres.pid) signal=QUIT ;; *) signal=KILL ;; esac
     kill -s $signal -- "-$id" 2> /dev/null
+}
+finish() {
     tries=0
     while kill -s 0 -- "-$id" 2> /dev/null && [ $tries -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
     kill -s KILL -- "-$id" 2> /dev/null
     rm -f "/dev/shm/faketime_shm_$id" "/dev/shm/sem.faketime_sem_$id"
-done
-[ -e "$0/keep" ] || rm -rf "$0"
+}
+dir=$0
+each end
+each finish
+[ -e "$dir/keep" ] || rm -rf "$dir"
 "#;
 
 impl Watcher {
@@ -342,9 +360,14 @@ mod tests {
         let part = Part::new("sleeper", &dir, Signal::TERM);
         let watcher = Watcher::start(&dir).unwrap();
         part.start(Command::new("sleep").arg("600")).unwrap();
-        drop(watcher);
-        part.wait_until("ended", Duration::from_secs(30), || if part.is_running() { bail!("runs") } else { Ok(()) })
-            .unwrap();
+        std::thread::scope(|scope| {
+            // As long as nobody asks for its exit code, an ended process is still there.
+            scope.spawn(|| {
+                let ended = || if part.is_running() { bail!("it runs") } else { Ok(()) };
+                wait("it has ended", Duration::from_secs(30), ended).unwrap();
+            });
+            drop(watcher);
+        });
         assert!(!dir.exists());
     }
 }
