@@ -42,7 +42,7 @@ mod secure;
 mod workload;
 
 pub use self::again::Bookmark;
-pub use self::check::{check_compose, check_monitoring, check_places};
+pub use self::check::{check_broker, check_compose, check_monitoring, check_places};
 pub use self::clock::Clock;
 pub use self::connect::Connect;
 pub use self::console::{down, status, up};

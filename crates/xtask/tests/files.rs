@@ -13,6 +13,11 @@ fn shared_settings_are_said_once_and_connectors_find_their_places() -> Result<()
 }
 
 #[test]
+fn the_broker_takes_its_settings() -> Result<()> {
+    xtask::stack::check_broker()
+}
+
+#[test]
 fn monitoring_takes_its_files_and_the_rules_do_what_their_examples_say() -> Result<()> {
     xtask::stack::check_monitoring()
 }

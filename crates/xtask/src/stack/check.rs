@@ -2,7 +2,8 @@
 
 use super::compose::{Compose, Mount};
 use super::debian::{self, tool};
-use super::{console, files};
+use super::jars::Jars;
+use super::{console, files, folders, java};
 use crate::command::{cache_dir, output, workspace_root};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -32,6 +33,27 @@ pub fn check_compose() -> Result<()> {
         output("docker-compose.yml", &mut config)?;
     }
     Ok(())
+}
+
+/// The broker takes its settings in the compose file: the shared ones and the places together.
+pub fn check_broker() -> Result<()> {
+    let compose = Compose::read()?;
+    debian::ensure(&java::tools())?;
+    let jars = Jars::fetch(&compose)?;
+    let dir = cache_dir("stack")?.join(format!("broker.{}", std::process::id()));
+    folders::make(&dir)?;
+    let shared = files().join("kafka").join("server.properties");
+    let shared = std::fs::read_to_string(&shared).with_context(|| format!("read {}", shared.display()))?;
+    let places = compose.variable("kafka", "PLACES")?;
+    let (theirs, ours) = ("/var/lib/kafka/data", dir.join("data").display().to_string());
+    ensure!(places.contains(theirs), "docker-compose.yml: the broker's data is not in {theirs}");
+    let settings = dir.join("server.properties");
+    std::fs::write(&settings, shared + &places.replace(theirs, &ours))
+        .with_context(|| format!("write {}", settings.display()))?;
+    let mut format = java::command(&jars, &compose.variable("kafka", "KAFKA_HEAP_OPTS")?);
+    format.args(["kafka.tools.StorageTool", "format", "--cluster-id", &compose.variable("kafka", "CLUSTER_ID")?]);
+    output("the compose file's broker", format.arg("--config").arg(&settings))?;
+    folders::remove(&dir)
 }
 
 /// What stands in a shared file is not said again, and differently, by what is added to it; and connectors find every place they name.

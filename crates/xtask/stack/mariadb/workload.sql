@@ -9,7 +9,7 @@ BEGIN
         SET dice = rand();
         IF dice < 0.1 OR NOT EXISTS (SELECT 1 FROM suppliers) THEN
             INSERT INTO suppliers (name, email, city)
-            VALUES (elt(1 + floor(rand() * 3), 'Kiln', 'Loom', 'Forge'), concat(uuid(), '@example.com'), elt(1 + floor(rand() * 2), 'Porto', 'Malmö'));
+            VALUES (elt(1 + floor(rand() * 3), 'Kiln', 'Loom', 'Forge'), concat(uuid(), '@example.com'), elt(1 + floor(rand() * 2), 'Porto', 'Turin'));
         ELSEIF dice < 0.5 THEN
             INSERT INTO deliveries (supplier_id, sku, quantity, cost)
             SELECT suppliers.id, stock.sku, 10, 10 * stock.cost FROM suppliers CROSS JOIN stock ORDER BY rand() LIMIT 1;
