@@ -140,7 +140,7 @@ impl Stack {
 
         let port = |service: &str| match ports {
             Ports::Free => ports::free(),
-            Ports::Compose => compose.port(service),
+            Ports::Compose => ports::of_compose(&compose, service),
         };
         let mut stack = Self {
             dir,

@@ -5,7 +5,7 @@ use super::connect::Connect;
 use super::monitoring::Monitoring;
 use super::part::Note;
 use super::product;
-use super::{Options, Ports, Stack, files, folders, root};
+use super::{Options, Ports, Stack, files, folders, ports, root};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -41,18 +41,21 @@ pub fn up(deltafold: Option<&Path>) -> Result<String> {
 
 fn start_all(stack: &mut Stack, deltafold: Option<&Path>) -> Result<()> {
     let compose = Compose::read()?;
-    let port = compose.port("console")?;
+    let port = ports::of_compose(&compose, "console")?;
+    let monitoring = Monitoring {
+        prometheus: ports::of_compose(&compose, "prometheus")?,
+        alertmanager: ports::of_compose(&compose, "alertmanager")?,
+        deltafold: port,
+    };
     Monitoring::install()?;
-    let deltafold = deltafold.map_or_else(product::build, |program| Ok(program.to_owned()))?;
+    let deltafold = match deltafold {
+        Some(program) => program.canonicalize().with_context(|| format!("find {}", program.display()))?,
+        None => product::build()?,
+    };
     stack.start()?;
     register_all(stack.connect()?)?;
     stack.start_workload()?;
     stack.others.push(product::start(&deltafold, &stack.dir, stack.kafka()?, port)?);
-    let monitoring = Monitoring {
-        prometheus: compose.port("prometheus")?,
-        alertmanager: compose.port("alertmanager")?,
-        deltafold: port,
-    };
     stack.others.extend(monitoring.start(&stack.dir)?);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Ports of this machine that nobody listens at.
 
+use super::compose::Compose;
 use anyhow::{Context, Result};
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -17,6 +18,14 @@ pub(super) fn free() -> Result<u16> {
         .map(|_| FIRST + begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT)
         .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
         .context("no port of this machine is free")
+}
+
+/// The port that the compose file gives a service. That somebody listens there already is an error: we would take it for our part.
+pub(super) fn of_compose(compose: &Compose, service: &str) -> Result<u16> {
+    let port = compose.port(service)?;
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .with_context(|| format!("{service}: port {port} (docker-compose.yml names the variable that moves it)"))?;
+    Ok(port)
 }
 
 #[cfg(test)]
