@@ -1,8 +1,8 @@
 //! `cargo xtask bench`: builds the measuring program and what it measures, both as they are released, and runs it.
 
-use crate::command::{cargo, run, target_dir};
 use anyhow::Result;
 use std::process::Command;
+use xtask::command::{cargo, run, target_dir};
 
 const NAMES: [&str; 4] = ["ingest", "commit", "fold", "reads"];
 

@@ -4,8 +4,8 @@ mod arrows;
 mod deny;
 mod purity;
 
-use crate::command::{cargo, run};
 use anyhow::Result;
+use xtask::command::{cargo, run};
 
 /// Everything, cheapest first.
 pub(crate) fn check_all() -> Result<()> {

@@ -3,7 +3,6 @@
 
 mod bench;
 mod check;
-mod command;
 mod readers;
 mod test;
 
@@ -13,6 +12,9 @@ const USAGE: &str = "\
 cargo xtask check              crate arrows, formatting, lints, licences
 cargo xtask test               what CI runs: check, then every test, then readers of other makes
 cargo xtask soak               the same tests in their long form
+cargo xtask stack up           the parts of docker-compose.yml, without Docker; --deltafold PROGRAM takes that rather than build it
+cargo xtask stack down         stop them; with --volumes forget their data too
+cargo xtask stack status       which of them run, and their logs
 cargo xtask bench NAME …       measure (ingest, commit, fold, reads); NAME --help says what it takes";
 
 fn main() -> ExitCode {
@@ -23,6 +25,13 @@ fn main() -> ExitCode {
         ["test"] => check::check_all().and_then(|()| test::run_all(test::Length::Ci)),
         ["soak"] => test::run_all(test::Length::Soak),
         ["bench", name, rest @ ..] => bench::run_named(name, rest),
+        ["stack", "up"] => xtask::stack::up(None).map(|said| println!("{said}")),
+        ["stack", "up", "--deltafold", program] => {
+            xtask::stack::up(Some(program.as_ref())).map(|said| println!("{said}"))
+        }
+        ["stack", "down"] => xtask::stack::down(false).map(|said| println!("{said}")),
+        ["stack", "down", "--volumes"] => xtask::stack::down(true).map(|said| println!("{said}")),
+        ["stack", "status"] => xtask::stack::status().map(|said| println!("{said}")),
         [] | ["help" | "--help" | "-h", ..] => {
             println!("{USAGE}");
             Ok(())

@@ -1,12 +1,12 @@
 //! Readers of other makes: Python's deltalake and DuckDB open the event store and count what we count.
 
-use crate::command::{cache_dir, output, run, workspace_root};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use xtask::command::{cache_dir, output, run, workspace_root};
 use xtask::generator::{Config, Counts, Keys, generate};
 
 const STREAM: Config = Config { seed: 4, events: 20_000, keys: Keys::Uniform };

@@ -1,8 +1,8 @@
 //! `cargo xtask test` and `soak`: every test there is, on one build.
 
-use crate::command::{cargo, run, target_dir};
 use crate::readers;
 use anyhow::Result;
+use xtask::command::{cargo, run, target_dir};
 
 /// How long the tests may take.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! The arrows between crates: those of the table in the architecture page, and no others.
 
-use crate::command::{cargo, output};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use xtask::command::{cargo, output};
 
 /// One line of the architecture's crate table.
 struct Crate {

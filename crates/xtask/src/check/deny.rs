@@ -1,9 +1,9 @@
 //! Licences, banned crates and sources, by `cargo deny`, which is installed beside our other products if it is missing.
 
-use crate::command::{cache_dir, cargo, run, workspace_root};
 use anyhow::Result;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use xtask::command::{cache_dir, cargo, run, workspace_root};
 
 /// Checks what needs no network; advisories only where their database can be had.
 pub(crate) fn check() -> Result<()> {

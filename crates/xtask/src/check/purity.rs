@@ -1,8 +1,8 @@
 //! Pure crates use no clock, thread, file, socket or environment of the standard library either.
 
-use crate::command::workspace_root;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
+use xtask::command::workspace_root;
 
 const PURE: &[&str] = &["event", "cdc", "relation"];
 
