@@ -26,13 +26,14 @@ struct Cluster {
 
 impl Cluster {
     fn new() -> Self {
-        let mock = MockCluster::new(1).unwrap();
-        let producer = ClientConfig::new().set("bootstrap.servers", mock.bootstrap_servers()).create().unwrap();
+        let mock = MockCluster::new(1).expect("a cluster");
+        let producer =
+            ClientConfig::new().set("bootstrap.servers", mock.bootstrap_servers()).create().expect("a producer");
         Self { mock, producer }
     }
 
     fn topic(self, name: &str, partitions: i32) -> Self {
-        self.mock.create_topic(name, partitions, 1).unwrap();
+        self.mock.create_topic(name, partitions, 1).expect("a topic");
         self
     }
 
@@ -41,21 +42,22 @@ impl Cluster {
         for value in values {
             let (key, value) = (format!("k{value}"), value.to_string());
             let record = BaseRecord::to(topic).partition(partition).key(&key).payload(&value);
-            self.producer.send(record).unwrap();
+            self.producer.send(record).expect("room for a record");
         }
-        self.producer.flush(LIMIT).unwrap();
+        self.producer.flush(LIMIT).expect("the records are taken");
     }
 
     fn options(&self, topics: &[&str]) -> KafkaOptions {
         KafkaOptions {
             name: "shop".into(),
             brokers: self.mock.bootstrap_servers(),
-            topics: topics.iter().map(|topic| topic.parse().unwrap()).collect(),
+            topics: topics.iter().map(|topic| topic.parse().expect("a topic or a glob")).collect(),
             group: "deltafold".into(),
             instance: None,
             start: Start::Earliest,
             on_data_loss: OnDataLoss::Stop,
             properties: BTreeMap::new(),
+            dead_letter_topic: None,
             token_file: None,
         }
     }
@@ -73,19 +75,24 @@ impl Reader {
     fn new(options: KafkaOptions, stored: &[(&str, i32, i64)]) -> Self {
         let status = Arc::new(KafkaStatus::new(&options.name));
         let stored = stored.iter().map(|(topic, number, next)| (partition(topic, *number), *next)).collect();
-        let source = KafkaSource::connect(options, Arc::clone(&status)).unwrap();
+        let source = KafkaSource::connect(options, Arc::clone(&status)).expect("the options are right");
         Self { source, status, stored, values: BTreeMap::new() }
     }
 
     fn poll(&mut self) {
         let stored = self.stored.clone();
-        match self.source.poll(&|partition| stored.get(partition).copied(), Duration::from_millis(100)).unwrap() {
+        match self
+            .source
+            .poll(&|partition| stored.get(partition).copied(), Duration::from_millis(100))
+            .expect("nothing is fatal")
+        {
             Polled::Nothing => {}
             Polled::Leaving { .. } => self.source.release(),
             Polled::Records(records) => {
                 for record in records.iter() {
-                    assert_eq!(record.key.unwrap()[0], b'k');
-                    let value = std::str::from_utf8(record.value.unwrap()).unwrap().parse().unwrap();
+                    assert_eq!(record.key.expect("a key")[0], b'k');
+                    let value =
+                        std::str::from_utf8(record.value.expect("a value")).expect("text").parse().expect("a number");
                     self.values.entry(record.partition.clone()).or_default().push(value);
                 }
                 for (partition, span) in records.reached() {
