@@ -4,6 +4,7 @@
 pub mod generator;
 pub mod kept;
 pub mod laws;
+pub mod live;
 pub mod naive;
 pub mod process;
 pub mod recording;

@@ -6,11 +6,11 @@ use serde_json::{Map, Value, json};
 use xtask::{http::Connection, server::Server};
 
 /// Rows in one canonical text each, sorted.
-pub(super) type Rows = Vec<String>;
+pub(crate) type Rows = Vec<String>;
 
 /// Reads views over GraphQL, whose types say how each column compares.
 #[derive(Debug)]
-pub(super) struct Answers {
+pub(crate) struct Answers {
     connection: Connection,
     /// By type name: the fields, with the name of their scalar.
     types: BTreeMap<String, Vec<(String, String)>>,
@@ -20,7 +20,7 @@ const SCHEMA: &str = "{ __schema { types { name fields { name type {
     name ofType { name ofType { name ofType { name ofType { name } } } } } } } } }";
 
 impl Answers {
-    pub(super) fn of(server: &Server) -> Self {
+    pub(crate) fn of(server: &Server) -> Self {
         let mut connection = server.connect().expect("a connection");
         let schema = connection.graphql(SCHEMA, &Value::Null).expect("the schema is told");
         let named = |field: &Value| (text(&field["name"]), scalar(&field["type"]));
@@ -33,14 +33,14 @@ impl Answers {
     }
 
     /// All rows of a table as of a moment; none of a table that nothing is known of.
-    pub(super) fn table(&mut self, table: &str, at: &str) -> Rows {
+    pub(crate) fn table(&mut self, table: &str, at: &str) -> Rows {
         let Some(columns) = self.columns(table) else { return Vec::new() };
         let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
         self.pages(table, at, &names.join(" "), |row| comparable(row, &columns))
     }
 
     /// The same with the interval over which each row is so, and the event that began it.
-    pub(super) fn versions(&mut self, table: &str, at: &str) -> Rows {
+    pub(crate) fn versions(&mut self, table: &str, at: &str) -> Rows {
         let Some(columns) = self.columns(table) else { return Vec::new() };
         let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
         let fields = format!("{} _version {{ validFrom validTo incomplete event {{ id }} }}", names.join(" "));
@@ -48,7 +48,7 @@ impl Answers {
     }
 
     /// The names of all views.
-    pub(super) fn views(&mut self) -> Vec<String> {
+    pub(crate) fn views(&mut self) -> Vec<String> {
         let answer = self.connection.graphql("{ projections { name } }", &Value::Null).expect("the projections");
         answer["projections"].as_array().expect("projections").iter().map(|one| text(&one["name"])).collect()
     }
@@ -75,7 +75,7 @@ impl Answers {
     }
 
     /// What the database said, in the same form. A column that did not exist yet is null.
-    pub(super) fn expected(&self, table: &str, rows: &[Map<String, Value>]) -> Rows {
+    pub(crate) fn expected(&self, table: &str, rows: &[Map<String, Value>]) -> Rows {
         let Some(columns) = self.columns(table) else {
             assert!(rows.is_empty(), "there is no view of {table}");
             return Vec::new();
@@ -94,7 +94,7 @@ impl Answers {
     }
 
     /// The ids of all events but the store's own.
-    pub(super) fn event_ids(&mut self) -> Vec<String> {
+    pub(crate) fn event_ids(&mut self) -> Vec<String> {
         let query = "query($after: String) { events(first: 1000, after: $after) {
             nodes { id aggregateType } pageInfo { hasNextPage endCursor } } }";
         let mut ids = Vec::new();
@@ -104,6 +104,30 @@ impl Answers {
             let page = &answer["events"];
             let nodes = page["nodes"].as_array().expect("nodes").iter();
             ids.extend(nodes.filter(|one| !text(&one["aggregateType"]).starts_with('$')).map(|one| text(&one["id"])));
+            if page["pageInfo"]["hasNextPage"] != json!(true) {
+                return ids;
+            }
+            after = page["pageInfo"]["endCursor"].clone();
+        }
+    }
+
+    /// Whether there is a view of a table.
+    pub(crate) fn knows(&self, table: &str) -> bool {
+        self.columns(table).is_some()
+    }
+
+    /// The ids of the events of one aggregate.
+    pub(crate) fn history(&mut self, aggregate_type: &str, aggregate_id: &str) -> Vec<String> {
+        let query = "query($type: String!, $id: ID!, $after: String) { aggregate(type: $type, id: $id) {
+            history(first: 1000, after: $after) { nodes { event { id } } pageInfo { hasNextPage endCursor } } } }";
+        let mut ids = Vec::new();
+        let mut after = Value::Null;
+        loop {
+            let variables = json!({"type": aggregate_type, "id": aggregate_id, "after": after});
+            let answer = self.connection.graphql(query, &variables).expect("a page of history");
+            let page = &answer["aggregate"]["history"];
+            let nodes = page["nodes"].as_array().into_iter().flatten();
+            ids.extend(nodes.map(|entry| text(&entry["event"]["id"])));
             if page["pageInfo"]["hasNextPage"] != json!(true) {
                 return ids;
             }

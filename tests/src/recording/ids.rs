@@ -3,15 +3,9 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
-
-/// A line as `kcat -J` writes it; of another record there is nothing in it.
-#[derive(Deserialize)]
-struct Line {
-    payload: Option<String>,
-}
 
 /// A change event, maybe inside a schema wrapper. Transaction markers and heartbeats have no source block.
 #[derive(Deserialize)]
@@ -26,52 +20,81 @@ struct Envelope<'a> {
     op: Option<String>,
 }
 
-/// The source block of PostgreSQL's connector.
+/// The source block of PostgreSQL's or MariaDB's connector. That of a schema change names no connector.
 #[derive(Deserialize)]
 struct Source {
-    connector: String,
-    name: String,
-    db: String,
-    schema: String,
-    table: String,
-    lsn: u64,
+    connector: Option<String>,
+    name: Option<String>,
+    db: Option<String>,
+    schema: Option<String>,
+    table: Option<String>,
+    lsn: Option<u64>,
     #[serde(rename = "txId")]
-    transaction: u64,
+    transaction: Option<u64>,
+    server_id: Option<u64>,
+    file: Option<String>,
+    pos: Option<u64>,
+    row: Option<u64>,
+    gtid: Option<String>,
 }
 
 /// The distinct ids of the log events in the lines; every change in a recording is one.
 pub(super) fn of(lines: &[String]) -> BTreeSet<String> {
-    lines.iter().filter_map(|line| id(line)).collect()
+    let record = |line: &String| serde_json::from_str::<Value>(line).expect("a record is JSON");
+    lines.iter().filter_map(|line| of_record("file", &record(line))).collect()
 }
 
-fn id(line: &str) -> Option<String> {
-    let line: Line = serde_json::from_str(line).expect("a record is JSON");
-    let payload = line.payload?;
-    let outer: Envelope<'_> = serde_json::from_str(&payload).expect("a payload is JSON");
+/// The id of the change in a record as `kcat -J` writes it; none where it holds no change. `source` read it.
+pub(crate) fn of_record(source: &str, record: &Value) -> Option<String> {
+    let payload = record["payload"].as_str()?;
+    let outer: Envelope<'_> = serde_json::from_str(payload).expect("a payload is JSON");
     let event = outer.payload.as_deref().unwrap_or(&outer);
-    let source = event.source.as_ref()?;
-    let op = event.op.as_deref().expect("a change says what it did");
+    let block = event.source.as_ref()?;
+    let (op, connector) = (event.op.as_deref()?, block.connector.as_deref()?);
+    let number = |number: Option<u64>| number.map(|number| number.to_string());
+    let digest = |text: &str| format!("{:032x}", xxh3_128(text.as_bytes()));
+    if op == "r" {
+        let place = |name: &str| record[name].as_i64().map(|number| number.to_string());
+        return Some(uuid(&[
+            Some("read".to_owned()),
+            Some(source.to_owned()),
+            record["topic"].as_str().map(str::to_owned),
+            place("partition"),
+            place("offset"),
+            Some(digest(payload)),
+        ]));
+    }
     assert!(["c", "u", "d", "t"].contains(&op), "{op} has another kind of identity");
-    let digest = |row: Option<&RawValue>| row.map(|row| format!("{:032x}", xxh3_128(row.get().as_bytes())));
-    let fields = [
+    let mut fields = vec![
         Some("log".to_owned()),
-        Some(source.connector.clone()),
-        Some(source.name.clone()),
-        Some(source.db.clone()),
-        Some(source.schema.clone()),
-        Some(source.table.clone()),
-        Some(source.lsn.to_string()),
-        Some(source.transaction.to_string()),
-        Some(op.to_owned()),
-        digest(event.before),
-        digest(event.after),
+        Some(connector.to_owned()),
+        block.name.clone(),
+        block.db.clone(),
+        block.schema.clone(),
+        block.table.clone(),
     ];
+    match connector {
+        "postgresql" => fields.extend([number(block.lsn), number(block.transaction)]),
+        _ => fields.extend([
+            number(block.server_id),
+            block.file.clone(),
+            number(block.pos),
+            number(block.row),
+            block.gtid.clone(),
+        ]),
+    }
+    fields.push(Some(op.to_owned()));
+    fields.extend([event.before, event.after].map(|row| row.map(|row| digest(row.get()))));
+    Some(uuid(&fields))
+}
+
+fn uuid(fields: &[Option<String>]) -> String {
     let mut identity = Vec::new();
     for field in fields {
         let length = field.as_ref().map_or(u32::MAX, |field| field.len() as u32);
         identity.extend(length.to_be_bytes());
-        identity.extend(field.unwrap_or_default().into_bytes());
+        identity.extend(field.iter().flat_map(|field| field.bytes()));
     }
     let namespace = Uuid::new_v5(&Uuid::NAMESPACE_DNS, b"deltafold");
-    Some(Uuid::new_v5(&namespace, &identity).to_string())
+    Uuid::new_v5(&namespace, &identity).to_string()
 }

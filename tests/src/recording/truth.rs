@@ -4,15 +4,15 @@ use serde_json::{Map, Value};
 
 /// Every table, as SELECT gave it at one moment.
 #[derive(Debug)]
-pub(super) struct Moment {
+pub struct Moment {
     /// RFC 3339 in UTC.
-    pub(super) at: String,
+    pub at: String,
     /// The rows of each table, as `row_to_json` prints them.
-    pub(super) tables: Vec<(String, Vec<Map<String, Value>>)>,
+    pub tables: Vec<(String, Vec<Map<String, Value>>)>,
 }
 
 impl Moment {
-    pub(super) fn parse(line: &str) -> Self {
+    pub(crate) fn parse(line: &str) -> Self {
         let moment: Value = serde_json::from_str(line).expect("the truth is JSON");
         let at = moment["at"].as_str().expect("a moment").replace("+00:00", "Z");
         let rows = |rows: &Value| -> Vec<Map<String, Value>> {

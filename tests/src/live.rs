@@ -1,0 +1,191 @@
+//! Everything real: a database at work, Debezium, Kafka, Deltafold, what goes wrong in between, and what the database
+//! itself said at moments of that time.
+
+mod dump;
+mod shop;
+mod site;
+mod truth;
+mod warehouse;
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use rand::{SeedableRng as _, rngs::StdRng};
+use serde_json::Value;
+use xtask::stack::{Bookmark, Connect, Options, Stack};
+
+use crate::recording::{Answers, Moment};
+
+pub use site::{Site, leave};
+use {shop::Shop, warehouse::Warehouse};
+
+/// How long anything may take.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A database that changes.
+pub trait Workload {
+    /// The connector's name, which is the first part of its topics' names.
+    fn name(&self) -> &'static str;
+
+    /// Some transactions.
+    fn step(&mut self, stack: &Stack, random: &mut StdRng);
+
+    /// Lets some hours pass.
+    fn pass(&self, stack: &Stack);
+
+    /// Every table, as the database says it is now; nothing changes close to that moment.
+    fn moment(&self, stack: &Stack) -> Moment;
+}
+
+/// Waits for something that comes about by itself; what it lacks is told if it does not.
+fn wait_until<T>(what: &str, is_so: impl Fn() -> Result<T, String>) -> T {
+    let began = Instant::now();
+    loop {
+        match is_so() {
+            Ok(found) => return found,
+            Err(lacks) => assert!(began.elapsed() < LIMIT, "waited in vain until {what}: {lacks}"),
+        }
+        std::thread::park_timeout(Duration::from_millis(200));
+    }
+}
+
+/// One database with everything that hangs on it.
+pub struct Live {
+    stack: Stack,
+    workload: Box<dyn Workload>,
+    random: StdRng,
+    site: Site,
+    moments: Vec<Moment>,
+}
+
+impl Live {
+    /// The shop on PostgreSQL.
+    pub fn shop(seed: u64) -> Self {
+        let options = Options { postgres: true, connect: true, clock: true, ..Options::default() };
+        Self::start(&options, Box::new(Shop::default()), seed)
+    }
+
+    /// The warehouse on MariaDB.
+    pub fn warehouse(seed: u64) -> Self {
+        let options = Options { mariadb: true, connect: true, clock: true, ..Options::default() };
+        Self::start(&options, Box::new(Warehouse::default()), seed)
+    }
+
+    fn start(options: &Options, workload: Box<dyn Workload>, seed: u64) -> Self {
+        let stack = Stack::up(options).expect("the stack starts");
+        let connect = stack.connect().expect("it has Kafka Connect");
+        let name = workload.name();
+        let often = serde_json::json!({"heartbeat.interval.ms": "500"});
+        let definition = Connect::definition(name, &often).expect("the connector is defined");
+        connect.register(name, &definition).expect("the connector runs");
+        // Rows of its snapshot have the connector's time, which is another than the database's.
+        wait_until("the connector has taken its snapshot", || {
+            let offsets = connect.offsets(name).map_err(|error| error.to_string())?.to_string();
+            let is_done = offsets.contains("\"offset\":{") && !offsets.contains("\"snapshot");
+            if is_done { Ok(()) } else { Err(offsets) }
+        });
+        let kafka = stack.kafka().expect("it has a broker").address();
+        let site = Site::start(name, &kafka, &[&format!("{name}.*")]);
+        Self { stack, workload, random: StdRng::seed_from_u64(seed), site, moments: Vec::new() }
+    }
+
+    /// Deltafold.
+    pub fn site(&mut self) -> &mut Site {
+        &mut self.site
+    }
+
+    /// The database, the broker and Debezium.
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// The database works for a while, and is asked at the end what it holds.
+    pub fn work(&mut self) {
+        self.workload.step(&self.stack, &mut self.random);
+        self.moments.push(self.workload.moment(&self.stack));
+        self.workload.pass(&self.stack);
+    }
+
+    /// How far the connector has read.
+    pub fn bookmark(&self) -> Bookmark {
+        self.stack.bookmark(self.workload.name()).expect("the connector's offsets are known")
+    }
+
+    /// Lets the connector send again what it has sent since.
+    pub fn send_again(&self, bookmark: &Bookmark) {
+        self.stack.send_again(bookmark).expect("the connector goes back");
+        self.stack.connect().expect("Connect").wait_until_running(self.workload.name()).expect("it runs again");
+    }
+
+    /// Waits until everything that the database did has come out of the topics and is in the views; returns the
+    /// topics' records.
+    pub fn settle(&mut self) -> Vec<Value> {
+        // What comes last in the log is a change that nobody else makes.
+        let last = self.workload.moment(&self.stack);
+        wait_until("the views are what the database has", || self.answers(&last));
+        self.moments.push(last);
+        wait_until("everything in the topics is read", || {
+            let records = dump::of(&self.stack, self.workload.name());
+            self.site.has_read(&records).map(|()| records)
+        })
+    }
+
+    /// Whether every table is what the database said it was at a moment.
+    fn answers(&self, moment: &Moment) -> Result<(), String> {
+        let mut answers = Answers::of(self.site.server());
+        for (table, rows) in &moment.tables {
+            if !rows.is_empty() && !answers.knows(table) {
+                return Err(format!("there is no view of {table}"));
+            }
+            let (found, expected) = (answers.table(table, &moment.at), answers.expected(table, rows));
+            if found != expected {
+                let differing = expected.iter().zip(&found).find(|(expected, found)| expected != found);
+                return Err(format!(
+                    "{table} at {}: {} rows, {} expected; the first that differ: {differing:?}",
+                    moment.at,
+                    found.len(),
+                    expected.len()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Law 8, at every moment so far.
+    pub fn assert_truth(&self) {
+        assert!(self.moments.len() >= 20, "{} moments are not enough", self.moments.len());
+        for moment in &self.moments {
+            self.answers(moment).unwrap_or_else(|difference| panic!("{difference}"));
+        }
+    }
+
+    /// The store's distinct events are the topics', and every row's history has one entry for each of its events.
+    pub fn assert_events(&self, records: &[Value]) {
+        let told = dump::events(self.workload.name(), records);
+        let mut answers = Answers::of(self.site.server());
+        let listed = answers.event_ids();
+        let mut expected: Vec<String> = told.iter().map(|event| event.id.clone()).collect();
+        expected.sort();
+        expected.dedup();
+        let mut found = listed.clone();
+        found.sort();
+        let missing: Vec<_> = expected.iter().filter(|id| found.binary_search(id).is_err()).collect();
+        let foreign: Vec<_> = found.iter().filter(|id| expected.binary_search(id).is_err()).collect();
+        assert!(missing.is_empty() && foreign.is_empty(), "missing: {missing:?}, of no record: {foreign:?}");
+        assert_eq!(found.len(), expected.len(), "an event is listed once");
+
+        let mut by_row: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
+        for event in &told {
+            by_row.entry((event.aggregate_type.clone(), event.aggregate_id.clone())).or_default().push(&event.id);
+        }
+        for ((aggregate_type, aggregate_id), mut ids) in by_row {
+            ids.sort_unstable();
+            ids.dedup();
+            let mut found = answers.history(&aggregate_type, &aggregate_id);
+            found.sort();
+            assert_eq!(found, ids, "the history of {aggregate_type} {aggregate_id}");
+        }
+    }
+}

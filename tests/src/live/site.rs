@@ -1,0 +1,131 @@
+//! Deltafold on a data directory: one process that does everything, or several.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use xtask::server::{Running, Server};
+
+use super::LIMIT;
+use crate::process::Deltafold;
+
+/// A data directory, its configuration, and the process that serves it.
+pub struct Site {
+    folder: TempDir,
+    deltafold: Deltafold,
+    server: Option<Server>,
+}
+
+impl Site {
+    /// Starts to read topics and to serve what comes of them.
+    pub fn start(source: &str, brokers: &str, topics: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let deltafold = Deltafold::on(&folder.path().join("data"));
+        let mut site = Self { folder, deltafold, server: None };
+        site.configure(source, brokers, topics, &[]);
+        site.run();
+        site
+    }
+
+    /// Writes the configuration; `properties` are librdkafka's.
+    pub fn configure(&self, source: &str, brokers: &str, topics: &[&str], properties: &[(&str, &str)]) {
+        let mut text = format!("[sources.{source}]\nkind = \"kafka\"\nbrokers = {brokers:?}\ntopics = {topics:?}\n");
+        // A process that was killed is not waited for longer than the broker allows.
+        let properties = [("session.timeout.ms", "6000")].iter().chain(properties);
+        text.push_str("[sources.");
+        text.push_str(source);
+        text.push_str(".properties]\n");
+        for (name, value) in properties {
+            text.push_str(&format!("{name:?} = {value:?}\n"));
+        }
+        fs::write(self.config(), text).expect("the configuration is written");
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.path().join("deltafold.toml")
+    }
+
+    /// Starts `deltafold run`.
+    pub fn run(&mut self) {
+        let mut command = self.deltafold.command(["run", "--listen", "127.0.0.1:0"]);
+        command.arg("--config").arg(self.config());
+        let server = Server::start(&mut command).expect("the server starts");
+        server.wait_until_ready().expect("the views catch up");
+        self.server = Some(server);
+    }
+
+    /// Kills it (SIGKILL) and starts it again.
+    pub fn kill_and_run(&mut self) {
+        self.server = None;
+        self.run();
+    }
+
+    /// A second process that reads the same topics into the same data directory, until it is dropped (SIGKILL) or
+    /// [`leave`] is asked for.
+    pub fn second(&self) -> Running {
+        let mut command = self.deltafold.command(["ingest"]);
+        command.arg("--config").arg(self.config()).stdout(Stdio::null()).stderr(Stdio::null());
+        Running(command.spawn().expect("a second instance starts"))
+    }
+
+    /// The process that serves.
+    pub fn server(&self) -> &Server {
+        self.server.as_ref().expect("it runs")
+    }
+
+    /// Whether every record is behind the offsets that the store has.
+    pub(super) fn has_read(&self, records: &[Value]) -> Result<(), String> {
+        let mut ends: BTreeMap<(String, i64), i64> = BTreeMap::new();
+        for record in records {
+            let topic = record["topic"].as_str().expect("a topic").to_owned();
+            let partition = record["partition"].as_i64().expect("a partition");
+            let next = record["offset"].as_i64().expect("an offset") + 1;
+            let end = ends.entry((topic, partition)).or_default();
+            *end = next.max(*end);
+        }
+        let mut connection = self.server().connect().map_err(|error| error.to_string())?;
+        let query = "{ sources { partitions { topic partition nextOffset } } projections { lagMs } }";
+        let answer = connection.graphql(query, &json!(null)).map_err(|error| error.to_string())?;
+        for partition in answer["sources"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .flat_map(|source| source["partitions"].as_array().cloned().unwrap_or_default())
+        {
+            let place = (
+                partition["topic"].as_str().unwrap_or_default().to_owned(),
+                partition["partition"].as_i64().unwrap_or_default(),
+            );
+            let next: i64 = partition["nextOffset"].as_str().and_then(|next| next.parse().ok()).unwrap_or_default();
+            if ends.get(&place).is_some_and(|end| next >= *end) {
+                ends.remove(&place);
+            }
+        }
+        let lags = answer["projections"].as_array().into_iter().flatten().filter(|view| view["lagMs"] != json!(0));
+        match (ends.is_empty(), lags.count()) {
+            (true, 0) => Ok(()),
+            (_, lagging) => Err(format!("{ends:?}, {lagging} views lag")),
+        }
+    }
+}
+
+/// Asks a process to end in good order (SIGINT, as Ctrl-C does), and waits.
+pub fn leave(mut process: Running) {
+    let id = rustix::process::Pid::from_child(&process.0);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("it is told");
+    let began = Instant::now();
+    while still_runs(&mut process.0) {
+        assert!(began.elapsed() < LIMIT, "it does not end");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+fn still_runs(process: &mut Child) -> bool {
+    process.try_wait().expect("it can be asked").is_none()
+}
