@@ -6,6 +6,8 @@ mod bare;
 mod commit;
 mod fold;
 mod ingest;
+mod kafka;
+mod latency;
 mod load;
 mod numbers;
 mod options;
@@ -13,6 +15,7 @@ mod process;
 mod reads;
 mod servers;
 mod stream;
+mod topic;
 
 use options::Options;
 use std::process::ExitCode;
@@ -36,7 +39,9 @@ fn main() -> ExitCode {
         "commit" => commit::run(&options),
         "fold" => fold::run(&options),
         "reads" => reads::run(&options),
-        _ => Err(anyhow::anyhow!("no such benchmark: {name} (ingest, commit, fold, reads)")),
+        "kafka" => kafka::run(&options),
+        "latency" => latency::run(&options),
+        _ => Err(anyhow::anyhow!("no such benchmark: {name} (ingest, commit, fold, reads, kafka, latency)")),
     })
 }
 

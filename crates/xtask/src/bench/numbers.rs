@@ -17,6 +17,10 @@ impl Series {
         self.values.extend(values);
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
+    }
+
     /// The value below which this share (0 to 1) of all lies; NaN of an empty series.
     pub(crate) fn quantile(&self, share: f64) -> f64 {
         let mut sorted = self.values.clone();
