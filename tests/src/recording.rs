@@ -82,19 +82,57 @@ pub struct Served {
 /// Ingests the pieces, each as a file of its own, and serves what came of them.
 pub fn served(recording: &Recording, pieces: &[Vec<String>]) -> Served {
     let folder = tempfile::tempdir().expect("a temporary directory");
-    let config = folder.path().join("deltafold.toml");
-    fs::write(&config, recording.declared).expect("the configuration is written");
     let deltafold = Deltafold::on(&folder.path().join("data"));
     for (number, piece) in pieces.iter().enumerate() {
-        let path = folder.path().join(format!("piece-{number}.jsonl"));
-        let mut file = fs::File::create(&path).expect("a piece is made");
-        for line in piece {
-            writeln!(file, "{line}").expect("a piece is written");
-        }
-        let ended = deltafold.succeed(["ingest", "--file", path.to_str().expect("its path is text")]);
-        assert!(ended.stdout.contains("dead letters   0"), "{ended:#?}");
+        assert_eq!(ingest(&deltafold, &folder, &format!("piece-{number}"), piece, ""), 0, "dead letters");
     }
-    let mut command = deltafold.command(["run", "--listen", "127.0.0.1:0"]);
+    serve(folder, recording.declared)
+}
+
+/// Ingests the lines when `config` is configured, and serves what came of it.
+pub fn served_with(lines: &[String], config: &str) -> Served {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let deltafold = Deltafold::on(&folder.path().join("data"));
+    assert_eq!(ingest(&deltafold, &folder, "lines", lines, config), 0, "dead letters");
+    serve(folder, config)
+}
+
+/// Ingests the lines when `before` is configured, which makes dead letters of some, then retries those when `after` is,
+/// and serves what came of it.
+pub fn served_after_retry(lines: &[String], before: &str, after: &str) -> Served {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let deltafold = Deltafold::on(&folder.path().join("data"));
+    let letters = ingest(&deltafold, &folder, "lines", lines, before);
+    assert!(letters > 0, "nothing is wrong with them");
+    let config = configure(&folder, after);
+    let ended = deltafold.succeed(["dead-letters", "retry", "--all", "--json", "--config", &config]);
+    let told: serde_json::Value = serde_json::from_str(&ended.stdout).expect("what was done is JSON");
+    assert_eq!((&told["retried"], &told["failed"]), (&letters.into(), &0.into()), "{told}");
+    serve(folder, after)
+}
+
+/// Ingests the lines as one file; how many dead letters there were.
+fn ingest(deltafold: &Deltafold, folder: &TempDir, name: &str, lines: &[String], config: &str) -> u64 {
+    let path = folder.path().join(format!("{name}.jsonl"));
+    let mut file = fs::File::create(&path).expect("a piece is made");
+    for line in lines {
+        writeln!(file, "{line}").expect("a piece is written");
+    }
+    let (path, config) = (path.to_str().expect("its path is text"), configure(folder, config));
+    let ended = deltafold.succeed(["ingest", "--json", "--file", path, "--config", &config]);
+    let summary: serde_json::Value = serde_json::from_str(&ended.stdout).expect("the summary is JSON");
+    summary["deadLetters"].as_u64().expect("a count")
+}
+
+fn configure(folder: &TempDir, config: &str) -> String {
+    let path = folder.path().join("deltafold.toml");
+    fs::write(&path, config).expect("the configuration is written");
+    path.to_str().expect("its path is text").to_owned()
+}
+
+fn serve(folder: TempDir, config: &str) -> Served {
+    let config = configure(&folder, config);
+    let mut command = Deltafold::on(&folder.path().join("data")).command(["run", "--listen", "127.0.0.1:0"]);
     command.arg("--config").arg(&config);
     let server = Server::start(&mut command).expect("the server starts");
     server.wait_until_ready().expect("the views catch up");

@@ -55,7 +55,10 @@ fn register(model: &Model) -> SchemaBuilder {
     query = query.field(event).field(events).field(aggregate::field());
     query = status::fields().into_iter().chain(dead_letters::fields()).fold(query, Object::field);
 
-    let mut schema = Schema::build("Query", None, None).register(as_of::input()).register(order::directions());
+    let mut schema = Schema::build("Query", None, None)
+        .register(as_of::input())
+        .register(order::directions())
+        .register(dead_letters::states());
     schema = scalars::all().fold(schema, SchemaBuilder::register);
     let objects = [page::page_info(), row::version_object(), aggregate::object()]
         .into_iter()
@@ -65,7 +68,7 @@ fn register(model: &Model) -> SchemaBuilder {
         .chain(dead_letters::objects());
     schema = objects.fold(schema, SchemaBuilder::register);
     let columns = || model.views.iter().flat_map(|view| view.columns()).map(|column| &column.column_type);
-    let inputs = events::inputs().into_iter().chain([dead_letters::input()]).chain(filter::column_inputs(columns()));
+    let inputs = events::inputs().into_iter().chain(dead_letters::inputs()).chain(filter::column_inputs(columns()));
     schema = inputs.fold(schema, SchemaBuilder::register);
     for view in &model.views {
         schema = schema.register(row::object(view)).register(filter::view_input(view));

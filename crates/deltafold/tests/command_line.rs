@@ -189,6 +189,72 @@ fn a_server_and_the_data_directory_print_the_same() {
     assert_eq!(place.done(&["get", "orders", "8"]), "id      8\nstatus  new\n");
 }
 
+/// The same without a key.
+fn keyless(id: u64, second: u64) -> String {
+    order(id, "new", second).replace(&format!("\"key\":{{\"id\":{id}}}"), "\"key\":null")
+}
+
+/// The members of a document, or of one per line.
+fn json_of(text: &str) -> Vec<serde_json::Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn dead_letters_are_retried_once_the_configuration_is_right() {
+    let place = Place::new();
+    place.write("orders.jsonl", &(keyless(7, 0) + &keyless(8, 1) + &keyless(9, 2) + "{\"cut\":\n"));
+    place.done(&["ingest", "--file", "orders.jsonl"]);
+    assert!(place.done(&["dead-letters"]).contains("orders.jsonl:3"));
+
+    // Nothing has changed: nothing can be done, and it is said of each why.
+    let (code, stdout, stderr) = place.run(&["dead-letters", "retry", "--all", "--json"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("they stay dead letters"), "{stderr}");
+    let told = &json_of(&stdout)[0];
+    assert_eq!((&told["retried"], &told["failed"]), (&0.into(), &4.into()));
+    assert!(told["failures"][0]["reason"].as_str().unwrap().contains("[aggregates.orders] key"), "{told}");
+
+    // One by hand; the rest by their code.
+    let told = &json_of(&place.done(&["dead-letters", "retry", "2", "--key", "orders=id", "--json"]))[0];
+    assert_eq!((&told["retried"], &told["events"], &told["failed"]), (&1.into(), &1.into(), &0.into()));
+    assert_eq!(place.done(&["get", "orders", "8"]), "id      8\nstatus  new\n");
+    place.write("deltafold.toml", "[aggregates.orders]\nkey = [\"id\"]\n");
+    assert_eq!(
+        place.done(&["dead-letters", "retry", "--code", "no_key"]),
+        "retried    2\nevents     2\nstill dead 0\n"
+    );
+    assert_eq!(place.done(&["get", "orders", "9"]), "id      9\nstatus  new\n");
+
+    // What is done is done; what is not there is not.
+    assert_eq!(
+        place.fails(4, &["dead-letters", "retry", "1-4"]),
+        "error: dead letter 1 was retried already, by local\n"
+    );
+    assert!(place.fails(3, &["dead-letters", "retry", "4-5"]).contains("there is no dead letter 5"));
+    assert!(place.fails(2, &["dead-letters", "retry"]).contains("--all"));
+    assert!(place.fails(2, &["dead-letters", "retry", "4", "--all"]).contains("cannot be used with"));
+    assert!(place.fails(2, &["dead-letters", "discard", "4"]).contains("--reason"));
+    assert!(place.fails(2, &["dead-letters", "retry", "x"]).contains("as in 3 or 7-12"));
+
+    assert_eq!(place.done(&["dead-letters", "discard", "4", "--reason", "a test"]), "discarded  1\n");
+    assert_eq!(json_of(&place.done(&["dead-letters", "list", "--json"])), [serde_json::Value::Null; 0]);
+    // To retry all of none is done.
+    place.done(&["dead-letters", "retry", "--all"]);
+    let states = |arguments: &[&str]| {
+        let letters = json_of(&place.done(&[&["dead-letters", "list", "--json"], arguments].concat()));
+        letters.iter().map(|letter| letter["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(states(&["--all"]), ["retried", "retried", "retried", "discarded"]);
+    assert_eq!(states(&["--state", "discarded"]), ["discarded"]);
+    assert_eq!(states(&["--all", "--after", "2", "--limit", "1"]), ["retried"]);
+    let shown = place.done(&["dead-letters", "show", "4"]);
+    assert!(shown.contains("discarded") && shown.contains("a test") && shown.contains("by local"), "{shown}");
+    let event = &json_of(&place.done(&["dead-letters", "show", "2", "--json"]))[0]["settlement"]["events"][0];
+    let history = place.done(&["history", "orders", "8", "--json"]);
+    assert!(history.contains(event.as_str().unwrap()), "{history} {event}");
+    place.done(&["verify"]);
+}
+
 #[test]
 fn configuration_says_where_each_value_came_from() {
     let place = Place::new();

@@ -43,7 +43,7 @@ impl Place {
 
     async fn letters(&self) -> Vec<DeadLetter> {
         let letters = self.store.dead_letters(&DeadLetterFilter::default()).await.unwrap();
-        letters.into_iter().map(|(_, letter)| letter).collect()
+        letters.into_iter().map(|recorded| recorded.letter).collect()
     }
 }
 
