@@ -22,7 +22,7 @@ const ROOT_FIELDS: [&str; 10] = [
 ];
 
 /// The types that are ours, beside the built-in ones.
-const TYPES: [&str; 50] = [
+const TYPES: [&str; 52] = [
     "Query",
     "Mutation",
     "Subscription",
@@ -67,6 +67,8 @@ const TYPES: [&str; 50] = [
     "DeadLetterState",
     "DeadLetterStateFilter",
     "DeadLetterSettlement",
+    "DeadLetterFailure",
+    "SettledDeadLetters",
     "Store",
     "OrderDirection",
     "ProjectionProgress",

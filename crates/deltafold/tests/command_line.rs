@@ -256,6 +256,46 @@ fn dead_letters_are_retried_once_the_configuration_is_right() {
 }
 
 #[test]
+fn dead_letters_are_settled_through_a_server_as_on_its_data() {
+    let place = Place::new();
+    place.write("orders.jsonl", &((0..4).map(|id| keyless(id, id)).collect::<String>() + "{\"cut\":\n"));
+    place.done(&["ingest", "--file", "orders.jsonl"]);
+    place.write("deltafold.toml", "[aggregates.orders]\nkey = [\"id\"]\n");
+    let server = Server::start(&place, &["serve"]);
+    let there = |arguments: &[&str]| [&["dead-letters"][..], arguments, &["--url", &server.url]].concat().join(" ");
+    let run = |arguments: &[&str]| place.run(&there(arguments).split(' ').collect::<Vec<_>>());
+    let done = |arguments: &[&str]| {
+        let (code, stdout, stderr) = run(arguments);
+        assert_eq!(code, 0, "{arguments:?}: {stderr}");
+        stdout
+    };
+    assert_eq!(done(&["retry", "2"]), "retried    1\nevents     1\nstill dead 0\n");
+    let (code, _, stderr) = run(&["retry", "1-2"]);
+    assert_eq!((code, stderr.as_str()), (4, "error: dead letter 2 was retried already, by local\n"));
+    let (code, _, stderr) = run(&["discard", "9", "--reason", "gone"]);
+    assert_eq!((code, stderr.as_str()), (3, "error: there is no dead letter 9: their numbers go up to 5\n"));
+    let (code, _, stderr) = run(&["retry", "--all", "--key", "orders=id"]);
+    assert!(code == 2 && stderr.contains("--key has no meaning here"), "{stderr}");
+    let told = &json_of(&done(&["retry", "--all", "--json"]))[0];
+    assert_eq!((&told["retried"], &told["failed"]), (&3.into(), &1.into()), "{told}");
+    assert_eq!(run(&["retry", "--all"]).0, 1);
+    assert_eq!(done(&["discard", "5", "--reason", "cut"]), "discarded  1\n");
+    // What they became is folded like anything that is appended.
+    let began = std::time::Instant::now();
+    loop {
+        let orders = place.done(&["query", "{ orders { nodes { id } } }", "--json", "--url", &server.url]);
+        if orders.contains(r#""nodes":[{"id":"0"},{"id":"1"},{"id":"2"},{"id":"3"}]"#) {
+            break;
+        }
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "{orders}");
+    }
+    for list in [&["list", "--all", "--json"][..], &["list"], &["list", "--state", "retried"], &["show", "2"]] {
+        assert_eq!(done(list), place.done(&[&["dead-letters"][..], list].concat()), "{list:?}");
+    }
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
 fn configuration_says_where_each_value_came_from() {
     let place = Place::new();
     place.write("deltafold.toml", "[aggregates.orders]\nkey = [\"id\"]\n");
