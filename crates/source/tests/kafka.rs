@@ -56,6 +56,7 @@ impl Cluster {
             start: Start::Earliest,
             on_data_loss: OnDataLoss::Stop,
             properties: BTreeMap::new(),
+            dead_letter_topic: None,
             token_file: None,
         }
     }
@@ -98,7 +99,12 @@ impl Reader {
     fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let began = Instant::now();
         while !is_so(self) {
-            assert!(began.elapsed() < LIMIT, "waited in vain until {what}: {:?} {:?}", self.status.state(), self.values);
+            assert!(
+                began.elapsed() < LIMIT,
+                "waited in vain until {what}: {:?} {:?}",
+                self.status.state(),
+                self.values
+            );
             self.poll();
         }
     }
@@ -121,7 +127,9 @@ fn the_store_says_where_a_partition_starts_not_the_group() {
     cluster.produce("crm.people", 0, 0..3);
     let mut reader = Reader::new(cluster.options(&["shop.*"]), &[("shop.orders", 0, 7)]);
     reader.until("everything is read", |reader| {
-        reader.of("shop.orders", 0).len() >= 3 && reader.of("shop.orders", 1).len() >= 5 && reader.of("shop.items", 0).len() >= 3
+        reader.of("shop.orders", 0).len() >= 3
+            && reader.of("shop.orders", 1).len() >= 5
+            && reader.of("shop.items", 0).len() >= 3
     });
     assert_eq!(reader.of("shop.orders", 0), [7, 8, 9]);
     assert_eq!(reader.of("shop.orders", 1), [0, 1, 2, 3, 4]);

@@ -69,6 +69,7 @@ pub(crate) struct Kafka {
     #[serde(default)]
     pub(crate) properties: BTreeMap<String, Property>,
     pub(crate) token_file: Option<PathBuf>,
+    pub(crate) dead_letter_topic: Option<Parsed<TopicPattern>>,
 }
 
 /// Where partitions start that the store has not seen: a word or a time, or offsets by `topic/partition`.
