@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use deltafold_tests::process::{Deltafold, binary};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -104,6 +105,54 @@ fn killed_around_an_append() {
         // … and in a later one.
         killed_at(&deltafold, point, 0, &ingest(&SMALL.file));
         check(&data, &SMALL.generated).with_context(|| point.to_owned()).unwrap();
+    }
+}
+
+/// A change of a table without a key.
+fn keyless(id: u64) -> Value {
+    json!({
+        "before": null, "after": {"id": id, "total": "1.50"}, "op": "c", "ts_ms": 1_790_582_400_001_u64,
+        "source": {
+            "version": "3.5.0.Final", "connector": "postgresql", "name": "shop", "ts_ms": 1_790_582_400_000_u64,
+            "snapshot": "false", "db": "shop", "sequence": format!("[null,\"{id}\"]"),
+            "ts_us": 1_790_582_400_000_000_u64 + id, "schema": "public", "table": "orders", "txId": id, "lsn": id,
+        },
+    })
+}
+
+/// Killed around the commit of a retry or of a discard, and called again: each letter is settled once.
+#[test]
+fn killed_around_a_retry() {
+    for point in
+        ["store::before_file_sync", "store::after_file_sync", "store::before_log_entry", "store::after_log_entry"]
+    {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let deltafold = Deltafold::on(&folder.path().join("data"));
+        let file = folder.path().join("orders.jsonl");
+        let lines: String = (1..=20).map(|id| keyless(id).to_string() + "\n").collect();
+        std::fs::write(&file, lines).expect("the file is written");
+        deltafold.succeed(["ingest", "--file", file.to_str().expect("temporary paths are text")]);
+        for arguments in [
+            &["dead-letters", "retry", "--all", "--key", "orders=id"][..],
+            &["dead-letters", "discard", "--all", "--reason", "a test"],
+        ] {
+            let ended = deltafold.failing(point, 0, "abort").run(arguments);
+            // Once the first is through, there is nothing left for the second.
+            let is_retry = arguments.contains(&"retry");
+            assert_eq!(ended.aborted, is_retry, "{point}: {ended:#?}");
+            deltafold.succeed(arguments);
+        }
+        let listed = deltafold.succeed(["dead-letters", "list", "--all", "--json"]).stdout;
+        let states = listed.lines().map(|line| serde_json::from_str::<Value>(line).expect("a letter")["state"].clone());
+        assert_eq!(states.collect::<Vec<_>>(), vec![json!("retried"); 20], "{point}");
+        let query = ["query", "--json", "{ orders { nodes { id } } events(first: 100) { nodes { id } } }"];
+        let answer: Value = serde_json::from_str(&deltafold.succeed(query).stdout).expect("an answer");
+        for list in ["orders", "events"] {
+            assert_eq!(answer["data"][list]["nodes"].as_array().map(Vec::len), Some(20), "{point}: {list}");
+        }
+        let events = Audit::of(&folder.path().join("data")).expect("the files can be counted").events;
+        assert_eq!(events, 20, "{point}");
+        deltafold.succeed(["verify"]);
     }
 }
 

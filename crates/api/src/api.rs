@@ -9,7 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use async_graphql::{Response, Value};
+use async_graphql::{Response, Value, parser::types::OperationType};
 use deltafold_event::Position;
 use deltafold_projector::Catalog;
 use deltafold_store::EventStore;
@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use crate::{
     answer::Answer,
+    commands::Commands,
     documents::Documents,
     errors::{ApiError, are_of_validation, settle},
     limits::Limits,
@@ -69,6 +70,7 @@ pub struct Api {
 struct Inner {
     log: Log,
     views: ViewStore,
+    commands: Arc<dyn Commands>,
     catalog: watch::Receiver<Arc<Catalog>>,
     current: ArcSwap<Current>,
     numbers: AtomicU64,
@@ -90,7 +92,7 @@ struct Current {
 pub struct BuildError(String);
 
 impl Api {
-    /// An API over a store and its views, as a projector keeps them.
+    /// An API over a store and its views, as a projector keeps them. What mutations do is for `commands`.
     ///
     /// # Errors
     /// When the query engine or the schema cannot be set up.
@@ -98,6 +100,7 @@ impl Api {
         store: EventStore,
         views: ViewStore,
         catalog: watch::Receiver<Arc<Catalog>>,
+        commands: Arc<dyn Commands>,
         options: Options,
     ) -> Result<Self, BuildError> {
         let failed = |error: ApiError| BuildError(error.to_string());
@@ -107,6 +110,7 @@ impl Api {
         let inner = Inner {
             log: Log::new(store),
             views,
+            commands,
             catalog,
             current: ArcSwap::from_pointee(Current { catalog: now, built: Arc::new(built) }),
             numbers: AtomicU64::new(1),
@@ -168,6 +172,9 @@ impl Api {
         let shape = document.shape(&built, operation, &variables);
         let reading = Arc::new(self.reading(&built, catalog)?);
         let mut request = async_graphql::Request::new(String::new()).variables(variables).data(reading.clone());
+        if operation.ty == OperationType::Mutation {
+            request = request.data(inner.commands.clone());
+        }
         request.set_parsed_query(document.parsed.clone());
         request.operation_name = operation_name;
         let valid = document.is_valid();

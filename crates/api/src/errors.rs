@@ -6,6 +6,8 @@ use async_graphql::{
 };
 use deltafold_event::Position;
 
+use crate::commands::CommandError;
+
 /// Why a request, or a part of it, has no answer. Each has a stable code in `extensions.code`; the message names the
 /// place, what was expected there and, where there is one, the nearest right name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -103,6 +105,15 @@ pub(crate) enum ApiError {
         /// The value, shortened.
         found: String,
     },
+    /// What a mutation names is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// Another has changed first what a mutation was to change.
+    #[error("{0}")]
+    Conflict(String),
+    /// Something that a mutation needs is not available now.
+    #[error("{0}")]
+    Unavailable(String),
     /// Our fault: what it was is in the log.
     #[error("internal error; the server's log has the details under reference {reference}")]
     Internal {
@@ -125,6 +136,9 @@ impl ApiError {
             Self::Limit { .. } | Self::Memory => "LIMIT_EXCEEDED",
             Self::Timeout { .. } => "TIMEOUT",
             Self::Misfit { .. } => "VALUE_DOES_NOT_FIT",
+            Self::NotFound(_) => "NOT_FOUND",
+            Self::Conflict(_) => "CONFLICT",
+            Self::Unavailable(_) => "UNAVAILABLE",
             Self::Internal { .. } => "INTERNAL",
         }
     }
@@ -142,6 +156,16 @@ impl ApiError {
         let reference = format!("{:x}-{number:x}", chrono::Utc::now().timestamp_millis());
         tracing::error!(%reference, what, %cause, "request failed");
         Self::Internal { reference }
+    }
+
+    /// Why a command was not done.
+    pub(crate) fn of_command(error: CommandError) -> Self {
+        match error {
+            CommandError::NotFound(message) => Self::NotFound(message),
+            CommandError::Conflict(message) => Self::Conflict(message),
+            CommandError::Unavailable(message) => Self::Unavailable(message),
+            CommandError::Failed(message) => Self::internal("command", message),
+        }
     }
 
     fn extensions(&self) -> ErrorExtensionValues {
@@ -174,7 +198,13 @@ impl ApiError {
                 values.set("limit", "timeout_ms");
                 values.set("max", *limit_ms);
             }
-            Self::BadRequest(_) | Self::Parse(_) | Self::Misfit { .. } | Self::Internal { .. } => {}
+            Self::BadRequest(_)
+            | Self::Parse(_)
+            | Self::Misfit { .. }
+            | Self::NotFound(_)
+            | Self::Conflict(_)
+            | Self::Unavailable(_)
+            | Self::Internal { .. } => {}
         }
         values
     }

@@ -1,15 +1,15 @@
 //! The query API: a GraphQL schema generated from the views, answered now or as of any moment, and the HTTP server
 //! around it.
 //!
-//! It reads; it holds no state of its own but caches. What a view means is `deltafold-relation`'s, where its rows
+//! It reads; it holds no state of its own but caches. What mutations do is handed in ([`Commands`]). What a view means is `deltafold-relation`'s, where its rows
 //! are is `deltafold-view`'s. Nothing else uses async-graphql or axum.
 //!
 //! ```no_run
 //! # async fn example(store: deltafold_store::EventStore, views: deltafold_view::ViewStore,
-//! #     projector: &deltafold_projector::Projector) -> Result<(), Box<dyn std::error::Error>> {
+//! #     projector: &deltafold_projector::Projector, commands: std::sync::Arc<dyn deltafold_api::Commands>) -> Result<(), Box<dyn std::error::Error>> {
 //! use deltafold_api::{Api, Options};
 //!
-//! let api = Api::new(store, views, projector.watch(), Options::default())?;
+//! let api = Api::new(store, views, projector.watch(), commands, Options::default())?;
 //! let response = api.execute(serde_json::json!({ "query": "{ projections { name } }" })).await;
 //! println!("{response}");
 //! # Ok(()) }
@@ -23,6 +23,7 @@
 //! | `row`, `by_key`, `list`, `filter`, `order`, `page`, `cursor`, `tables` | the views' rows |
 //! | `history`, `entries`, `diff`, `aggregate`, `events`, `log` | what happened |
 //! | `status`, `dead_letters` | what there is and how far it has come |
+//! | `commands`, `mutations` | what can be changed, and who is asked to change it |
 //! | `http`, `console` | the server |
 
 mod aggregate;
@@ -30,6 +31,7 @@ mod answer;
 mod api;
 mod as_of;
 mod by_key;
+mod commands;
 mod console;
 mod cursor;
 mod dead_letters;
@@ -46,6 +48,7 @@ mod limits;
 mod list;
 mod log;
 mod model;
+mod mutations;
 mod names;
 mod order;
 mod page;
@@ -60,5 +63,6 @@ mod tables;
 mod values;
 
 pub use api::{Api, BuildError, Options};
+pub use commands::{CommandError, CommandResult, Commands, LetterChoice, LetterFailure, Settled};
 pub use http::serve;
 pub use limits::Limits;

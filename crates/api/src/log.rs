@@ -4,7 +4,7 @@
 //! across the store's own streams are `Send` for every lifetime (rust-lang/rust#102211).
 
 use deltafold_event::{EventId, Position, StoredEvent, Timestamp};
-use deltafold_store::{DeadLetter, DeadLetterFilter, Direction, EventFilter, EventStore};
+use deltafold_store::{DeadLetterFilter, Direction, EventFilter, EventStore, RecordedLetter};
 use futures::future::BoxFuture;
 
 use crate::errors::ApiError;
@@ -64,7 +64,7 @@ impl Log {
     }
 
     /// The dead letters that a filter leaves.
-    pub(crate) fn dead_letters(&self, filter: DeadLetterFilter) -> Answer<Vec<(u64, DeadLetter)>> {
+    pub(crate) fn dead_letters(&self, filter: DeadLetterFilter) -> Answer<Vec<RecordedLetter>> {
         let store = self.0.clone();
         aside(async move || {
             store.dead_letters(&filter).await.map_err(|error| ApiError::internal("dead letters", error))
@@ -72,7 +72,7 @@ impl Log {
     }
 
     /// One dead letter.
-    pub(crate) fn dead_letter(&self, number: u64) -> Answer<Option<DeadLetter>> {
+    pub(crate) fn dead_letter(&self, number: u64) -> Answer<Option<RecordedLetter>> {
         let store = self.0.clone();
         aside(async move || store.dead_letter(number).await.map_err(|error| ApiError::internal("dead letter", error)))
     }

@@ -22,7 +22,7 @@ const ROOT_FIELDS: [&str; 10] = [
 ];
 
 /// The types that are ours, beside the built-in ones.
-const TYPES: [&str; 47] = [
+const TYPES: [&str; 52] = [
     "Query",
     "Mutation",
     "Subscription",
@@ -64,6 +64,11 @@ const TYPES: [&str; 47] = [
     "DeadLetterConnection",
     "DeadLetterEdge",
     "DeadLetterFilter",
+    "DeadLetterState",
+    "DeadLetterStateFilter",
+    "DeadLetterSettlement",
+    "DeadLetterFailure",
+    "SettledDeadLetters",
     "Store",
     "OrderDirection",
     "ProjectionProgress",

@@ -8,8 +8,8 @@ use async_graphql::{
 };
 
 use crate::{
-    aggregate, as_of, by_key, dead_letters, errors::ApiError, events, filter, history, list, model::Model, order, page,
-    row, scalars, status,
+    aggregate, as_of, by_key, dead_letters, errors::ApiError, events, filter, history, list, model::Model, mutations,
+    order, page, row, scalars, status,
 };
 
 /// A model with its schema.
@@ -55,17 +55,22 @@ fn register(model: &Model) -> SchemaBuilder {
     query = query.field(event).field(events).field(aggregate::field());
     query = status::fields().into_iter().chain(dead_letters::fields()).fold(query, Object::field);
 
-    let mut schema = Schema::build("Query", None, None).register(as_of::input()).register(order::directions());
+    let mut schema = Schema::build("Query", Some(mutations::ROOT), None)
+        .register(as_of::input())
+        .register(order::directions())
+        .register(dead_letters::states());
     schema = scalars::all().fold(schema, SchemaBuilder::register);
     let objects = [page::page_info(), row::version_object(), aggregate::object()]
         .into_iter()
         .chain(history::objects())
         .chain(events::objects())
         .chain(status::objects())
-        .chain(dead_letters::objects());
+        .chain(dead_letters::objects())
+        .chain(mutations::objects())
+        .chain([mutations::root()]);
     schema = objects.fold(schema, SchemaBuilder::register);
     let columns = || model.views.iter().flat_map(|view| view.columns()).map(|column| &column.column_type);
-    let inputs = events::inputs().into_iter().chain([dead_letters::input()]).chain(filter::column_inputs(columns()));
+    let inputs = events::inputs().into_iter().chain(dead_letters::inputs()).chain(filter::column_inputs(columns()));
     schema = inputs.fold(schema, SchemaBuilder::register);
     for view in &model.views {
         schema = schema.register(row::object(view)).register(filter::view_input(view));

@@ -27,7 +27,7 @@ impl Answers {
         }
         let loaded = context.config(&Flags::default())?;
         let store = context.open_existing_store().await?;
-        let engine = Engine::start(&context.data(), &store, loaded.config.aggregates.declared()).await?;
+        let engine = Engine::start(&context.data(), &store, &loaded.config).await?;
         engine.caught_up().await?;
         Ok(Self::Here(engine))
     }
@@ -77,11 +77,12 @@ pub(crate) fn failure(response: &Value) -> Option<Failure> {
     let errors = response["errors"].as_array().filter(|errors| !errors.is_empty())?;
     let message = |error: &Value| error["message"].as_str().unwrap_or("an error without a message").to_owned();
     let exit = match errors[0]["extensions"]["code"].as_str() {
-        Some("UNKNOWN_NAME") => Exit::NotFound,
+        Some("UNKNOWN_NAME" | "NOT_FOUND") => Exit::NotFound,
+        Some("CONFLICT") => Exit::Conflict,
         Some("BAD_REQUEST" | "GRAPHQL_PARSE_FAILED" | "GRAPHQL_VALIDATION_FAILED" | "BAD_INPUT" | "BAD_CURSOR") => {
             Exit::Usage
         }
-        Some("POSITION_AHEAD" | "POSITION_NOT_REACHED" | "TIMEOUT") => Exit::Unavailable,
+        Some("POSITION_AHEAD" | "POSITION_NOT_REACHED" | "TIMEOUT" | "UNAVAILABLE") => Exit::Unavailable,
         _ => Exit::Failed,
     };
     Some(Failure::new(exit, errors.iter().map(message).collect::<Vec<_>>().join("\n")))
@@ -97,6 +98,7 @@ mod tests {
         let exit = |code| failure(&response(code)).map(|failure| failure.exit);
         assert_eq!(exit("UNKNOWN_NAME"), Some(Exit::NotFound));
         assert_eq!(exit("BAD_INPUT"), Some(Exit::Usage));
+        assert_eq!(exit("CONFLICT"), Some(Exit::Conflict));
         assert_eq!(exit("INTERNAL"), Some(Exit::Failed));
         assert_eq!(failure(&json!({ "data": {} })).map(|failure| failure.exit), None);
     }

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use figment::value::{Tag, Value as Setting};
 
 use crate::{
     commands::{
@@ -96,6 +97,46 @@ impl Listen {
     pub(crate) fn set(&self, flags: &mut Flags) {
         if let Some(listen) = self.listen {
             flags.set("flag --listen", "http.listen", listen.to_string());
+        }
+    }
+}
+
+/// Keys of types, for one command.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct DeclaredKeys {
+    /// The columns of a type's key, where records have none or one that is not the row's
+    #[arg(long, value_name = "TYPE=COLUMN[,COLUMN…]", value_parser = declared_key)]
+    key: Vec<DeclaredKey>,
+}
+
+#[derive(Debug, Clone)]
+struct DeclaredKey {
+    aggregate_type: String,
+    columns: Vec<String>,
+}
+
+fn declared_key(text: &str) -> Result<DeclaredKey, String> {
+    let expected = || "expected TYPE=COLUMN or TYPE=COLUMN,COLUMN, as in orders=id".to_owned();
+    let (aggregate_type, columns) = text.split_once('=').ok_or_else(expected)?;
+    let columns: Vec<String> = columns.split(',').map(|column| column.trim().to_owned()).collect();
+    if aggregate_type.is_empty() || columns.iter().any(String::is_empty) {
+        return Err(expected());
+    }
+    Ok(DeclaredKey { aggregate_type: aggregate_type.to_owned(), columns })
+}
+
+impl DeclaredKeys {
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.key.is_empty()
+    }
+
+    /// Puts them above what is configured.
+    pub(crate) fn set(&self, flags: &mut Flags) {
+        for key in &self.key {
+            let columns = key.columns.iter().map(|column| Setting::from(column.as_str())).collect();
+            let setting = format!("aggregates.{}.key", key.aggregate_type);
+            flags.set("flag --key", setting, Setting::Array(Tag::Default, columns));
         }
     }
 }

@@ -1,16 +1,18 @@
 //! The system inside this process: the store, the views folded from it, and the GraphQL executor over them.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use deltafold_api::Api;
-use deltafold_projector::{Declared, Projector};
+use deltafold_projector::Projector;
 use deltafold_store::EventStore;
 use deltafold_view::{OpenError, ViewStore};
 use serde_json::Value;
 
 use crate::{
+    config::Config,
     exit::{Exit, Failure},
     failures::OrExit,
+    operations::Operations,
 };
 
 /// Everything that answers, from one data directory.
@@ -21,11 +23,12 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Opens the index beside the store and begins to fold what it has not.
-    pub(crate) async fn start(data: &Path, store: &EventStore, declared: Declared) -> Result<Self, Failure> {
+    pub(crate) async fn start(data: &Path, store: &EventStore, config: &Config) -> Result<Self, Failure> {
         let views = open_views(&data.join("index"))?;
-        let options = deltafold_projector::Options { declared, ..Default::default() };
+        let options = deltafold_projector::Options { declared: config.aggregates.declared(), ..Default::default() };
         let projector = Projector::start(store.clone(), views.clone(), options).await.or_exit()?;
-        let api = Api::new(store.clone(), views, projector.watch(), deltafold_api::Options::default())
+        let operations = Arc::new(Operations::new(store.clone(), config.clone()));
+        let api = Api::new(store.clone(), views, projector.watch(), operations, deltafold_api::Options::default())
             .map_err(|error| Failure::new(Exit::Failed, error))?;
         Ok(Self { projector, api })
     }

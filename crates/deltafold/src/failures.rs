@@ -1,6 +1,6 @@
 //! Which exit code an error of a crate gets.
 
-use deltafold_ingest::IngestError;
+use deltafold_ingest::{IngestError, SettleError};
 use deltafold_source::{KafkaError, SourceError};
 use deltafold_store::{AppendError, MaintenanceError, OpenError, ReadError};
 
@@ -94,6 +94,16 @@ impl Fails for IngestError {
             Self::Read(error) => error.exit(),
             Self::Contended { .. } => Exit::Conflict,
             Self::Mark { .. } | Self::Claim { .. } => Exit::Failed,
+        }
+    }
+}
+
+impl Fails for SettleError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::NoSuchLetter { .. } => Exit::NotFound,
+            Self::Settled { .. } => Exit::Conflict,
+            Self::Ingest(error) => error.exit(),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! | `config` | flags over environment over file over defaults, with provenance |
 //! | `context` | what commands share |
 //! | `engine`, `server`, `answers` | the system in this process; over HTTP; whichever of the two answers a command |
+//! | `operations` | what mutations do: the crates that the query API may not use |
 //! | `output`, `progress`, `telemetry` | stdout for results, stderr for the rest |
 //! | `exit`, `failures`, `shutdown` | how a command ends |
 //!
@@ -21,6 +22,7 @@ mod engine;
 mod exit;
 mod failures;
 mod moment;
+mod operations;
 mod output;
 mod progress;
 mod server;

@@ -189,6 +189,112 @@ fn a_server_and_the_data_directory_print_the_same() {
     assert_eq!(place.done(&["get", "orders", "8"]), "id      8\nstatus  new\n");
 }
 
+/// The same without a key.
+fn keyless(id: u64, second: u64) -> String {
+    order(id, "new", second).replace(&format!("\"key\":{{\"id\":{id}}}"), "\"key\":null")
+}
+
+/// The members of a document, or of one per line.
+fn json_of(text: &str) -> Vec<serde_json::Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn dead_letters_are_retried_once_the_configuration_is_right() {
+    let place = Place::new();
+    place.write("orders.jsonl", &(keyless(7, 0) + &keyless(8, 1) + &keyless(9, 2) + "{\"cut\":\n"));
+    place.done(&["ingest", "--file", "orders.jsonl"]);
+    assert!(place.done(&["dead-letters"]).contains("orders.jsonl:3"));
+
+    // Nothing has changed: nothing can be done, and it is said of each why.
+    let (code, stdout, stderr) = place.run(&["dead-letters", "retry", "--all", "--json"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("they stay dead letters"), "{stderr}");
+    let told = &json_of(&stdout)[0];
+    assert_eq!((&told["retried"], &told["failed"]), (&0.into(), &4.into()));
+    assert!(told["failures"][0]["reason"].as_str().unwrap().contains("[aggregates.orders] key"), "{told}");
+
+    // One by hand; the rest by their code.
+    let told = &json_of(&place.done(&["dead-letters", "retry", "2", "--key", "orders=id", "--json"]))[0];
+    assert_eq!((&told["retried"], &told["events"], &told["failed"]), (&1.into(), &1.into(), &0.into()));
+    assert_eq!(place.done(&["get", "orders", "8"]), "id      8\nstatus  new\n");
+    place.write("deltafold.toml", "[aggregates.orders]\nkey = [\"id\"]\n");
+    assert_eq!(
+        place.done(&["dead-letters", "retry", "--code", "no_key"]),
+        "retried    2\nevents     2\nstill dead 0\n"
+    );
+    assert_eq!(place.done(&["get", "orders", "9"]), "id      9\nstatus  new\n");
+
+    // What is done is done; what is not there is not.
+    assert_eq!(
+        place.fails(4, &["dead-letters", "retry", "1-4"]),
+        "error: dead letter 1 was retried already, by local\n"
+    );
+    assert!(place.fails(3, &["dead-letters", "retry", "4-5"]).contains("there is no dead letter 5"));
+    assert!(place.fails(2, &["dead-letters", "retry"]).contains("--all"));
+    assert!(place.fails(2, &["dead-letters", "retry", "4", "--all"]).contains("cannot be used with"));
+    assert!(place.fails(2, &["dead-letters", "discard", "4"]).contains("--reason"));
+    assert!(place.fails(2, &["dead-letters", "retry", "x"]).contains("as in 3 or 7-12"));
+
+    assert_eq!(place.done(&["dead-letters", "discard", "4", "--reason", "a test"]), "discarded  1\n");
+    assert_eq!(json_of(&place.done(&["dead-letters", "list", "--json"])), [serde_json::Value::Null; 0]);
+    // To retry all of none is done.
+    place.done(&["dead-letters", "retry", "--all"]);
+    let states = |arguments: &[&str]| {
+        let letters = json_of(&place.done(&[&["dead-letters", "list", "--json"], arguments].concat()));
+        letters.iter().map(|letter| letter["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(states(&["--all"]), ["retried", "retried", "retried", "discarded"]);
+    assert_eq!(states(&["--state", "discarded"]), ["discarded"]);
+    assert_eq!(states(&["--all", "--after", "2", "--limit", "1"]), ["retried"]);
+    let shown = place.done(&["dead-letters", "show", "4"]);
+    assert!(shown.contains("discarded") && shown.contains("a test") && shown.contains("by local"), "{shown}");
+    let event = &json_of(&place.done(&["dead-letters", "show", "2", "--json"]))[0]["settlement"]["events"][0];
+    let history = place.done(&["history", "orders", "8", "--json"]);
+    assert!(history.contains(event.as_str().unwrap()), "{history} {event}");
+    place.done(&["verify"]);
+}
+
+#[test]
+fn dead_letters_are_settled_through_a_server_as_on_its_data() {
+    let place = Place::new();
+    place.write("orders.jsonl", &((0..4).map(|id| keyless(id, id)).collect::<String>() + "{\"cut\":\n"));
+    place.done(&["ingest", "--file", "orders.jsonl"]);
+    place.write("deltafold.toml", "[aggregates.orders]\nkey = [\"id\"]\n");
+    let server = Server::start(&place, &["serve"]);
+    let there = |arguments: &[&str]| [&["dead-letters"][..], arguments, &["--url", &server.url]].concat().join(" ");
+    let run = |arguments: &[&str]| place.run(&there(arguments).split(' ').collect::<Vec<_>>());
+    let done = |arguments: &[&str]| {
+        let (code, stdout, stderr) = run(arguments);
+        assert_eq!(code, 0, "{arguments:?}: {stderr}");
+        stdout
+    };
+    assert_eq!(done(&["retry", "2"]), "retried    1\nevents     1\nstill dead 0\n");
+    let (code, _, stderr) = run(&["retry", "1-2"]);
+    assert_eq!((code, stderr.as_str()), (4, "error: dead letter 2 was retried already, by local\n"));
+    let (code, _, stderr) = run(&["discard", "9", "--reason", "gone"]);
+    assert_eq!((code, stderr.as_str()), (3, "error: there is no dead letter 9: their numbers go up to 5\n"));
+    let (code, _, stderr) = run(&["retry", "--all", "--key", "orders=id"]);
+    assert!(code == 2 && stderr.contains("--key has no meaning here"), "{stderr}");
+    let told = &json_of(&done(&["retry", "--all", "--json"]))[0];
+    assert_eq!((&told["retried"], &told["failed"]), (&3.into(), &1.into()), "{told}");
+    assert_eq!(run(&["retry", "--all"]).0, 1);
+    assert_eq!(done(&["discard", "5", "--reason", "cut"]), "discarded  1\n");
+    // What they became is folded like anything that is appended.
+    let began = std::time::Instant::now();
+    loop {
+        let orders = place.done(&["query", "{ orders { nodes { id } } }", "--json", "--url", &server.url]);
+        if orders.contains(r#""nodes":[{"id":"0"},{"id":"1"},{"id":"2"},{"id":"3"}]"#) {
+            break;
+        }
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "{orders}");
+    }
+    for list in [&["list", "--all", "--json"][..], &["list"], &["list", "--state", "retried"], &["show", "2"]] {
+        assert_eq!(done(list), place.done(&[&["dead-letters"][..], list].concat()), "{list:?}");
+    }
+    assert_eq!(server.stop(), Some(0));
+}
+
 #[test]
 fn configuration_says_where_each_value_came_from() {
     let place = Place::new();

@@ -75,4 +75,7 @@ pub mod control {
     /// Which source table an aggregate type belongs to; id = the type's name,
     /// `after` = `{"server":…,"database":…,"schema":…,"table":…}`.
     pub const TABLE: &str = "$table";
+    /// What became of a dead letter, one event for each: `retried` or `discarded`; id = the letter's identity,
+    /// `after` = `{"number":N,"code":"…","by":"…","events":["…"]}`, or `{…,"reason":"…"}`.
+    pub const DEAD_LETTER: &str = "$dead_letter";
 }

@@ -2,8 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use deltafold_source::AppId;
-use deltafold_store::{AppendError, EventStore, Offset, Prepared};
+use deltafold_source::{AppId, LetterCopies, LetterCopy};
+use deltafold_store::{AppendError, DeadLetter, EventStore, Offset, Prepared};
 use tokio::sync::mpsc;
 
 use crate::{FileMark, IngestError, Progress, Summary, commits::Commits, work::Work};
@@ -65,12 +65,27 @@ impl Preparer {
     }
 }
 
+fn copy(letter: &DeadLetter) -> LetterCopy<'_> {
+    LetterCopy {
+        topic: &letter.topic,
+        partition: letter.partition,
+        offset: letter.offset,
+        key: letter.key.as_deref(),
+        value: letter.value.as_deref(),
+        headers: &letter.headers,
+        code: &letter.code,
+        reason: &letter.reason,
+    }
+}
+
 /// Commits what is prepared, dead letters first.
 pub(crate) struct Committer {
     pub(crate) store: EventStore,
     pub(crate) progress: Arc<Progress>,
     /// Who waits for commits of topics.
     pub(crate) commits: Option<Arc<Commits>>,
+    /// Where copies of dead letters go.
+    pub(crate) copies: Option<Arc<LetterCopies>>,
     /// By app id: up to where dead letters are recorded, where this has recorded any.
     pub(crate) letters_at: HashMap<Arc<str>, i64>,
     /// What was done so far.
@@ -107,8 +122,12 @@ impl Committer {
                     Offset { app_id: app_id.to_string(), expected, next: reached.letters_to }
                 })
                 .collect();
+            let to_copy = self.copies.as_ref().map(|copies| (Arc::clone(copies), letters.clone()));
             let made = self.store.append_dead_letters(letters, of_letters.clone()).await;
             self.settle(made, EventStore::dead_letter_offset, &of_letters).await?;
+            if let Some((copies, letters)) = to_copy {
+                letters.iter().for_each(|letter| copies.send(&copy(letter)));
+            }
             self.letters_at.extend(of_letters.into_iter().map(|offset| (offset.app_id.into(), offset.next)));
             self.summary.dead_letters += set_aside;
         }

@@ -1,29 +1,33 @@
 //! From records to events and dead letters.
 
+mod letters;
 mod lines;
 mod records;
 
-use deltafold_cdc::{DecodeError, Decoded, Decoder, DecoderConfig, Record};
+use deltafold_cdc::{DecodeError, Decoded, Decoder, DecoderConfig, Ignored, Record};
 
 use crate::{
     registry::{Claimed, Registry},
     work::Work,
 };
 
-pub(crate) use self::{lines::LineDecoder, records::RecordDecoder};
+pub(crate) use self::{letters::LetterDecoder, lines::LineDecoder, records::RecordDecoder};
 
 /// What decoding is the same for, wherever records come from.
 struct Admission {
     decoder: Decoder,
-    registry: Registry,
     decoded: Vec<Decoded>,
 }
 
 /// Why a record is set aside.
-struct Reason {
-    code: &'static str,
-    text: String,
+#[derive(Debug)]
+pub(crate) struct Reason {
+    pub(crate) code: &'static str,
+    pub(crate) text: String,
 }
+
+/// A line of which only the beginning is kept.
+const OVERLONG_LINE: &str = "overlong_line";
 
 impl From<DecodeError> for Reason {
     fn from(error: DecodeError) -> Self {
@@ -32,23 +36,29 @@ impl From<DecodeError> for Reason {
 }
 
 impl Admission {
-    fn new(config: DecoderConfig, registry: Registry) -> Self {
-        Self { decoder: Decoder::new(config), registry, decoded: Vec::new() }
+    fn new(config: DecoderConfig) -> Self {
+        Self { decoder: Decoder::new(config), decoded: Vec::new() }
     }
 
     /// Adds a record's events, with the control events that they need; those of one record stand or fall together,
-    /// for they are of one table.
-    fn admit(&mut self, record: &Record<'_>, work: &mut Work) -> Result<(), Reason> {
+    /// for they are of one table. Some(…): the record is understood and has none.
+    fn admit(
+        &mut self,
+        record: &Record<'_>,
+        registry: &mut Registry,
+        work: &mut Work,
+    ) -> Result<Option<Ignored>, Reason> {
         self.decoded.clear();
-        if let Some(kind) = self.decoder.decode(record, &mut self.decoded)? {
+        let ignored = self.decoder.decode(record, &mut self.decoded)?;
+        if let Some(kind) = ignored {
             *work.ignored.entry(kind).or_default() += 1;
         }
         for decoded in self.decoded.drain(..) {
-            self.registry
+            registry
                 .admit(decoded, &mut work.events)
                 .map_err(|claimed| Reason { code: Claimed::CODE, text: claimed.reason })?;
             work.from_records += 1;
         }
-        Ok(())
+        Ok(ignored)
     }
 }

@@ -94,6 +94,7 @@ async fn take_in(
         decode: move |chunk: &_| decoder.decode(chunk),
         file: Some(ReadFile { app_id, name: path.display().to_string(), events }),
         commits: None,
+        copies: None,
     };
     let ((), outcome) = pipeline::run(store, options, stages).await;
     outcome

@@ -16,6 +16,9 @@
 //! then everything is read again from the store, and reading begins anew where the store says it stands. Nothing is
 //! retried blindly.
 //!
+//! What could not be decoded is a dead letter; [`retry_dead_letters`] decodes such records once more, after an upgrade or
+//! a change of the configuration, and [`discard_dead_letters`] gives them up.
+//!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use deltafold_ingest::{Options, ingest_file};
@@ -31,6 +34,7 @@
 mod clock;
 mod commit;
 mod commits;
+mod dead_letters;
 mod decode;
 mod error;
 mod file;
@@ -47,6 +51,9 @@ mod summary;
 mod topics;
 mod work;
 
+pub use dead_letters::{
+    LetterFailure, LetterSelection, SettleError, SettleSummary, discard_dead_letters, retry_dead_letters,
+};
 pub use error::IngestError;
 pub use file::ingest_file;
 pub use file_mark::FileMark;

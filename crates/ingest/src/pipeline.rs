@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use deltafold_source::LetterCopies;
 use deltafold_store::EventStore;
 use tokio::{
     runtime::Handle,
@@ -40,6 +41,8 @@ pub(crate) struct Stages<R, D> {
     pub(crate) file: Option<ReadFile>,
     /// Who waits for commits.
     pub(crate) commits: Option<Arc<Commits>>,
+    /// Where copies of dead letters go.
+    pub(crate) copies: Option<Arc<LetterCopies>>,
 }
 
 /// Takes what is read into the store, until reading ends. What `read` returned is returned even when a later stage
@@ -51,12 +54,13 @@ where
     R: FnOnce(mpsc::Sender<T>) -> (U, Result<Ended, IngestError>) + Send + 'static,
     D: FnMut(&T) -> Work + Send + 'static,
 {
-    let Stages { read, mut decode, file, commits } = stages;
+    let Stages { read, mut decode, file, commits, copies } = stages;
     let preparer = Preparer { store: store.clone(), file };
     let committer = Committer {
         store: store.clone(),
         progress: Arc::clone(&options.progress),
         commits,
+        copies,
         letters_at: HashMap::new(),
         summary: Summary::default(),
     };

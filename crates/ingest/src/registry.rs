@@ -17,6 +17,9 @@ pub(crate) struct Registry {
     store: EventStore,
     tables: HashMap<Arc<str>, Arc<TableName>>,
     schemas: HashSet<SchemaId>,
+    /// Schemas that came with an event which was refused: a decoder gives each once, and the next event may be of
+    /// another table with the same.
+    withheld: HashMap<SchemaId, Arc<RowSchema>>,
 }
 
 /// An event whose type belongs to another table.
@@ -40,19 +43,27 @@ impl Registry {
             // The first claim is the one that counts.
             tables.entry(aggregate_type.into()).or_insert_with(|| Arc::new(table));
         }
-        Ok(Self { store: store.clone(), tables, schemas: HashSet::new() })
+        Ok(Self { store: store.clone(), tables, schemas: HashSet::new(), withheld: HashMap::new() })
     }
 
     /// Takes an event in: before it go the `$table` and `$schema` events that its commit needs.
     pub(crate) fn admit(&mut self, decoded: Decoded, events: &mut Vec<Event>) -> Result<(), Claimed> {
-        let Decoded { event, table, schema } = decoded;
+        let Decoded { event, table, mut schema } = decoded;
         match self.tables.get(&event.aggregate_type) {
             Some(owner) if Arc::ptr_eq(owner, &table) || *owner == table => {}
-            Some(owner) => return Err(Claimed { reason: conflict(&event.aggregate_type, owner, &table) }),
+            Some(owner) => {
+                if let (Some(id), Some(schema)) = (event.schema_id, schema) {
+                    self.withheld.insert(id, schema);
+                }
+                return Err(Claimed { reason: conflict(&event.aggregate_type, owner, &table) });
+            }
             None => {
                 events.push(table_event(&event, &table));
                 self.tables.insert(Arc::clone(&event.aggregate_type), table);
             }
+        }
+        if !self.withheld.is_empty() {
+            schema = schema.or_else(|| self.withheld.remove(event.schema_id.as_ref()?));
         }
         if let Some(schema) = schema {
             let id = schema.id();

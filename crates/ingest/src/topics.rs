@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deltafold_source::{KafkaOptions, KafkaSource, KafkaStatus, TopicPartition};
+use deltafold_source::{KafkaOptions, KafkaSource, KafkaStatus, LetterCopies, TopicPartition};
 use deltafold_store::{AppendError, EventStore};
 use tokio_util::sync::CancellationToken;
 
@@ -38,10 +38,11 @@ pub async fn ingest_topics(
     let began = Instant::now();
     let mut total = Summary::default();
     let mut attempts = 0;
+    let copies = LetterCopies::connect(&topics, Arc::clone(&status))?.map(Arc::new);
     let mut source = KafkaSource::connect(topics, Arc::clone(&status))?;
     loop {
         let outcome;
-        (source, outcome) = take_in(store, source, options, &status, &cancel).await?;
+        (source, outcome) = take_in(store, source, copies.clone(), options, &status, &cancel).await?;
         let Outcome { summary, ended } = outcome;
         attempts = if summary.commits > 0 { 0 } else { attempts + 1 };
         total += summary;
@@ -58,8 +59,8 @@ pub async fn ingest_topics(
             Err(error) => return Err(error),
         }
     }
-    // Leaving the group talks to the brokers.
-    tokio::task::spawn_blocking(move || drop(source)).await.ok();
+    // Leaving the group talks to the brokers, and so do copies under way.
+    tokio::task::spawn_blocking(move || drop((source, copies))).await.ok();
     total.elapsed = began.elapsed();
     Ok(total)
 }
@@ -68,6 +69,7 @@ pub async fn ingest_topics(
 async fn take_in(
     store: &EventStore,
     mut source: KafkaSource,
+    copies: Option<Arc<LetterCopies>>,
     options: &Options,
     status: &Arc<KafkaStatus>,
     cancel: &CancellationToken,
@@ -85,6 +87,7 @@ async fn take_in(
         decode: move |records: &_| decoder.decode(records),
         file: None,
         commits: Some(commits),
+        copies,
     };
     Ok(pipeline::run(store, options, stages).await)
 }

@@ -11,6 +11,7 @@
 //! partition are therefore harmless: the store takes the commit of one and refuses the other's.
 
 mod connection;
+mod copies;
 mod data_loss;
 mod error;
 mod metadata;
@@ -23,11 +24,12 @@ mod status;
 mod token;
 mod topics;
 
+pub use copies::{LetterCopies, LetterCopy};
 pub use error::KafkaError;
 pub use options::{KafkaOptions, OnDataLoss};
 pub use partition::TopicPartition;
 pub use records::{KafkaRecord, Records, Span};
 pub use source::{KafkaSource, Polled};
 pub use start::{Start, StartError};
-pub use status::{Hindrance, KafkaState, KafkaStatus, PartitionState, Reading};
+pub use status::{Copies, Hindrance, KafkaState, KafkaStatus, PartitionState, Reading};
 pub use topics::{TopicPattern, TopicPatternError};

@@ -5,7 +5,7 @@
 //! verified; a file that begins like a known one but differs later is another file and gets a number (`#2`).
 //!
 //! Topics are read by a [`KafkaSource`], as one member of a consumer group; the store, not the group, says where each
-//! partition starts.
+//! partition starts. Copies of what could not be decoded go to a topic by [`LetterCopies`].
 //!
 //! This crate hands on lines and records as bytes. What is in them is for `deltafold-cdc` to say, what was read before is
 //! for the store to say, and both are brought together by `deltafold-ingest`. Nothing else uses rdkafka.
@@ -43,8 +43,9 @@ pub use digest::{Digest, DigestError};
 pub use error::SourceError;
 pub use file::{FileSource, Growth};
 pub use kafka::{
-    Hindrance, KafkaError, KafkaOptions, KafkaRecord, KafkaSource, KafkaState, KafkaStatus, OnDataLoss, PartitionState,
-    Polled, Reading, Records, Span, Start, StartError, TopicPartition, TopicPattern, TopicPatternError,
+    Copies, Hindrance, KafkaError, KafkaOptions, KafkaRecord, KafkaSource, KafkaState, KafkaStatus, LetterCopies,
+    LetterCopy, OnDataLoss, PartitionState, Polled, Reading, Records, Span, Start, StartError, TopicPartition,
+    TopicPattern, TopicPatternError,
 };
 pub use mark::Mark;
 pub use reader::{KEPT_OF_OVERLONG_BYTES, LINE_LIMIT_BYTES};

@@ -27,6 +27,9 @@ const MOST_BYTES: usize = 1 << 30;
 /// A file that waited longer for its commit is written again: vacuum removes files that no entry names, by age.
 const FRESH: Duration = Duration::from_secs(15 * 60);
 
+/// The control types whose aggregates have one event: an append of a second one is refused.
+const CLAIMED: [&str; 2] = [control::TABLE, control::DEAD_LETTER];
+
 /// One commit to be made: events, and the source offsets they take the store to.
 #[derive(Debug, Clone, Default)]
 pub struct Append {
@@ -185,6 +188,6 @@ fn control_aggregates(events: &[Event]) -> (Vec<Control>, Vec<Control>) {
         .collect();
     found.sort();
     found.dedup();
-    let claims = found.iter().filter(|(aggregate_type, _)| &**aggregate_type == control::TABLE).cloned().collect();
+    let claims = found.iter().filter(|(aggregate_type, _)| CLAIMED.contains(&&**aggregate_type)).cloned().collect();
     (found, claims)
 }

@@ -164,7 +164,7 @@ pub enum Conflict {
         /// What the store says.
         found: Option<i64>,
     },
-    /// It has claimed an aggregate that the append claims (an event of type `$table`).
+    /// It has claimed an aggregate that the append claims (an event of type `$table` or `$dead_letter`).
     #[error("{aggregate_type} {aggregate_id} is claimed already, below position {below}")]
     Claimed {
         /// The aggregate's type.

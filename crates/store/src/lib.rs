@@ -32,6 +32,7 @@ mod encode;
 mod error;
 mod fault;
 mod filter;
+mod letters;
 mod lookup;
 mod maintenance;
 mod marker;
@@ -40,6 +41,7 @@ mod read;
 mod recent;
 mod report;
 mod schema;
+mod settlement;
 mod source;
 mod store;
 mod table;
@@ -48,14 +50,16 @@ mod tail;
 pub use append::{Append, Offset, Prepared};
 pub use batch::Batch;
 pub use by_aggregate::ByAggregate;
-pub use dead_letter::{DeadLetter, DeadLetterFilter};
+pub use dead_letter::{DeadLetter, LetterId};
 pub use error::{AppendError, Conflict, DiskError, MaintenanceError, OpenError, ReadError};
 pub use filter::{Direction, EventFilter};
+pub use letters::{DeadLetterFilter, RecordedLetter};
 pub use options::Options;
 pub use report::{
     CheckpointReport, CleanReport, CompactReport, MaintenanceReport, OpenReport, Problem, TornEntry, VacuumReport,
     VerifyReport,
 };
+pub use settlement::{LetterState, Outcome, Settlement};
 pub use store::EventStore;
 pub use tail::Tail;
 

@@ -1,6 +1,6 @@
 //! Finding events: by position, by id, by what they are about.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeSet, sync::Arc};
 
 use deltafold_event::{EventId, Position, StoredEvent};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -166,6 +166,22 @@ impl EventStore {
             .await
         })
         .await
+    }
+
+    /// The events of some control aggregates of a type that are in one file, by position.
+    pub(crate) async fn control_in(
+        &self,
+        file: Arc<DataFile>,
+        aggregate_type: &str,
+        ids: BTreeSet<String>,
+    ) -> Result<Vec<StoredEvent>, ReadError> {
+        let filter = EventFilter { aggregate_type: Some(aggregate_type.to_owned()), ..EventFilter::default() };
+        let look = move |file: &ParquetFile| {
+            let mut events = fetch(file, &mut matching(file, &filter)?)?;
+            events.retain(|stored| stored.event.aggregate_id.as_ref().is_some_and(|id| ids.contains(id)));
+            Ok(events)
+        };
+        self.look_into(file, look).await
     }
 
     /// Whether a control aggregate has an event, from memory.

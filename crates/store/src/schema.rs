@@ -67,6 +67,7 @@ pub(crate) static DEAD_LETTERS: LazyLock<SchemaRef> = LazyLock::new(|| {
         Field::new("code", DataType::Utf8, false),
         Field::new("reason", DataType::Utf8, false),
         Field::new("recorded_at", moment(), false),
+        Field::new("timestamp_ms", DataType::Int64, true),
         Field::new(column::ORDINAL, DataType::Int32, false),
         Field::new(column::POSITION, DataType::Int64, true),
         Field::new(column::COMMITTED_AT, moment(), true),

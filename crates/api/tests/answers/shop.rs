@@ -1,18 +1,22 @@
 //! A small shop: a store, its views, and an API over them.
 
-use deltafold_api::{Api, Limits, Options};
+use std::sync::{Arc, Mutex};
+
+use deltafold_api::{Api, CommandResult, Commands, LetterChoice, Limits, Options, Settled};
 use deltafold_event::{
     Coordinates, Event, EventId, Identity, Operation, Position, RowSchema, SourcePosition, Timestamp, control,
 };
 use deltafold_projector::Projector;
 use deltafold_store::{Append, EventStore};
 use deltafold_view::ViewStore;
+use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// The whole of it, in a directory that goes with it.
 pub(crate) struct Shop {
     pub(crate) api: Api,
+    pub(crate) operator: Arc<Operator>,
     pub(crate) store: EventStore,
     pub(crate) projector: Projector,
     _dir: TempDir,
@@ -42,8 +46,9 @@ impl Shop {
         let options = deltafold_projector::Options { declared, ..deltafold_projector::Options::default() };
         let projector = Projector::start(store.clone(), views.clone(), options).await.unwrap();
         let options = Options { limits, ..Options::default() };
-        let api = Api::new(store.clone(), views, projector.watch(), options).unwrap();
-        Self { api, store, projector, _dir: dir }
+        let operator = Arc::<Operator>::default();
+        let api = Api::new(store.clone(), views, projector.watch(), operator.clone(), options).unwrap();
+        Self { api, operator, store, projector, _dir: dir }
     }
 
     /// A shop in which four orders were placed; the third was paid, changed and deleted.
@@ -124,6 +129,36 @@ impl Shop {
     /// The errors of a response: code and message of each.
     pub(crate) async fn errors(&self, query: &str) -> String {
         shown(&self.ask(query).await)
+    }
+}
+
+/// Does what mutations ask for by writing down what it was asked, and answers as it was told to.
+#[derive(Debug, Default)]
+pub(crate) struct Operator {
+    pub(crate) asked: Mutex<Vec<String>>,
+    pub(crate) answer: Mutex<Option<CommandResult<Settled>>>,
+}
+
+impl Operator {
+    fn answer(&self, asked: String) -> BoxFuture<'static, CommandResult<Settled>> {
+        self.asked.lock().unwrap().push(asked);
+        let answer = self.answer.lock().unwrap().take().unwrap_or_else(|| Ok(Settled::default()));
+        Box::pin(async { answer })
+    }
+}
+
+impl Commands for Operator {
+    fn retry_dead_letters(&self, which: LetterChoice, by: Arc<str>) -> BoxFuture<'static, CommandResult<Settled>> {
+        self.answer(format!("{by} retries {which:?}"))
+    }
+
+    fn discard_dead_letters(
+        &self,
+        which: LetterChoice,
+        reason: String,
+        by: Arc<str>,
+    ) -> BoxFuture<'static, CommandResult<Settled>> {
+        self.answer(format!("{by} discards {which:?} because {reason}"))
     }
 }
 

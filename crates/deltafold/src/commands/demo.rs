@@ -9,13 +9,12 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use deltafold_ingest::{Options, Summary, ingest_file};
-use deltafold_projector::Declared;
 use deltafold_store::EventStore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::Listen,
-    config::Flags,
+    config::{Aggregates, Config, Flags},
     context::{Context, open_store},
     engine::Engine,
     exit::{Exit, Failure},
@@ -77,7 +76,9 @@ impl Demo {
         let home = Home::fresh(context)?;
         let began = Instant::now();
         let store = open_store(home.path()).await?;
-        let engine = Engine::start(home.path(), &store, Declared::default()).await?;
+        // The shop is decoded as it was recorded, whatever is configured here.
+        let config = Config { aggregates: Aggregates::default(), ..loaded.config };
+        let engine = Engine::start(home.path(), &store, &config).await?;
         let summary = play(&store, &cancel).await?;
         let served = if cancel.is_cancelled() {
             Ok(())

@@ -10,11 +10,11 @@ use deltafold_cdc::DecoderConfig;
 use deltafold_ingest::{Options, Summary, ingest_file, ingest_topics};
 use deltafold_source::{KafkaOptions, KafkaStatus};
 use deltafold_store::EventStore;
-use figment::value::{Tag, Value as Setting};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    cli::DeclaredKeys,
     config::{Flags, Format, Loaded, SourceKind},
     context::Context,
     exit::{Exit, Failure},
@@ -33,39 +33,15 @@ pub(crate) struct Ingest {
     /// Wait at the end of the files for more, until Ctrl-C
     #[arg(long, requires = "file")]
     follow: bool,
-    /// The columns of a type's key, where records have none or one that is not the row's
-    #[arg(long, value_name = "TYPE=COLUMN[,COLUMN…]", value_parser = declared_key)]
-    key: Vec<DeclaredKey>,
-}
-
-#[derive(Debug, Clone)]
-struct DeclaredKey {
-    aggregate_type: String,
-    columns: Vec<String>,
-}
-
-fn declared_key(text: &str) -> Result<DeclaredKey, String> {
-    let expected = || "expected TYPE=COLUMN or TYPE=COLUMN,COLUMN, as in orders=id".to_owned();
-    let (aggregate_type, columns) = text.split_once('=').ok_or_else(expected)?;
-    let columns: Vec<String> = columns.split(',').map(|column| column.trim().to_owned()).collect();
-    if aggregate_type.is_empty() || columns.iter().any(String::is_empty) {
-        return Err(expected());
-    }
-    Ok(DeclaredKey { aggregate_type: aggregate_type.to_owned(), columns })
+    #[command(flatten)]
+    keys: DeclaredKeys,
 }
 
 impl Ingest {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         context.refuse_url("ingest")?;
         let mut flags = Flags::default();
-        for key in &self.key {
-            let columns = key.columns.iter().map(|column| Setting::from(column.as_str())).collect();
-            flags.set(
-                "flag --key",
-                format!("aggregates.{}.key", key.aggregate_type),
-                Setting::Array(Tag::Default, columns),
-            );
-        }
+        self.keys.set(&mut flags);
         let loaded = context.config(&flags)?;
         if self.file.is_empty() && loaded.config.sources.is_empty() {
             let message =

@@ -32,8 +32,21 @@ impl Kafka {
                 model::OnDataLoss::Continue => OnDataLoss::Continue,
             },
             properties: self.properties(name)?,
+            dead_letter_topic: self.dead_letter_topic.as_ref().map(|topic| topic.0.to_string()),
             token_file: self.token_file.clone(),
         })
+    }
+
+    /// What is wrong with the topic for copies of dead letters.
+    pub(super) fn wrong_dead_letter_topic(&self) -> Option<&'static str> {
+        let topic = &self.dead_letter_topic.as_ref()?.0;
+        if !topic.is_name() {
+            return Some("expected the name of one topic, without * and ?");
+        }
+        let is_read = self.topics.iter().any(|read| read.0.matches(&topic.to_string()));
+        is_read.then_some(
+            "the source's topics take it in: what is copied there would be read from there, and copied again",
+        )
     }
 
     fn properties(&self, name: &str) -> Result<BTreeMap<String, String>, Failure> {
@@ -102,6 +115,15 @@ mod tests {
         );
         let error = options("properties = { \"sasl.password_env\" = \"DELTAFOLD_NO_SUCH_VARIABLE\" }");
         assert!(error.contains("DELTAFOLD_NO_SUCH_VARIABLE is not set"), "{error}");
+    }
+
+    #[test]
+    fn copies_of_dead_letters_go_where_they_are_not_read_again() {
+        let wrong = |toml| kafka(toml).wrong_dead_letter_topic().unwrap_or("nothing");
+        assert_eq!(wrong("topics = [\"shop.*\"]\ndead_letter_topic = \"dead.shop\""), "nothing");
+        assert!(wrong("topics = [\"shop.*\"]\ndead_letter_topic = \"shop.dead\"").contains("copied again"));
+        assert!(wrong("topics = [\"shop.*\"]\ndead_letter_topic = \"dead.*\"").contains("name of one topic"));
+        assert!(wrong("topics = [\"shop.*\"]").contains("nothing"));
     }
 
     #[test]

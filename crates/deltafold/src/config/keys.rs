@@ -19,6 +19,7 @@ const KEYS: &[&str] = &[
     "sources.*.on_reset",
     "sources.*.properties.*",
     "sources.*.token_file",
+    "sources.*.dead_letter_topic",
     "aggregates.name",
     "aggregates.*.key",
     "aggregates.*.columns.*",

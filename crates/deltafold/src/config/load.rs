@@ -104,8 +104,16 @@ fn check(config: &Config) -> Result<(), Vec<ConfigError>> {
                 });
             }
         }
+        let from = || "configuration".to_owned();
+        let dead_letter_topic = || format!("sources.{name}.dead_letter_topic");
+        if let Some(what) = source.kafka.wrong_dead_letter_topic() {
+            errors.push(ConfigError::Value { from: from(), key: dead_letter_topic(), what: what.to_owned() });
+        } else if source.kafka.dead_letter_topic.is_some() && source.kind != SourceKind::Kafka {
+            let what = "only a source of kind \"kafka\" copies its dead letters to a topic".to_owned();
+            errors.push(ConfigError::Value { from: from(), key: dead_letter_topic(), what });
+        }
         if name.contains('/') || name == "file" {
-            let from = "configuration".to_owned();
+            let from = from();
             let what = "a source's name has no slash in it, and is not \"file\", which stands for files".to_owned();
             errors.push(ConfigError::Value { from, key: format!("sources.{name}"), what });
         }

@@ -16,6 +16,14 @@ pub(crate) struct Config {
     pub(crate) aggregates: Aggregates,
 }
 
+impl Config {
+    /// How records of a source are decoded, whether it is still configured or not; `file` is the source of files.
+    pub(crate) fn decoder_of(&self, source: &str) -> DecoderConfig {
+        let format = self.sources.get(source).map(|source| source.format).unwrap_or_default();
+        DecoderConfig { source: source.into(), ..self.aggregates.decoder(format) }
+    }
+}
+
 /// `[http]`
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Http {
@@ -61,6 +69,7 @@ pub(crate) struct Kafka {
     #[serde(default)]
     pub(crate) properties: BTreeMap<String, Property>,
     pub(crate) token_file: Option<PathBuf>,
+    pub(crate) dead_letter_topic: Option<Parsed<TopicPattern>>,
 }
 
 /// Where partitions start that the store has not seen: a word or a time, or offsets by `topic/partition`.

@@ -6,7 +6,7 @@ use deltafold_cdc::{DecoderConfig, LineHome, LineReader};
 use deltafold_source::{AppId, Chunk, LINE_LIMIT_BYTES, Line, LineContent};
 use deltafold_store::DeadLetter;
 
-use super::{Admission, Reason};
+use super::{Admission, OVERLONG_LINE, Reason};
 use crate::{
     clock::now,
     offset::offset_of,
@@ -21,6 +21,7 @@ pub(crate) struct LineDecoder {
     source: Arc<str>,
     lines: LineReader,
     admission: Admission,
+    registry: Registry,
     /// Dead letters of lines that end up to here were recorded by an earlier attempt.
     recorded_to: Option<i64>,
 }
@@ -38,7 +39,8 @@ impl LineDecoder {
             name: path.display().to_string(),
             source: Arc::clone(&config.source),
             lines: LineReader::new(config.limits),
-            admission: Admission::new(config, registry),
+            admission: Admission::new(config),
+            registry,
             recorded_to,
         }
     }
@@ -83,7 +85,7 @@ impl LineDecoder {
                      the rest is in the file from byte {}",
                     line.start
                 );
-                return Err(Reason { code: "overlong_line", text });
+                return Err(Reason { code: OVERLONG_LINE, text });
             }
         };
         if text.iter().all(u8::is_ascii_whitespace) {
@@ -91,7 +93,7 @@ impl LineDecoder {
         }
         let home = LineHome { topic: self.app_id.as_str(), line: i64::try_from(line.number).unwrap_or(i64::MAX) };
         let record = self.lines.read(text, home)?;
-        self.admission.admit(&record, work)
+        self.admission.admit(&record, &mut self.registry, work).map(|_| ())
     }
 
     /// The dead letter of a line, and where the line's content ends.
@@ -107,6 +109,7 @@ impl LineDecoder {
             offset: i64::try_from(line.number).unwrap_or(i64::MAX),
             file: Some(self.name.clone()),
             line: Some(line.number),
+            timestamp_ms: None,
             key: None,
             value: Some(value.to_vec()),
             headers: String::new(),

@@ -22,6 +22,7 @@ pub(crate) struct RecordDecoder {
     source: Arc<str>,
     store: EventStore,
     admission: Admission,
+    registry: Registry,
     inputs: HashMap<TopicPartition, Input>,
     pace: Arc<Pace>,
 }
@@ -39,7 +40,8 @@ impl RecordDecoder {
         Self {
             source: Arc::clone(&config.source),
             store: store.clone(),
-            admission: Admission::new(config, registry),
+            admission: Admission::new(config),
+            registry,
             inputs: HashMap::new(),
             pace,
         }
@@ -90,7 +92,7 @@ impl RecordDecoder {
             value: record.value,
             headers: headers(record),
         };
-        self.admission.admit(&record, work)
+        self.admission.admit(&record, &mut self.registry, work).map(|_| ())
     }
 
     fn input(&mut self, partition: &TopicPartition) -> Input {
@@ -111,6 +113,7 @@ impl RecordDecoder {
             offset: record.offset,
             file: None,
             line: None,
+            timestamp_ms: record.timestamp_ms,
             key: record.key.map(<[u8]>::to_vec),
             value: record.value.map(<[u8]>::to_vec),
             headers: headers(record).to_json().unwrap_or_default().into_owned(),

@@ -129,8 +129,6 @@ impl ClientContext for Connection {
     }
 
     fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
-        let file =
-            self.token_file.as_deref().ok_or("sources.*.token_file is not set: it names the file with the token")?;
-        Ok(token::read(file)?)
+        Ok(token::of_file(self.token_file.as_deref())?)
     }
 }

@@ -36,6 +36,17 @@ const OURS: [&str; 6] = [
     "statistics.interval.ms",
 ];
 
+/// What the producer of copies is told, unless [`KafkaOptions::properties`] says otherwise.
+const OF_COPIES: [(&str, &str); 5] = [
+    ("client.id", "deltafold"),
+    ("reconnect.backoff.max.ms", "10000"),
+    // The end of the queue.
+    ("queue.buffering.max.messages", "10000"),
+    ("queue.buffering.max.kbytes", "65536"),
+    // How large a record may be is for the broker to say.
+    ("message.max.bytes", "67108864"),
+];
+
 /// What a Kafka source is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KafkaOptions {
@@ -56,6 +67,8 @@ pub struct KafkaOptions {
     pub on_data_loss: OnDataLoss,
     /// Anything that librdkafka knows; secrets that were in files or the environment are in here.
     pub properties: BTreeMap<String, String>,
+    /// A topic for copies of dead letters.
+    pub dead_letter_topic: Option<String>,
     /// For SASL's OAUTHBEARER: a file with the token (a JWT), read again whenever a new one is needed.
     pub token_file: Option<PathBuf>,
 }
@@ -71,13 +84,37 @@ pub enum OnDataLoss {
 }
 
 impl KafkaOptions {
-    /// For librdkafka.
+    /// For librdkafka's consumer.
     pub(crate) fn client_config(&self) -> Result<ClientConfig, KafkaError> {
         let mut config = ClientConfig::new();
         for (name, value) in DEFAULTS {
             config.set(name, value);
         }
         config.set("queued.max.messages.kbytes", FETCHED_AHEAD_KIB.to_string());
+        self.set_properties(&mut config)?;
+        if let Some(instance) = &self.instance {
+            config.set("group.instance.id", instance);
+        }
+        config.set("group.id", &self.group);
+        // Whether records are gone is for us to notice.
+        config.set("auto.offset.reset", "error");
+        config.set("enable.auto.commit", "false");
+        config.set("enable.auto.offset.store", "false");
+        config.set("statistics.interval.ms", "500");
+        Ok(config)
+    }
+
+    /// For librdkafka's producer, which takes no notice of what is for consumers only.
+    pub(crate) fn producer_config(&self) -> Result<ClientConfig, KafkaError> {
+        let mut config = ClientConfig::new();
+        for (name, value) in OF_COPIES {
+            config.set(name, value);
+        }
+        self.set_properties(&mut config)?;
+        Ok(config)
+    }
+
+    fn set_properties(&self, config: &mut ClientConfig) -> Result<(), KafkaError> {
         for (name, value) in &self.properties {
             if OURS.contains(&name.as_str()) {
                 return Err(KafkaError::Property {
@@ -88,16 +125,7 @@ impl KafkaOptions {
             }
             config.set(name, value);
         }
-        if let Some(instance) = &self.instance {
-            config.set("group.instance.id", instance);
-        }
         config.set("bootstrap.servers", &self.brokers);
-        config.set("group.id", &self.group);
-        // Whether records are gone is for us to notice.
-        config.set("auto.offset.reset", "error");
-        config.set("enable.auto.commit", "false");
-        config.set("enable.auto.offset.store", "false");
-        config.set("statistics.interval.ms", "500");
-        Ok(config)
+        Ok(())
     }
 }

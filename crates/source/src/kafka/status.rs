@@ -27,6 +27,19 @@ pub struct KafkaState {
     pub deleted_topics: BTreeSet<String>,
     /// The partitions that this instance reads.
     pub partitions: BTreeMap<TopicPartition, PartitionState>,
+    /// The copies of dead letters.
+    pub copies: Copies,
+}
+
+/// How many dead letters were copied to the topic for them, since this process began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Copies {
+    /// Those that a broker has.
+    pub made: u64,
+    /// Those that no broker has taken.
+    pub failed: u64,
+    /// Whether the last one failed.
+    pub is_failing: bool,
 }
 
 /// What keeps a source from reading; it is tried again and again, with a back-off.
@@ -207,6 +220,27 @@ impl KafkaStatus {
         let mut state = self.lock();
         for partition in partitions {
             state.partitions.remove(partition);
+        }
+    }
+
+    pub(crate) fn copied(&self) {
+        let copies = &mut self.lock().copies;
+        copies.made += 1;
+        if std::mem::take(&mut copies.is_failing) {
+            let failed = copies.failed;
+            tracing::info!(source = self.source, failed, "dead letters are copied again");
+        }
+    }
+
+    pub(crate) fn copy_failed(&self, error: &dyn fmt::Display) {
+        let copies = &mut self.lock().copies;
+        copies.failed += 1;
+        if !std::mem::replace(&mut copies.is_failing, true) {
+            tracing::warn!(
+                source = self.source,
+                %error,
+                "a dead letter cannot be copied to the topic for them; it is in the table, and ingestion goes on"
+            );
         }
     }
 

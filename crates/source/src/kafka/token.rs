@@ -13,6 +13,8 @@ pub(crate) enum TokenError {
     Read { file: String, error: io::Error },
     #[error("{file} holds no JSON web token with a time of expiry")]
     NotAToken { file: String },
+    #[error("sources.*.token_file is not set: it names the file with the token")]
+    NoFile,
 }
 
 /// The claims that librdkafka wants to know; whether the token is good is for the broker to say.
@@ -22,7 +24,12 @@ struct Claims {
     exp: i64,
 }
 
-pub(crate) fn read(file: &Path) -> Result<OAuthToken, TokenError> {
+/// The token in the file that a source names.
+pub(crate) fn of_file(file: Option<&Path>) -> Result<OAuthToken, TokenError> {
+    read(file.ok_or(TokenError::NoFile)?)
+}
+
+fn read(file: &Path) -> Result<OAuthToken, TokenError> {
     let shown = || file.display().to_string();
     let text = fs::read_to_string(file).map_err(|error| TokenError::Read { file: shown(), error })?;
     let token = text.trim();

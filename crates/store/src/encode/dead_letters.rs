@@ -40,9 +40,10 @@ fn columns(letters: &[DeadLetter]) -> Result<RecordBatch, ArrowError> {
         text(|letter| &letter.code),
         text(|letter| &letter.reason),
         Arc::new(recorded.with_timezone("UTC")),
+        Arc::new(letters.iter().map(|letter| letter.timestamp_ms).collect::<Int64Array>()),
         Arc::new(Int32Array::from_iter_values(0..letters.len() as i32)),
-        nothing(13),
         nothing(14),
+        nothing(15),
     ];
     RecordBatch::try_new(DEAD_LETTERS.clone(), columns)
 }

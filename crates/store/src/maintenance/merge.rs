@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMicrosecondArray},
+    array::{ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMicrosecondArray, new_null_array},
     compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch},
     datatypes::TimestampMicrosecondType,
 };
@@ -13,7 +13,7 @@ use crate::{
     ReadError,
     encode::{self, Encoded},
     read::ParquetFile,
-    schema::column,
+    schema::{DEAD_LETTERS, column},
     table::file::{DataFile, Place, Tags},
 };
 
@@ -59,11 +59,16 @@ fn placed(file: &ParquetFile, batch: &RecordBatch) -> Result<RecordBatch, ReadEr
     let known = known.ok_or_else(|| file.broken("it has no commit times"))?;
     let times = known.iter().map(|time| time.unwrap_or(file.file.committed_at.as_micros()));
     let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC"));
-    let schema = batch.schema();
-    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, values)| match field.name().as_str() {
+    // Files of dead letters lack the columns that came after they were written.
+    let is_of_letters = batch.column_by_name(column::AGGREGATE_TYPE).is_none();
+    let schema = if is_of_letters { DEAD_LETTERS.clone() } else { batch.schema() };
+    let columns = schema.fields().iter().map(|field| match field.name().as_str() {
         column::POSITION => positions.clone(),
         column::COMMITTED_AT => times.clone(),
-        _ => values.clone(),
+        name => match batch.column_by_name(name) {
+            Some(values) => values.clone(),
+            None => new_null_array(field.data_type(), batch.num_rows()),
+        },
     });
     RecordBatch::try_new(schema.clone(), columns.collect()).map_err(|error| file.broken(error))
 }

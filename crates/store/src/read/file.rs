@@ -105,8 +105,17 @@ impl ParquetFile {
 
     /// All rows, some at a time.
     pub(crate) fn rows(&self, at_once: usize) -> std::result::Result<ParquetRecordBatchReader, ReadError> {
+        self.rows_from(0, at_once)
+    }
+
+    /// All rows but the first so many, some at a time.
+    pub(crate) fn rows_from(
+        &self,
+        first: usize,
+        at_once: usize,
+    ) -> std::result::Result<ParquetRecordBatchReader, ReadError> {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.source.clone(), self.metadata.clone());
-        builder.with_batch_size(at_once).build().map_err(|error| self.unreadable(&error))
+        builder.with_offset(first).with_batch_size(at_once).build().map_err(|error| self.unreadable(&error))
     }
 
     /// Some rows of some columns; no columns: all of them.

@@ -8,7 +8,7 @@ use deltafold_event::Timestamp;
 
 use crate::DeadLetter;
 
-/// The dead letter in a row; none if a column is missing.
+/// The dead letter in a row; none if a column is missing that always was there.
 pub(crate) fn letter(batch: &RecordBatch, row: usize) -> Option<DeadLetter> {
     let text = |name: &str| {
         let column = batch.column_by_name(name)?.as_string_opt::<i32>()?;
@@ -36,5 +36,6 @@ pub(crate) fn letter(batch: &RecordBatch, row: usize) -> Option<DeadLetter> {
         code: text("code")?,
         reason: text("reason")?,
         recorded_at: Timestamp::from_micros(recorded.value(row)),
+        timestamp_ms: long("timestamp_ms"),
     })
 }

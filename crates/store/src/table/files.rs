@@ -82,6 +82,11 @@ impl Files {
         self.control.get(aggregate_type).is_some_and(|ids| ids.contains_key(id))
     }
 
+    /// How many control aggregates of a type there are.
+    pub(crate) fn control_count(&self, aggregate_type: &str) -> usize {
+        self.control.get(aggregate_type).map_or(0, BTreeMap::len)
+    }
+
     /// Every file with an event of a control type, by position.
     pub(crate) fn with_control(&self, aggregate_type: &str) -> Vec<Arc<DataFile>> {
         if !self.control.contains_key(aggregate_type) {

@@ -1,0 +1,89 @@
+//! What the query API's mutations do, in the crates that it may not use itself.
+
+use std::{future::Future, sync::Arc};
+
+use deltafold_api::{CommandError, CommandResult, Commands, LetterChoice, LetterFailure, Settled};
+use deltafold_ingest::{LetterSelection, SettleError, SettleSummary, discard_dead_letters, retry_dead_letters};
+use deltafold_store::EventStore;
+use futures::future::BoxFuture;
+use tokio::runtime::Handle;
+
+use crate::{config::Config, exit::Exit, failures::Fails};
+
+/// Operations on one data directory.
+pub(crate) struct Operations {
+    store: EventStore,
+    /// As it was when this process was started.
+    config: Arc<Config>,
+}
+
+impl Operations {
+    pub(crate) fn new(store: EventStore, config: Config) -> Self {
+        Self { store, config: Arc::new(config) }
+    }
+}
+
+impl Commands for Operations {
+    fn retry_dead_letters(&self, which: LetterChoice, by: Arc<str>) -> BoxFuture<'static, CommandResult<Settled>> {
+        let (store, config) = (self.store.clone(), Arc::clone(&self.config));
+        to_the_end(async move || {
+            let decoders = move |source: &str| config.decoder_of(source);
+            let (selection, limit) = selection(which);
+            settled(retry_dead_letters(&store, &selection, limit, decoders, &by).await)
+        })
+    }
+
+    fn discard_dead_letters(
+        &self,
+        which: LetterChoice,
+        reason: String,
+        by: Arc<str>,
+    ) -> BoxFuture<'static, CommandResult<Settled>> {
+        let store = self.store.clone();
+        to_the_end(async move || {
+            let (selection, limit) = selection(which);
+            settled(discard_dead_letters(&store, &selection, limit, &reason, &by).await)
+        })
+    }
+}
+
+/// Runs an operation on a thread of its own, where it goes on if nobody waits any more, and need not be `Send`: the
+/// compiler cannot see that what borrows across the store's streams is (rust-lang/rust#102211).
+fn to_the_end<T: Send + 'static, F: Future<Output = CommandResult<T>>>(
+    operation: impl FnOnce() -> F + Send + 'static,
+) -> BoxFuture<'static, CommandResult<T>> {
+    let handle = Handle::current();
+    let running = tokio::task::spawn_blocking(move || handle.block_on(operation()));
+    Box::pin(async move { running.await.unwrap_or_else(|error| Err(CommandError::Failed(error.to_string()))) })
+}
+
+fn selection(which: LetterChoice) -> (LetterSelection, u64) {
+    let LetterChoice { numbers, source, topic, code, after, limit } = which;
+    let selection = match numbers {
+        Some(numbers) => LetterSelection::Numbers(numbers.into_iter().map(|number| number..=number).collect()),
+        None => LetterSelection::Open { source, topic, code, after },
+    };
+    (selection, limit)
+}
+
+fn settled(result: Result<SettleSummary, SettleError>) -> CommandResult<Settled> {
+    let summary = result.map_err(|error| match error.exit() {
+        Exit::NotFound => CommandError::NotFound(error.to_string()),
+        Exit::Conflict => CommandError::Conflict(error.to_string()),
+        Exit::Unavailable => CommandError::Unavailable(error.to_string()),
+        _ => CommandError::Failed(error.to_string()),
+    })?;
+    let failures = summary.failures.into_iter().map(|failure| LetterFailure {
+        number: failure.number,
+        code: failure.code,
+        reason: failure.reason,
+    });
+    Ok(Settled {
+        settled: summary.settled,
+        events: summary.events,
+        failed: summary.failed,
+        failures: failures.collect(),
+        position: summary.position,
+        stopped_at: summary.stopped_at,
+    })
+}
