@@ -75,4 +75,7 @@ pub mod control {
     /// Which source table an aggregate type belongs to; id = the type's name,
     /// `after` = `{"server":…,"database":…,"schema":…,"table":…}`.
     pub const TABLE: &str = "$table";
+    /// What an operator says of an origin; id = connector and server name as `postgresql/shop`,
+    /// `after` = `{"epoch":N,"reason":"…","by":"…"}`.
+    pub const SOURCE: &str = "$source";
 }
