@@ -1,12 +1,13 @@
-//! Events that concern every aggregate of the type: truncates, and changes of the key's columns.
+//! Events that concern every aggregate of the type: truncates, changes of the key's columns, and snapshots that
+//! replace what was known.
 
 use std::sync::Arc;
 
 use deltafold_event::{OrderKey, Position, StoredEvent};
 
-use super::{Fold, refold::Refold};
+use super::{Fold, append::directly_after, refold::Refold};
 use crate::{
-    FoldError, KeySpan, Memory, Record, RecordKind, TypeEvent,
+    FoldError, KeySpan, Memory, Place, Record, RecordKind, TypeEvent,
     incoming::Incoming,
     keys::{self, Noted, id_under, note_log},
     work::Work,
@@ -16,6 +17,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) enum TypeWide {
     Truncate(TypeEvent),
+    /// A complete snapshot.
+    Sweep(TypeEvent),
     /// With the columns of the key from there on.
     Rekey(TypeEvent, Vec<String>),
 }
@@ -23,7 +26,7 @@ pub(super) enum TypeWide {
 impl TypeWide {
     pub(super) fn order(&self) -> &OrderKey {
         match self {
-            Self::Truncate(event) | Self::Rekey(event, _) => &event.order,
+            Self::Truncate(event) | Self::Sweep(event) | Self::Rekey(event, _) => &event.order,
         }
     }
 
@@ -32,6 +35,7 @@ impl TypeWide {
         let shown = standing?.shown()?;
         match self {
             Self::Truncate(event) => Some(event.record(RecordKind::Truncated)),
+            Self::Sweep(event) => Some(event.record(RecordKind::Swept)),
             Self::Rekey(event, columns) => {
                 let to = id_under(shown, columns).filter(|to| to != aggregate)?;
                 Some(Record { moved_to: Some(to), ..event.record(RecordKind::RekeyedOut) })
@@ -49,20 +53,24 @@ impl<M: Memory> Fold<'_, M> {
         let rekeys = &rekeys[rekeys.partition_point(|span| span.from.order < *place)..];
         let mut events: Vec<TypeWide> = truncates.iter().cloned().map(TypeWide::Truncate).collect();
         events.extend(rekeys.iter().map(|span| TypeWide::Rekey(span.from.clone(), span.columns.clone())));
+        let sweeps = self.state.sweeps.iter().filter(|sweep| sweep.is_complete && sweep.from.order >= *place);
+        events.extend(sweeps.map(|sweep| TypeWide::Sweep(sweep.from.clone())));
         events.sort_by(|one, other| one.order().cmp(other.order()));
         events
     }
 
     /// Puts a truncate on record, and ends the rows that stand before it.
-    pub(super) fn truncate(&mut self, stored: &StoredEvent) -> Result<(), FoldError<M::Error>> {
+    pub(super) fn truncate(&mut self, stored: &StoredEvent, place: &Place) -> Result<(), FoldError<M::Error>> {
         let known = self.state.truncates.iter().position(|event| event.id == stored.event.id);
         let order = match &stored.event.source_position {
             // After a log event at the same place, before what is anchored there.
             Some(source_position) => {
-                OrderKey::log(source_position.clone(), stored.event.coordinates.offset).then(Position::ZERO)
+                let epoch = known.map_or(place.epoch, |known| self.state.truncates[known].order.epoch);
+                let order = OrderKey::log(source_position.clone(), stored.event.coordinates.offset);
+                OrderKey { epoch, ..order.then(Position::ZERO) }
             }
             None if known.is_some() => return Ok(()),
-            None => self.directly_after(&self.greatest_order()?),
+            None => directly_after(&self.greatest_order()?, stored.position),
         };
         if let Some(known) = known {
             if order < self.state.truncates[known].order {
@@ -168,7 +176,7 @@ impl<M: Memory> Fold<'_, M> {
     }
 
     /// Folds again, from `start` on, the aggregates whose newest record says that this may change something.
-    fn for_each_aggregate(
+    pub(super) fn for_each_aggregate(
         &mut self,
         may_change: impl Fn(&str, &Record) -> bool,
         start: &OrderKey,
@@ -212,7 +220,7 @@ impl<M: Memory> Fold<'_, M> {
     }
 
     /// The greatest order of anything known of the type.
-    fn greatest_order(&self) -> Result<OrderKey, FoldError<M::Error>> {
+    pub(super) fn greatest_order(&self) -> Result<OrderKey, FoldError<M::Error>> {
         let mut greatest = self.last_type_wide().map(|event| keys::anchor_of(&event.order)).unwrap_or_default();
         for last in self.works.iter().filter_map(Work::last) {
             greatest = greatest.max(last.order.clone());
