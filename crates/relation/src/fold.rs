@@ -169,6 +169,13 @@ impl<'a, M: Memory> Fold<'a, M> {
         truncate.into_iter().chain(rekey).chain(sweep).max_by(|one, other| one.order.cmp(&other.order))
     }
 
+    /// All of them.
+    fn type_wide(&self) -> impl Iterator<Item = &TypeEvent> {
+        let rekeys = self.state.keys.get(1..).unwrap_or_default().iter().map(|span| &span.from);
+        let sweeps = self.state.sweeps.iter().map(|sweep| &sweep.from);
+        self.state.truncates.iter().chain(rekeys).chain(sweeps)
+    }
+
     /// Learns from the row that an event gives.
     fn observe(&mut self, incoming: &Incoming) {
         if let Some(said) = incoming.said()

@@ -46,7 +46,7 @@ pub struct Origins {
 }
 
 /// What is to be done with an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observed {
     /// Its keeper gets it. `completes`: all keepers are told then that all rows of this snapshot have been sent.
     Given {
@@ -122,8 +122,8 @@ impl Origins {
                 Observed::Held
             }
             Ok(place) => {
-                let complete = is_new && place.snapshot.is_some_and(|row| row.is_complete) && !was_complete;
-                let completes = place.snapshot.filter(|_| complete).map(|row| row.snapshot);
+                let complete = is_new && place.snapshot.as_ref().is_some_and(|row| row.is_complete) && !was_complete;
+                let completes = place.snapshot.as_ref().filter(|_| complete).map(|row| row.snapshot);
                 Observed::Given { place, completes }
             }
         }
@@ -203,7 +203,9 @@ impl Origins {
             return Err(epoch);
         }
         let snapshot = self.completes(index, stored, said).filter(|_| epoch > 0);
-        let snapshot = snapshot.map(|(snapshot, is_complete)| SnapshotRow { snapshot, is_complete });
+        let log_from = || origin.place_of(said, epoch);
+        let snapshot =
+            snapshot.map(|(snapshot, is_complete)| SnapshotRow { snapshot, is_complete, log_from: log_from() });
         Ok(Place { epoch, recorded_from: stored.position, may_be_older: belongs.may_be_older, snapshot })
     }
 

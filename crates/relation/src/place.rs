@@ -1,10 +1,10 @@
 //! What a keeper is told of an event beside the event.
 
-use deltafold_event::{Position, StoredEvent};
+use deltafold_event::{Position, SourcePosition, StoredEvent};
 use serde::{Deserialize, Serialize};
 
 /// Where an event stands in its origin's life, and from when on it counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The epoch of its origin.
     pub epoch: u32,
@@ -28,16 +28,18 @@ impl Place {
 pub struct SnapshotId(pub(crate) u64);
 
 /// The snapshot that a row is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotRow {
     /// Which.
     pub snapshot: SnapshotId,
+    /// Log events from here on were made after it; empty where nobody says.
+    pub log_from: SourcePosition,
     /// Whether all of it had been sent by then. Else [`Step::Complete`] comes when it has.
     pub is_complete: bool,
 }
 
 /// Something for a keeper to fold.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Step<'e> {
     /// An event.
     Event(&'e StoredEvent, Place),

@@ -30,7 +30,7 @@ impl<M: Memory> Fold<'_, M> {
         self.changes.seen.push(id);
         self.note_key_of_event_without_position(&incoming)?;
         self.observe(&incoming);
-        if let Some(snapshot) = place.snapshot {
+        if let Some(snapshot) = &place.snapshot {
             self.begin_sweep(snapshot, place.epoch, &incoming.record)?;
         }
         let own = self.works[work].last().map(|last| last.order.clone());

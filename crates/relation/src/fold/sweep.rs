@@ -6,18 +6,24 @@ use super::{Fold, append::directly_after, type_wide::type_event};
 use crate::{FoldError, Memory, Record, SnapshotId, SnapshotRow, Sweep};
 
 impl<M: Memory> Fold<'_, M> {
-    /// Takes in that `record` is a row of a snapshot, which stands after everything of its type that had arrived when
-    /// its first row did, and before all of its rows.
+    /// Takes in that `record` is a row of a snapshot, which stands after everything of its type that had arrived when its
+    /// first row did, but for log events that were made after it, and before all of its rows.
     pub(super) fn begin_sweep(
         &mut self,
-        row: SnapshotRow,
+        row: &SnapshotRow,
         epoch: u32,
         record: &Record,
     ) -> Result<(), FoldError<M::Error>> {
         if self.state.sweeps.iter().any(|sweep| sweep.snapshot == row.snapshot) {
             return Ok(());
         }
-        let greatest = self.greatest_order()?;
+        let log_from = (!row.log_from.is_empty()).then(|| OrderKey {
+            epoch,
+            source_position: row.log_from.clone(),
+            offset: i64::MIN,
+            arrival: None,
+        });
+        let greatest = self.greatest_order(log_from.as_ref())?;
         let order = match greatest.epoch < epoch {
             true => OrderKey { epoch, ..OrderKey::default() },
             false => directly_after(&greatest, record.position),

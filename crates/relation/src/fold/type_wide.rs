@@ -70,7 +70,7 @@ impl<M: Memory> Fold<'_, M> {
                 OrderKey { epoch, ..order.then(Position::ZERO) }
             }
             None if known.is_some() => return Ok(()),
-            None => directly_after(&self.greatest_order()?, stored.position),
+            None => directly_after(&self.greatest_order(None)?, stored.position),
         };
         if let Some(known) = known {
             if order < self.state.truncates[known].order {
@@ -152,7 +152,7 @@ impl<M: Memory> Fold<'_, M> {
             return Ok(());
         }
         let is_first = spans.is_empty();
-        let order = if is_first { OrderKey::default() } else { keys::after_all(&self.greatest_order()?) };
+        let order = if is_first { OrderKey::default() } else { keys::after_all(&self.greatest_order(None)?) };
         let from = type_event(&incoming.record, order.clone());
         self.state.keys.push(KeySpan { columns: columns.to_vec(), from, first_log: None });
         self.state_changed = true;
@@ -219,19 +219,34 @@ impl<M: Memory> Fold<'_, M> {
         Ok(found)
     }
 
-    /// The greatest order of anything known of the type.
-    pub(super) fn greatest_order(&self) -> Result<OrderKey, FoldError<M::Error>> {
-        let mut greatest = self.last_type_wide().map(|event| keys::anchor_of(&event.order)).unwrap_or_default();
-        for last in self.works.iter().filter_map(Work::last) {
-            greatest = greatest.max(last.order.clone());
+    /// The greatest order of anything known of the type, below a limit.
+    pub(super) fn greatest_order(&self, limit: Option<&OrderKey>) -> Result<OrderKey, FoldError<M::Error>> {
+        let is_below = |order: &OrderKey| limit.is_none_or(|limit| order < limit);
+        let type_wide = self.type_wide().filter(|event| is_below(&event.order));
+        let mut greatest = type_wide.map(|event| keys::anchor_of(&event.order)).max().unwrap_or_default();
+        for work in &self.works {
+            let last = match (work.last(), limit) {
+                (Some(last), Some(limit)) if last.order >= *limit => {
+                    work.before(self.memory, limit, last.valid_from).map_err(FoldError::Memory)?
+                }
+                (last, _) => last.cloned(),
+            };
+            greatest = last.map_or(greatest.clone(), |last| greatest.max(last.order.clone()));
         }
         for id in self.memory.aggregates() {
             let id = id.map_err(FoldError::Memory)?;
-            if !self.index.contains_key(id.as_str())
-                && let Some(last) = self.memory.last(&id).map_err(FoldError::Memory)?
-            {
-                greatest = greatest.max(last.record.order.clone());
+            if self.index.contains_key(id.as_str()) {
+                continue;
             }
+            let Some(last) = self.memory.last(&id).map_err(FoldError::Memory)? else { continue };
+            let order = match limit.filter(|limit| last.record.order >= **limit) {
+                Some(limit) => {
+                    let before = self.memory.before(&id, limit, last.record.valid_from).map_err(FoldError::Memory)?;
+                    before.map(|before| before.order)
+                }
+                None => Some(last.record.order.clone()),
+            };
+            greatest = order.map_or(greatest.clone(), |order| greatest.max(order));
         }
         Ok(greatest)
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use deltafold_event::{Position, StoredEvent, Timestamp};
+use deltafold_event::{Position, SourcePosition, StoredEvent, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -283,6 +283,19 @@ impl Origin {
         said.marker()?;
         let at = self.snapshot_at(said, epoch)?;
         Some((at, self.snapshots[at].is_complete))
+    }
+
+    /// Where the log stood at a row's snapshot, as its events' positions do.
+    pub(super) fn place_of(&self, said: &Said<'_>, epoch: u32) -> SourcePosition {
+        let [lsn, file, pos] = said.snapshot_place().map(|raw| raw.trim_matches('"'));
+        if let Ok(lsn) = lsn.parse() {
+            return SourcePosition::postgres(lsn);
+        }
+        // Before a change has told of the server, there is nothing to compare with.
+        match (self.epochs[epoch as usize].server_id, pos.parse()) {
+            (Some(server_id), Ok(pos)) if !file.is_empty() => SourcePosition::binlog(server_id, file, pos, 0),
+            _ => SourcePosition::default(),
+        }
     }
 
     /// The epochs that are held.

@@ -260,6 +260,20 @@ fn a_snapshot_counts_once_its_last_row_has_come() {
 }
 
 #[test]
+fn what_was_made_after_a_snapshot_survives_it_whatever_comes_first() {
+    let mut story = before();
+    story.push(update(41, "2", 6).at(110).offset(202).sent(2, 1));
+    story.push(new_epoch(1));
+    // Its partition has no row of the snapshot, and is read first.
+    story.push(create(46, "new", 5).at(121).offset(203).sent(3, 2));
+    story.push(create(44, "gone", 5).at(119).offset(204).sent(2, 0));
+    story.push(read(120, "2", &v(6)).offset(205).sent(3, 1).snapshot("last", 45));
+    let (memory, _) = fold_with_origins(&story);
+    let rows = ["1", "2", "new", "gone"].map(|id| memory.row(id, 200).map(str::to_owned));
+    assert_eq!(rows, [None, Some(v(6)), Some(v(5)), None]);
+}
+
+#[test]
 fn incremental_rows_replace_nothing() {
     let mut story = before();
     story.push(create(91, "lost", 4).sent(1, 0));
@@ -290,7 +304,8 @@ fn a_second_reset_takes_back_a_whole_snapshot() {
     let shown = fold_with_origins(&story).0;
     let rows = |memory: &InMemory| ["1", "2", "lost", "new"].map(|id| memory.row(id, 300).map(str::to_owned));
     story.push(read(130, "1", &v(20)).offset(310).sent(3, 0).snapshot("last", 60));
-    assert_eq!(rows(&fold_with_origins(&story).0), [Some(v(20)), None, None, None]);
+    // By its place, the row at 95 was made after the snapshot.
+    assert_eq!(rows(&fold_with_origins(&story).0), [Some(v(20)), Some(v(11)), None, None]);
     story.push(truncate(65).at(131).offset(311).sent(3, 2));
     story.push(create(66, "2", 21).at(140).offset(312).sent(3, 1));
     let (memory, origins) = fold_with_origins(&story);
