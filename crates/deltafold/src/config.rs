@@ -2,6 +2,7 @@
 //! from.
 
 mod error;
+mod kafka;
 mod keys;
 mod load;
 mod model;

@@ -1,7 +1,7 @@
 //! Which exit code an error of a crate gets.
 
 use deltafold_ingest::IngestError;
-use deltafold_source::SourceError;
+use deltafold_source::{KafkaError, SourceError};
 use deltafold_store::{AppendError, MaintenanceError, OpenError, ReadError};
 
 use crate::exit::{Exit, Failure};
@@ -76,9 +76,19 @@ impl Fails for SourceError {
     }
 }
 
+impl Fails for KafkaError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Property { .. } | Self::Client { .. } => Exit::Usage,
+            Self::Fatal { .. } => Exit::Unavailable,
+        }
+    }
+}
+
 impl Fails for IngestError {
     fn exit(&self) -> Exit {
         match self {
+            Self::Kafka(error) => error.exit(),
             Self::Source(error) => error.exit(),
             Self::Append(error) => error.exit(),
             Self::Read(error) => error.exit(),

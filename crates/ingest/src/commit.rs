@@ -1,31 +1,35 @@
 //! Making what was decoded durable.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use deltafold_source::{AppId, Mark};
+use deltafold_source::AppId;
 use deltafold_store::{AppendError, EventStore, Offset, Prepared};
 use tokio::sync::mpsc;
 
-use crate::{FileMark, IngestError, Progress, Summary, decode::Work};
+use crate::{FileMark, IngestError, Progress, Summary, commits::Commits, work::Work};
 
 /// A group whose events are encoded, but not visible.
 pub(crate) struct Ready {
     prepared: Prepared,
     /// The rest of the group.
     work: Work,
-    /// The file's offset that this commit makes, and the one that it expects; None where nothing moves.
-    offset: Option<Offset>,
+    /// The offsets that this commit moves.
+    offsets: Vec<Offset>,
 }
 
 /// Encodes groups while the ones before them are committed.
 pub(crate) struct Preparer {
     pub(crate) store: EventStore,
+    /// The file that is read, if it is one.
+    pub(crate) file: Option<ReadFile>,
+}
+
+/// A file while it is read.
+pub(crate) struct ReadFile {
     pub(crate) app_id: AppId,
-    /// The name the file was opened by.
+    /// The name it was opened by.
     pub(crate) name: String,
-    /// Where the file stands once everything prepared so far is committed; None of a new file.
-    pub(crate) at: Option<Mark>,
-    /// Events appended from the file so far.
+    /// Events appended from it so far.
     pub(crate) events: u64,
 }
 
@@ -47,24 +51,28 @@ impl Preparer {
 
     async fn prepare(&mut self, mut work: Work) -> Result<Ready, IngestError> {
         let mut events = std::mem::take(&mut work.events);
-        let offset = work.to.map(|to| {
-            self.events += work.from_lines;
-            events.push(FileMark { mark: to, events: self.events, name: self.name.clone() }.event(&self.app_id));
-            let expected = self.at.replace(to).map(|before| offset_of(before.bytes));
-            Offset { app_id: self.app_id.as_str().to_owned(), expected, next: offset_of(to.bytes) }
-        });
+        let mut offsets = Vec::with_capacity(work.reached.len());
+        for (app_id, reached) in &work.reached {
+            let Some(to) = reached.to else { continue };
+            if let (Some(mark), Some(file)) = (reached.mark, &mut self.file) {
+                file.events += work.from_records;
+                events.push(FileMark { mark, events: file.events, name: file.name.clone() }.event(&file.app_id));
+            }
+            offsets.push(Offset { app_id: app_id.to_string(), expected: reached.from, next: to });
+        }
         let prepared = self.store.prepare(events).await.map_err(IngestError::Append)?;
-        Ok(Ready { prepared, work, offset })
+        Ok(Ready { prepared, work, offsets })
     }
 }
 
 /// Commits what is prepared, dead letters first.
 pub(crate) struct Committer {
     pub(crate) store: EventStore,
-    pub(crate) app_id: AppId,
     pub(crate) progress: Arc<Progress>,
-    /// The file's offset among the dead letters when it was opened, and after each commit since.
-    pub(crate) letters_at: Option<i64>,
+    /// Who waits for commits of topics.
+    pub(crate) commits: Option<Arc<Commits>>,
+    /// By app id: up to where dead letters are recorded, where this has recorded any.
+    pub(crate) letters_at: HashMap<Arc<str>, i64>,
     /// What was done so far.
     pub(crate) summary: Summary,
 }
@@ -72,35 +80,48 @@ pub(crate) struct Committer {
 impl Committer {
     /// Commits every group, to the end of its input; the first that cannot be committed is the last.
     pub(crate) async fn run(mut self, mut input: mpsc::Receiver<Ready>) -> (Summary, Result<(), IngestError>) {
+        let mut ended = Ok(());
         while let Some(ready) = input.recv().await {
-            if let Err(error) = self.commit(ready).await {
-                return (self.summary, Err(error));
+            ended = self.commit(ready).await;
+            if ended.is_err() {
+                break;
             }
         }
-        (self.summary, Ok(()))
+        if let Some(commits) = &self.commits {
+            commits.end();
+        }
+        (self.summary, ended)
     }
 
     async fn commit(&mut self, ready: Ready) -> Result<(), IngestError> {
-        let Ready { prepared, mut work, offset } = ready;
+        let Ready { prepared, mut work, offsets } = ready;
         let letters = std::mem::take(&mut work.letters);
         let set_aside = letters.len() as u64;
         if !letters.is_empty() {
-            let app_id = self.app_id.as_str().to_owned();
-            let next = offset_of(work.letters_to);
-            let letters_offset = Offset { app_id, expected: self.letters_at, next };
-            let made = self.store.append_dead_letters(letters, vec![letters_offset]).await;
-            self.settle(made, EventStore::dead_letter_offset, next).await?;
-            self.letters_at = Some(next);
+            let of_letters: Vec<Offset> = work
+                .reached
+                .iter()
+                .filter(|(_, reached)| reached.letters > 0)
+                .map(|(app_id, reached)| {
+                    let expected = self.letters_at.get(app_id).copied().or(reached.letters_from);
+                    Offset { app_id: app_id.to_string(), expected, next: reached.letters_to }
+                })
+                .collect();
+            let made = self.store.append_dead_letters(letters, of_letters.clone()).await;
+            self.settle(made, EventStore::dead_letter_offset, &of_letters).await?;
+            self.letters_at.extend(of_letters.into_iter().map(|offset| (offset.app_id.into(), offset.next)));
             self.summary.dead_letters += set_aside;
         }
-        if let Some(offset) = offset {
-            let next = offset.next;
-            let made = self.store.commit(prepared, vec![offset]).await.map(|_| ());
-            self.settle(made, EventStore::offset, next).await?;
-            self.summary.appended += work.from_lines;
+        if !offsets.is_empty() {
+            let made = self.store.commit(prepared, offsets.clone()).await.map(|_| ());
+            self.settle(made, EventStore::offset, &offsets).await?;
+            self.summary.appended += work.from_records;
             self.summary.commits += 1;
+            if let Some(commits) = &self.commits {
+                commits.made(offsets.iter().map(|offset| (offset.app_id.as_str(), offset.next)));
+            }
         }
-        self.progress.committed(work.from_lines, set_aside);
+        self.progress.committed(work.from_records, set_aside);
         self.summary.bytes += work.bytes;
         for (kind, count) in work.ignored {
             *self.summary.ignored.entry(kind).or_default() += count;
@@ -108,17 +129,18 @@ impl Committer {
         Ok(())
     }
 
-    /// After an error that leaves open whether the commit was made, the file's offset decides.
+    /// After an error that leaves open whether the commit was made, the offsets decide: all of them moved, or none.
     async fn settle(
         &self,
         made: Result<(), AppendError>,
         offset: fn(&EventStore, &str) -> Option<i64>,
-        next: i64,
+        offsets: &[Offset],
     ) -> Result<(), IngestError> {
         match made {
             Err(error @ (AppendError::Disk(_) | AppendError::Read(_))) => {
-                if self.store.refresh().await.is_ok() && offset(&self.store, self.app_id.as_str()) == Some(next) {
-                    tracing::warn!(%error, app_id = %self.app_id, "the commit was made all the same");
+                let is_made = |moved: &Offset| offset(&self.store, &moved.app_id) == Some(moved.next);
+                if self.store.refresh().await.is_ok() && offsets.iter().all(is_made) {
+                    tracing::warn!(%error, "the commit was made all the same");
                     return Ok(());
                 }
                 Err(IngestError::Append(error))
@@ -126,8 +148,4 @@ impl Committer {
             other => other.map_err(IngestError::Append),
         }
     }
-}
-
-fn offset_of(bytes: u64) -> i64 {
-    i64::try_from(bytes).expect("no file has 2^63 bytes")
 }

@@ -1,6 +1,6 @@
 //! What can stop an ingestion.
 
-use deltafold_source::SourceError;
+use deltafold_source::{KafkaError, SourceError};
 use deltafold_store::{AppendError, Conflict, ReadError};
 
 /// What can stop an ingestion. Everything that was committed stays; running it again goes on from there.
@@ -9,6 +9,9 @@ pub enum IngestError {
     /// The file cannot be read, or not any further.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The topics cannot be read, or not any further.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
     /// The store cannot be appended to.
     #[error(transparent)]
     Append(AppendError),

@@ -2,7 +2,7 @@
 
 use tokio::{sync::mpsc, time::Instant};
 
-use crate::{decode::Work, options::GroupCommit};
+use crate::{options::GroupCommit, work::Work};
 
 /// Collects what is decoded into groups until one of the limits is reached, and hands them on; ends with its input
 /// or when nobody takes its groups any more.
@@ -14,7 +14,8 @@ pub(crate) async fn group(limits: GroupCommit, mut input: mpsc::Receiver<Work>, 
         // At the input's end and at the deadline alike, what there is goes out.
         while let Ok(Some(work)) = tokio::time::timeout_at(deadline, input.recv()).await {
             let events = group.events.len() + work.events.len();
-            if events > limits.events || group.bytes + work.bytes > limits.bytes as u64 {
+            let is_full = events > limits.events || group.bytes + work.bytes > limits.bytes as u64;
+            if is_full || !group.is_followed_by(&work) {
                 next = Some(work);
                 break;
             }

@@ -1,19 +1,20 @@
-//! The loop from source to store: lines become events, and events, offsets and dead letters become durable.
+//! The loop from source to store: records become events, and events, offsets and dead letters become durable.
 //!
-//! One pipeline per file, each stage in its own task and every channel between them bounded:
+//! One pipeline per file, and one for all topics of a source, each stage in its own task and every channel between
+//! them bounded:
 //!
 //! ```text
-//! read     chunks of lines                            (deltafold-source)
+//! read     chunks of lines, or runs of records        (deltafold-source)
 //! decode   events and dead letters, control events    (deltafold-cdc)
 //! group    until 250 ms, 32,768 events or 64 MiB
 //! prepare  encoded and synced, not visible yet        (deltafold-store)
 //! commit   dead letters first, then the log entry     (deltafold-store)
 //! ```
 //!
-//! Exactly once: a commit moves the file's offset from where this pipeline began to where its lines end. When
-//! another process moved it meanwhile, or claimed the same aggregate type, the commit is refused; then everything
-//! is read again from the store and the file is opened anew where the store says it stands. Nothing is retried
-//! blindly.
+//! Exactly once: a commit moves the offset of each file or partition from where reading it began to where its records
+//! end. When another process moved one of them meanwhile, or claimed the same aggregate type, the commit is refused;
+//! then everything is read again from the store, and reading begins anew where the store says it stands. Nothing is
+//! retried blindly.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -29,21 +30,28 @@
 
 mod clock;
 mod commit;
+mod commits;
 mod decode;
 mod error;
+mod file;
 mod file_mark;
 mod group;
-mod ingest;
+mod offset;
 mod options;
+mod pace;
 mod pipeline;
 mod progress;
 mod read;
 mod registry;
 mod summary;
+mod topics;
+mod work;
 
 pub use error::IngestError;
+pub use file::ingest_file;
 pub use file_mark::FileMark;
-pub use ingest::ingest_file;
+
 pub use options::{GroupCommit, Options};
 pub use progress::Progress;
 pub use summary::Summary;
+pub use topics::ingest_topics;

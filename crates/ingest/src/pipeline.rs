@@ -1,24 +1,27 @@
-//! The stages of one file, wired up.
+//! The stages from what was read to what is committed, wired up.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
-use deltafold_source::FileSource;
 use deltafold_store::EventStore;
-use tokio::{runtime::Handle, sync::mpsc, task::JoinError};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    runtime::Handle,
+    sync::mpsc,
+    task::{JoinError, JoinHandle},
+};
 
 use crate::{
     IngestError, Options, Summary,
-    commit::{Committer, Preparer},
-    decode::FileDecoder,
+    commit::{Committer, Preparer, ReadFile},
+    commits::Commits,
     group::group,
-    read::{Ended, read},
+    read::Ended,
     registry::Registry,
+    work::Work,
 };
 
-/// Chunks between reading and decoding; each is about a megabyte.
+/// What is read ahead of decoding: chunks or runs of about a megabyte.
 const READ_AHEAD: usize = 4;
-/// Decoded chunks that wait to be grouped.
+/// What is decoded and waits to be grouped.
 const DECODED_AHEAD: usize = 4;
 
 /// How a pipeline ended: what it committed, and why it stopped.
@@ -27,49 +30,46 @@ pub(crate) struct Outcome {
     pub(crate) ended: Result<Ended, IngestError>,
 }
 
-/// Takes a file from where it was opened into the store. `events` were appended from it before.
-pub(crate) async fn run(
-    store: &EventStore,
-    path: &Path,
-    file: FileSource,
-    events: u64,
-    options: &Options,
-    cancel: &CancellationToken,
-) -> Outcome {
-    let registry = match read_registry(store.clone()).await {
-        Ok(registry) => registry,
-        Err(error) => return Outcome { summary: Summary::default(), ended: Err(error) },
-    };
-    let app_id = file.app_id().clone();
-    let letters_at = store.dead_letter_offset(app_id.as_str());
-    let recorded_to = letters_at.map_or(0, i64::unsigned_abs);
-    let preparer = Preparer {
-        store: store.clone(),
-        app_id: app_id.clone(),
-        name: path.display().to_string(),
-        at: Some(file.resumed_at()).filter(|mark| mark.bytes > 0),
-        events,
-    };
+/// What tells one kind of source from the other.
+pub(crate) struct Stages<R, D> {
+    /// Hands on what it reads until it ends or nobody takes it. Blocks.
+    pub(crate) read: R,
+    /// Decodes what was read.
+    pub(crate) decode: D,
+    /// The file that is read, if it is one.
+    pub(crate) file: Option<ReadFile>,
+    /// Who waits for commits.
+    pub(crate) commits: Option<Arc<Commits>>,
+}
+
+/// Takes what is read into the store, until reading ends. What `read` returned is returned even when a later stage
+/// failed.
+pub(crate) async fn run<T, U, R, D>(store: &EventStore, options: &Options, stages: Stages<R, D>) -> (U, Outcome)
+where
+    T: Send + 'static,
+    U: Send + 'static,
+    R: FnOnce(mpsc::Sender<T>) -> (U, Result<Ended, IngestError>) + Send + 'static,
+    D: FnMut(&T) -> Work + Send + 'static,
+{
+    let Stages { read, mut decode, file, commits } = stages;
+    let preparer = Preparer { store: store.clone(), file };
     let committer = Committer {
         store: store.clone(),
-        app_id: app_id.clone(),
         progress: Arc::clone(&options.progress),
-        letters_at,
+        commits,
+        letters_at: HashMap::new(),
         summary: Summary::default(),
     };
-    let mut decoder = FileDecoder::new(path, app_id, options.decoder.clone(), registry, recorded_to);
-
-    let (chunks, mut to_decode) = mpsc::channel(READ_AHEAD);
+    let (chunks, mut to_decode) = mpsc::channel::<T>(READ_AHEAD);
     let (decoded, to_group) = mpsc::channel(DECODED_AHEAD);
     let (groups, to_prepare) = mpsc::channel(1);
     let (ready, to_commit) = mpsc::channel(1);
 
     // A stage that fails closes its channels: the ones before it then find no taker, the ones after it no more input.
-    let (follow, progress, cancel) = (options.follow, Arc::clone(&options.progress), cancel.clone());
-    let reading = tokio::task::spawn_blocking(move || read(file, follow, &progress, &chunks, &cancel));
+    let reading: JoinHandle<(U, Result<Ended, IngestError>)> = tokio::task::spawn_blocking(move || read(chunks));
     let decoding = tokio::task::spawn_blocking(move || {
         while let Some(chunk) = to_decode.blocking_recv() {
-            if decoded.blocking_send(decoder.decode(&chunk)).is_err() {
+            if decoded.blocking_send(decode(&chunk)).is_err() {
                 return;
             }
         }
@@ -82,13 +82,13 @@ pub(crate) async fn run(
     let prepared = joined(preparing.await);
     joined(grouping.await);
     joined(decoding.await);
-    let ended = joined(reading.await).map_err(IngestError::from);
-    Outcome { summary, ended: committed.and(prepared).and(ended) }
+    let (source, ended) = joined(reading.await);
+    (source, Outcome { summary, ended: committed.and(prepared).and(ended) })
 }
 
-/// On a thread of its own: the compiler cannot see that what borrows across the store's streams is `Send` for every
-/// lifetime (rust-lang/rust#102211).
-async fn read_registry(store: EventStore) -> Result<Registry, IngestError> {
+/// What the store knows of types. On a thread of its own: the compiler cannot see that what borrows across the store's
+/// streams is `Send` for every lifetime (rust-lang/rust#102211).
+pub(crate) async fn read_registry(store: EventStore) -> Result<Registry, IngestError> {
     joined(tokio::task::spawn_blocking(move || Handle::current().block_on(Registry::read(&store))).await)
 }
 

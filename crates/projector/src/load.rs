@@ -241,9 +241,10 @@ fn write(views: &ViewStore, receive: Receiver<Step<Batch>>) -> Result<(), WriteE
 }
 
 impl Aggregates {
-    /// None yet; `memory` is where they will be.
+    /// None yet; `memory` is where they will be, unless a long aggregate made it large.
     fn of(aggregate_type: Arc<str>, mut memory: Vec<StoredEvent>) -> Self {
         memory.clear();
+        memory.shrink_to(2 * EVENTS_AT_ONCE);
         memory.reserve(EVENTS_AT_ONCE);
         Self { aggregate_type, events: memory, ends: Vec::new(), is_too_long: false }
     }

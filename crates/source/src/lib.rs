@@ -1,11 +1,14 @@
-//! Where records come from: files of JSON Lines, plain, gzip or zstd.
+//! Where records come from: files of JSON Lines, plain, gzip or zstd, and topics of a Kafka cluster.
 //!
 //! A file is known by its content, not by its name: its [`AppId`] is a digest of its first line, and how far it
 //! was read is a [`Mark`], which holds a digest of everything before it. Before a file is resumed that digest is
 //! verified; a file that begins like a known one but differs later is another file and gets a number (`#2`).
 //!
-//! This crate hands on lines of bytes. What is in a line is for `deltafold-cdc` to say, what was read before is
-//! for the store to say, and both are brought together by `deltafold-ingest`.
+//! Topics are read by a [`KafkaSource`], as one member of a consumer group; the store, not the group, says where each
+//! partition starts.
+//!
+//! This crate hands on lines and records as bytes. What is in them is for `deltafold-cdc` to say, what was read before is
+//! for the store to say, and both are brought together by `deltafold-ingest`. Nothing else uses rdkafka.
 //!
 //! ```
 //! # let directory = tempfile::tempdir().unwrap();
@@ -29,6 +32,7 @@ mod digest;
 mod error;
 mod file;
 mod identify;
+mod kafka;
 mod mark;
 mod reader;
 
@@ -38,5 +42,9 @@ pub use compression::Compression;
 pub use digest::{Digest, DigestError};
 pub use error::SourceError;
 pub use file::{FileSource, Growth};
+pub use kafka::{
+    Hindrance, KafkaError, KafkaOptions, KafkaRecord, KafkaSource, KafkaState, KafkaStatus, OnDataLoss, PartitionState,
+    Polled, Reading, Records, Span, Start, StartError, TopicPartition, TopicPattern, TopicPatternError,
+};
 pub use mark::Mark;
 pub use reader::{KEPT_OF_OVERLONG_BYTES, LINE_LIMIT_BYTES};

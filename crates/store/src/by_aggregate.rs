@@ -83,10 +83,11 @@ impl ByAggregate {
     }
 
     /// Puts the next aggregate's events into `events`, by position; those of a type that belong to none come before
-    /// its aggregates. Types come in their order, aggregates in that of their ids. Metadata is `{}` where folding finds
-    /// nothing in it ([`deltafold_event::Metadata::is_plain`]). Of more than `most` events one
-    /// more than that is put there. Events that nobody needs any more may be in `spare`: they are written over rather
-    /// than made anew. False at the end.
+    /// its aggregates. Types come in their order, aggregates in that of their ids. Of more than `most` events one more
+    /// than that is put there. False at the end.
+    ///
+    /// Metadata is `{}` where folding finds nothing in it ([`deltafold_event::Metadata::is_plain`]). Events that nobody
+    /// needs any more may be in `spare`: they are written over rather than made anew.
     ///
     /// # Errors
     /// When a file cannot be read.

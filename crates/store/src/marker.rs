@@ -1,32 +1,29 @@
-//! The mark of a data directory: `deltafold.json`, written before anything else in it.
+//! The mark of a data directory: `deltafold.json`, written before anything else in it: the format, and an id that no
+//! other data directory has.
 
 use std::{fs, io, path::Path};
 
 use object_store::{ObjectStore, PutMode, path::Path as ObjectPath};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::{DiskError, OpenError, blocking, disk};
 
 /// The format that this version reads and writes.
 const FORMAT: u32 = 1;
 
-/// Finds our mark, or leaves it in a directory that has no event store yet.
-pub(crate) async fn check(data_dir: &Path) -> Result<(), OpenError> {
+/// Finds our mark, or leaves it in a directory that has no event store yet; returns the directory's id.
+pub(crate) async fn check(data_dir: &Path) -> Result<Uuid, OpenError> {
     let at = data_dir.join("deltafold.json");
     for _ in 0..2 {
         match read(&at).await? {
             Some(text) => return compare(data_dir, &text),
-            None if data_dir.join("events").join("_delta_log").is_dir() => {
-                return Err(OpenError::Version {
-                    path: data_dir.to_owned(),
-                    found: "unknown (there is no deltafold.json)".to_owned(),
-                    expected: FORMAT,
-                });
-            }
+            None if data_dir.join("events").join("_delta_log").is_dir() => break,
             None => write(&at).await?,
         }
     }
-    Ok(())
+    let found = "unknown (there is no deltafold.json)".to_owned();
+    Err(OpenError::Version { path: data_dir.to_owned(), found, expected: FORMAT })
 }
 
 async fn read(at: &Path) -> Result<Option<String>, OpenError> {
@@ -43,19 +40,23 @@ async fn write(at: &Path) -> Result<(), OpenError> {
     let failed = |reason| DiskError::Failed { path: shown.clone(), reason };
     let at = std::path::absolute(at).map_err(failed)?;
     let place = ObjectPath::from_absolute_path(&at).map_err(|error| failed(io::Error::other(error)))?;
-    let text = json!({"format": FORMAT, "created_by": concat!("deltafold ", env!("CARGO_PKG_VERSION"))});
+    let text =
+        json!({"format": FORMAT, "id": Uuid::new_v4(), "created_by": concat!("deltafold ", env!("CARGO_PKG_VERSION"))});
     match disk::Disk::new().put_opts(&place, format!("{text}\n").into(), PutMode::Create.into()).await {
         Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
         Err(error) => Err(disk::disk_error(&error, &shown).into()),
     }
 }
 
-fn compare(data_dir: &Path, text: &str) -> Result<(), OpenError> {
-    let format = serde_json::from_str::<Value>(text).ok().and_then(|mark| mark.get("format").cloned());
-    if format.as_ref().and_then(Value::as_u64) == Some(u64::from(FORMAT)) {
-        return Ok(());
+/// The id of a directory in our format; the nil one where it was made before they had any.
+fn compare(data_dir: &Path, text: &str) -> Result<Uuid, OpenError> {
+    let mark = serde_json::from_str::<Value>(text).ok();
+    let member = |name| mark.as_ref().and_then(|mark| mark.get(name));
+    if member("format").and_then(Value::as_u64) == Some(u64::from(FORMAT)) {
+        let id = member("id").and_then(Value::as_str).and_then(|id| id.parse().ok());
+        return Ok(id.unwrap_or_default());
     }
-    let found =
-        format.map_or_else(|| "unknown (deltafold.json cannot be read)".to_owned(), |format| format.to_string());
+    let found = member("format")
+        .map_or_else(|| "unknown (deltafold.json cannot be read)".to_owned(), |format| format.to_string());
     Err(OpenError::Version { path: data_dir.to_owned(), found, expected: FORMAT })
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use deltafold_event::Position;
+use uuid::Uuid;
 
 use crate::{
     OpenError, OpenReport, Options, ReadError, Tail, marker,
@@ -23,6 +24,7 @@ pub struct EventStore {
 
 #[derive(Debug)]
 struct Inner {
+    id: Uuid,
     events: Table,
     letters: Table,
     /// Batches of this process, for its tails.
@@ -38,7 +40,7 @@ impl EventStore {
     /// # Errors
     /// When another version made it, when it is damaged, when the file system refuses.
     pub async fn open(data_dir: &Path, options: Options) -> Result<Self, OpenError> {
-        marker::check(data_dir).await?;
+        let id = marker::check(data_dir).await?;
         let events = data_dir.join("events");
         let Opened { table: events, mut torn } = Table::open(&events, "events", &schema::EVENTS, &options).await?;
         let letters = data_dir.join("dead_letters");
@@ -46,12 +48,17 @@ impl EventStore {
         torn.extend(letters.torn);
         let recent = Mutex::new(Recent::new(options.recent_bytes));
         let opened = OpenReport { torn };
-        Ok(Self { inner: Arc::new(Inner { events, letters: letters.table, recent, options, opened }) })
+        Ok(Self { inner: Arc::new(Inner { id, events, letters: letters.table, recent, options, opened }) })
     }
 
     /// What opening found.
     pub fn opened(&self) -> &OpenReport {
         &self.inner.opened
+    }
+
+    /// What no other data directory has, and every process that has this one open sees alike.
+    pub fn id(&self) -> Uuid {
+        self.inner.id
     }
 
     /// How far a source partition is read: the next offset.

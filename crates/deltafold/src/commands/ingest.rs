@@ -1,16 +1,21 @@
 //! `deltafold ingest`
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::Args;
-use deltafold_ingest::{Options, Summary, ingest_file};
+use deltafold_cdc::DecoderConfig;
+use deltafold_ingest::{Options, Summary, ingest_file, ingest_topics};
+use deltafold_source::{KafkaOptions, KafkaStatus};
 use deltafold_store::EventStore;
 use figment::value::{Tag, Value as Setting};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{Flags, Format, Loaded},
+    config::{Flags, Format, Loaded, SourceKind},
     context::Context,
     exit::{Exit, Failure},
     failures::OrExit,
@@ -95,7 +100,8 @@ async fn files(
     let decoder = loaded.config.aggregates.decoder(command.format);
     let options = || Options { decoder: decoder.clone(), follow: command.follow, ..Options::default() };
     if command.follow {
-        return side_by_side(store, command.file.iter().map(|path| (path.clone(), options())).collect(), cancel).await;
+        let inputs = command.file.iter().map(|path| Input::File(path.clone(), options())).collect();
+        return side_by_side(store, inputs, cancel).await;
     }
     let mut total = Summary::default();
     for path in &command.file {
@@ -112,27 +118,41 @@ pub(crate) async fn configured(
 ) -> Result<Summary, Failure> {
     let mut inputs = Vec::new();
     for (name, source) in &loaded.config.sources {
-        if source.kind == crate::config::SourceKind::Kafka {
-            let message = format!("sources.{name}: this version reads files only, not kind = \"kafka\"");
-            return Err(Failure::new(Exit::Usage, message));
-        }
-        for path in &source.files {
-            let decoder = loaded.config.aggregates.decoder(source.format);
-            inputs.push((path.clone(), Options { decoder, follow: source.follow, ..Options::default() }));
+        let decoder = loaded.config.aggregates.decoder(source.format);
+        match source.kind {
+            SourceKind::Kafka => {
+                let topics = source.kafka.options(name, store.id())?;
+                let decoder = DecoderConfig { source: name.as_str().into(), ..decoder };
+                let options = Options { decoder, ..Options::default() };
+                inputs.push(Input::Topics(Box::new(topics), Arc::new(KafkaStatus::new(name)), options));
+            }
+            SourceKind::Files => inputs.extend(source.files.iter().map(|path| {
+                let options = Options { decoder: decoder.clone(), follow: source.follow, ..Options::default() };
+                Input::File(path.clone(), options)
+            })),
         }
     }
     side_by_side(store, inputs, cancel).await
 }
 
-async fn side_by_side(
-    store: &EventStore,
-    inputs: Vec<(PathBuf, Options)>,
-    cancel: &CancellationToken,
-) -> Result<Summary, Failure> {
+/// What is read.
+enum Input {
+    File(PathBuf, Options),
+    Topics(Box<KafkaOptions>, Arc<KafkaStatus>, Options),
+}
+
+async fn side_by_side(store: &EventStore, inputs: Vec<Input>, cancel: &CancellationToken) -> Result<Summary, Failure> {
     let mut tasks = tokio::task::JoinSet::new();
-    for (path, options) in inputs {
+    for input in inputs {
         let (store, cancel) = (store.clone(), cancel.clone());
-        tasks.spawn(async move { ingest_file(&store, &path, &options, cancel).await.or_exit() });
+        tasks.spawn(async move {
+            match input {
+                Input::File(path, options) => ingest_file(&store, &path, &options, cancel).await.or_exit(),
+                Input::Topics(topics, status, options) => {
+                    ingest_topics(&store, *topics, &options, status, cancel).await.or_exit()
+                }
+            }
+        });
     }
     let mut total = Ok(Summary::default());
     while let Some(ended) = tasks.join_next().await {

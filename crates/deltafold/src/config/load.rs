@@ -9,7 +9,7 @@ use figment::{
     value::{Dict, Map, Tag, Value},
 };
 
-use super::{Config, ConfigError, keys::unknown_keys, model::SourceKind};
+use super::{Config, ConfigError, kafka::is_secret, keys::unknown_keys, model::SourceKind};
 
 /// The prefix of environment variables that configure.
 const PREFIX: &str = "DELTAFOLD_";
@@ -93,6 +93,22 @@ fn read(figment: &Figment) -> Result<Loaded, Vec<ConfigError>> {
 fn check(config: &Config) -> Result<(), Vec<ConfigError>> {
     let mut errors = Vec::new();
     for (name, source) in &config.sources {
+        if source.kind == SourceKind::Kafka {
+            let missing = [("brokers", source.kafka.brokers.is_none()), ("topics", source.kafka.topics.is_empty())];
+            for (setting, _) in missing.into_iter().filter(|(_, is_missing)| *is_missing) {
+                let key = format!("sources.{name}.{setting}");
+                errors.push(ConfigError::Missing {
+                    key,
+                    what: "a source of kind \"kafka\" names the brokers (\"host:port\") and the topics to read"
+                        .to_owned(),
+                });
+            }
+        }
+        if name.contains('/') || name == "file" {
+            let from = "configuration".to_owned();
+            let what = "a source's name has no slash in it, and is not \"file\", which stands for files".to_owned();
+            errors.push(ConfigError::Value { from, key: format!("sources.{name}"), what });
+        }
         if source.kind == SourceKind::Files && source.files.is_empty() {
             let key = format!("sources.{name}.files");
             errors.push(ConfigError::Missing {
@@ -138,7 +154,8 @@ fn list(figment: &Figment, path: &mut Vec<String>, dict: &Dict, settings: &mut V
             _ => {
                 let key = path.join(".");
                 let from = from(figment.get_metadata(value.tag()), &key);
-                settings.push(Setting { value: as_toml(value), from, key });
+                let value = if is_secret(&key) { "\"(hidden)\"".to_owned() } else { as_toml(value) };
+                settings.push(Setting { value, from, key });
             }
         }
         path.pop();

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, str::FromS
 
 use deltafold_cdc::{AggregateConfig, DecoderConfig, NameTemplate};
 use deltafold_event::ColumnType;
+use deltafold_source::{Start, TopicPattern};
 use serde::{Deserialize, Deserializer, de};
 
 /// The whole configuration.
@@ -21,16 +22,18 @@ pub(crate) struct Http {
     pub(crate) listen: SocketAddr,
 }
 
-/// `[sources.NAME]`: only what this version acts on; the other keys are known, and kept for those that do.
+/// `[sources.NAME]`
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Source {
     pub(crate) kind: SourceKind,
     #[serde(default)]
+    pub(crate) format: Format,
+    #[serde(default)]
     pub(crate) files: Vec<PathBuf>,
     #[serde(default)]
     pub(crate) follow: bool,
-    #[serde(default)]
-    pub(crate) format: Format,
+    #[serde(flatten)]
+    pub(crate) kafka: Kafka,
 }
 
 /// Where a source's records come from.
@@ -41,6 +44,67 @@ pub(crate) enum SourceKind {
     Kafka,
     /// Files of JSON Lines.
     Files,
+}
+
+/// What a source of kind "kafka" is told.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Kafka {
+    pub(crate) brokers: Option<String>,
+    #[serde(default)]
+    pub(crate) topics: Vec<Parsed<TopicPattern>>,
+    pub(crate) group: Option<String>,
+    pub(crate) instance: Option<String>,
+    #[serde(default)]
+    pub(crate) start: StartAt,
+    #[serde(default)]
+    pub(crate) on_data_loss: OnDataLoss,
+    #[serde(default)]
+    pub(crate) properties: BTreeMap<String, Property>,
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// Where partitions start that the store has not seen: a word or a time, or offsets by `topic/partition`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum StartAt {
+    Text(Parsed<Start>),
+    Offsets(BTreeMap<String, i64>),
+}
+
+impl Default for StartAt {
+    fn default() -> Self {
+        Self::Text(Parsed(Start::default()))
+    }
+}
+
+/// What to do when records are gone that the store has not seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OnDataLoss {
+    /// Read the partition no further.
+    #[default]
+    Stop,
+    /// Go on without them.
+    Continue,
+}
+
+/// A value of librdkafka's, which knows texts only.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Property {
+    Flag(bool),
+    Number(i64),
+    Text(String),
+}
+
+impl fmt::Display for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(flag) => flag.fmt(f),
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
 }
 
 /// How records are written.

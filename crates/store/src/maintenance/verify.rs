@@ -175,7 +175,7 @@ fn decode(batch: &RecordBatch, positions: &[Position], file: &DataFile, letters:
     let columns = EventColumns::of(batch)?;
     let (mut interner, mut last) = Default::default();
     for (row, position) in positions.iter().enumerate() {
-        columns.event(row, *position, file, &mut interner, &mut last)?;
+        columns.event(row, *position, file, &mut interner, &mut last, None)?;
     }
     Ok(())
 }

@@ -97,20 +97,8 @@ impl EventColumns {
         (self.aggregate_type.value(row), id)
     }
 
-    /// The event in a row.
+    /// The event in a row. The texts of `spare`, an event that nobody needs, are written over.
     pub(crate) fn event(
-        &self,
-        row: usize,
-        position: Position,
-        file: &DataFile,
-        interner: &mut Interner,
-        last: &mut Last,
-    ) -> Result<StoredEvent, String> {
-        self.event_over(row, position, file, interner, last, None)
-    }
-
-    /// Likewise; the texts of an event that nobody needs are written over.
-    pub(crate) fn event_over(
         &self,
         row: usize,
         position: Position,
@@ -217,9 +205,12 @@ impl Spare {
     }
 }
 
+/// How much memory of a text is used again: with more, every event would come to hold on to as much as the largest.
+const SPARE_BYTES: usize = 1_024;
+
 /// A copy of `text`, over `spare` if there is one.
 fn written(text: &str, spare: Option<String>) -> String {
-    match spare {
+    match spare.filter(|spare| spare.capacity() <= SPARE_BYTES) {
         Some(mut spare) => {
             text.clone_into(&mut spare);
             spare
@@ -246,5 +237,20 @@ pub(crate) fn positions(batch: &RecordBatch, file: &DataFile) -> Result<Vec<Posi
             Position::new(version, ordinal).map_err(|error| error.to_string())
         };
         column.ok_or("it has no ordinals")?.values().iter().map(position).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_text_s_memory_is_not_kept_for_small_ones() {
+        let large = "x".repeat(1 << 20);
+        let kept = written(&large, Some("small".to_owned()));
+        assert_eq!(kept, large);
+        let small = written("small", Some(kept));
+        assert_eq!(small, "small");
+        assert!(small.capacity() <= SPARE_BYTES, "{} bytes for a small text", small.capacity());
     }
 }

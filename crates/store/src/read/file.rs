@@ -128,7 +128,7 @@ impl ParquetFile {
             let positions = self.positions(&batch)?;
             let columns = EventColumns::of(&batch).map_err(|what| self.broken(what))?;
             for (row, position) in positions.into_iter().enumerate() {
-                let event = columns.event(row, position, &self.file, &mut interner, &mut last);
+                let event = columns.event(row, position, &self.file, &mut interner, &mut last, None);
                 events.push(event.map_err(|what| self.broken(what))?);
             }
         }

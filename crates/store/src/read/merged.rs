@@ -92,7 +92,7 @@ impl Merged {
                 if events.len() <= most {
                     let position = cursor.positions[cursor.row];
                     let Cursor { file, last, .. } = cursor;
-                    let event = columns.event_over(cursor.row, position, &file.file, interner, last, spare.pop());
+                    let event = columns.event(cursor.row, position, &file.file, interner, last, spare.pop());
                     events.push(event.map_err(|what| cursor.file.broken(what))?);
                 }
                 cursor.row += 1;

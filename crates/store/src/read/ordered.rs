@@ -57,6 +57,7 @@ impl Ordered {
                     &self.file.file,
                     &mut self.interner,
                     &mut last,
+                    None,
                 );
                 events.push(event.map_err(|what| self.file.broken(what))?);
             }

@@ -161,7 +161,7 @@ fn check(reader: &Reader, model: &Model, at: At, time: i64, position: i64) -> Re
     let scanned: Vec<_> = reader.scan(at).collect::<Result<_, _>>().unwrap();
     let mut counted = reader.scan(at);
     let first = counted.pass(2).unwrap();
-    assert_eq!((first, first + counted.pass(usize::MAX).unwrap()), (scanned.len().min(2), scanned.len()));
+    prop_assert_eq!((first, first + counted.pass(usize::MAX).unwrap()), (scanned.len().min(2), scanned.len()));
     prop_assert_eq!(&scanned, &expected, "scan, {:?}", at);
     let after: Vec<_> = reader.scan_after(at, AGGREGATES[1]).collect::<Result<_, _>>().unwrap();
     expected.retain(|version| &*version.key > AGGREGATES[1]);

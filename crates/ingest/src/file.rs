@@ -14,8 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     FileMark, IngestError, Options, Summary,
-    pipeline::{self, Outcome},
-    read::Ended,
+    commit::ReadFile,
+    decode::LineDecoder,
+    pipeline::{self, Outcome, Stages},
+    read::{Ended, read_lines},
 };
 
 /// How often a file is begun anew because another writer was first.
@@ -50,7 +52,7 @@ pub async fn ingest_file(
             total.already_there += events;
             current = Some(file.app_id().clone());
         }
-        let Outcome { summary, ended } = pipeline::run(store, path, file, events, options, &cancel).await;
+        let Outcome { summary, ended } = take_in(store, path, file, events, options, &cancel).await;
         total += summary;
         match ended {
             Ok(Ended::Replaced) => attempts = 0,
@@ -68,6 +70,33 @@ pub async fn ingest_file(
     }
     total.elapsed = began.elapsed();
     Ok(total)
+}
+
+/// Takes a file from where it was opened into the store. `events` were appended from it before.
+async fn take_in(
+    store: &EventStore,
+    path: &Path,
+    file: FileSource,
+    events: u64,
+    options: &Options,
+    cancel: &CancellationToken,
+) -> Outcome {
+    let registry = match pipeline::read_registry(store.clone()).await {
+        Ok(registry) => registry,
+        Err(error) => return Outcome { summary: Summary::default(), ended: Err(error) },
+    };
+    let app_id = file.app_id().clone();
+    let recorded_to = store.dead_letter_offset(app_id.as_str());
+    let mut decoder = LineDecoder::new(path, app_id.clone(), options.decoder.clone(), registry, recorded_to);
+    let (follow, progress, cancel) = (options.follow, options.progress.clone(), cancel.clone());
+    let stages = Stages {
+        read: move |chunks| ((), read_lines(file, follow, &progress, &chunks, &cancel).map_err(IngestError::from)),
+        decode: move |chunk: &_| decoder.decode(chunk),
+        file: Some(ReadFile { app_id, name: path.display().to_string(), events }),
+        commits: None,
+    };
+    let ((), outcome) = pipeline::run(store, options, stages).await;
+    outcome
 }
 
 async fn cancelled_within(cancel: &CancellationToken, limit: Duration) -> bool {
