@@ -68,6 +68,8 @@ pub struct OriginInfo {
     pub connector: String,
     /// The server's name, which its topics begin with.
     pub server: String,
+    /// The sources that its events were read from.
+    pub sources: Vec<String>,
     /// The epoch that answers are of, from 0.
     pub epoch: u32,
     /// Whether no complete snapshot says what that epoch began with.
@@ -203,9 +205,9 @@ impl Origins {
             return Err(epoch);
         }
         let snapshot = self.completes(index, stored, said).filter(|_| epoch > 0);
-        let log_from = || origin.place_of(said, epoch);
-        let snapshot =
-            snapshot.map(|(snapshot, is_complete)| SnapshotRow { snapshot, is_complete, log_from: log_from() });
+        let snapshot = snapshot.map(|(snapshot, is_complete)| {
+            Box::new(SnapshotRow { snapshot, is_complete, log_from: origin.place_of(said, epoch) })
+        });
         Ok(Place { epoch, recorded_from: stored.position, may_be_older: belongs.may_be_older, snapshot })
     }
 
@@ -235,6 +237,7 @@ impl Origins {
                 id: id(origin),
                 connector: origin.connector.clone(),
                 server: origin.server.clone(),
+                sources: origin.sources(),
                 epoch,
                 is_unverified: origin.is_unverified(epoch),
                 suspect: held.last().zip(since).map(|(&epoch, since)| Suspect { epoch, since, held: waiting }),

@@ -13,7 +13,7 @@ pub struct Place {
     /// Whether it may be one of an older epoch that is delivered again: then the same event there is this one.
     pub may_be_older: bool,
     /// The snapshot that it is a row of, in an epoch after the first.
-    pub snapshot: Option<SnapshotRow>,
+    pub snapshot: Option<Box<SnapshotRow>>,
 }
 
 impl Place {

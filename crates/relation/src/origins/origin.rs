@@ -1,6 +1,9 @@
 //! One origin: its epochs, and which of them an event belongs to.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use deltafold_event::{Position, SourcePosition, StoredEvent, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -116,10 +119,6 @@ impl Origin {
         if let Some(run) = said.run {
             self.runs.entry(run).or_insert(stored.position);
         }
-        if stored.event.source_position.is_none() {
-            self.observe_read(stored, said);
-            return None;
-        }
         let at = match self.find(stored) {
             Ok(at) => at,
             Err(at) => {
@@ -127,6 +126,10 @@ impl Origin {
                 at
             }
         };
+        if stored.event.source_position.is_none() {
+            self.observe_read(stored, said);
+            return None;
+        }
         let belongs = self.epoch_of(stored, said);
         let marks = self.partitions[at].marks;
         if belongs.may_be_older || marks.is_some_and(|marks| marks.epoch > belongs.epoch) {
@@ -296,6 +299,12 @@ impl Origin {
             (Some(server_id), Ok(pos)) if !file.is_empty() => SourcePosition::binlog(server_id, file, pos, 0),
             _ => SourcePosition::default(),
         }
+    }
+
+    /// The sources that its events were read from.
+    pub(super) fn sources(&self) -> Vec<String> {
+        let sources: BTreeSet<&str> = self.partitions.iter().map(Partition::source).collect();
+        sources.into_iter().map(str::to_owned).collect()
     }
 
     /// The epochs that are held.

@@ -48,6 +48,11 @@ impl Partition {
         }
     }
 
+    /// The source that it was read from.
+    pub(super) fn source(&self) -> &str {
+        &self.source
+    }
+
     /// How it orders among others.
     pub(super) fn compare(&self, at: &Coordinates) -> std::cmp::Ordering {
         (&*self.topic, self.partition, &*self.source).cmp(&(&*at.topic, at.partition, &*at.source))
