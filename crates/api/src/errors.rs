@@ -40,6 +40,9 @@ pub(crate) enum ApiError {
         /// The nearest right name.
         nearest: Option<String>,
     },
+    /// What is asked for does not fit how things stand.
+    #[error("{0}")]
+    Conflict(String),
     /// A cursor that this list did not give.
     #[error("{path}: this is no cursor of this list with this filter and order; take one from its pageInfo or edges")]
     BadCursor {
@@ -119,6 +122,7 @@ impl ApiError {
             Self::Parse(_) => "GRAPHQL_PARSE_FAILED",
             Self::BadInput { .. } => "BAD_INPUT",
             Self::UnknownName { .. } => "UNKNOWN_NAME",
+            Self::Conflict(_) => "CONFLICT",
             Self::BadCursor { .. } => "BAD_CURSOR",
             Self::PositionAhead { .. } => "POSITION_AHEAD",
             Self::NotReached { .. } => "POSITION_NOT_REACHED",
@@ -174,7 +178,7 @@ impl ApiError {
                 values.set("limit", "timeout_ms");
                 values.set("max", *limit_ms);
             }
-            Self::BadRequest(_) | Self::Parse(_) | Self::Misfit { .. } | Self::Internal { .. } => {}
+            Self::BadRequest(_) | Self::Parse(_) | Self::Conflict(_) | Self::Misfit { .. } | Self::Internal { .. } => {}
         }
         values
     }

@@ -48,6 +48,7 @@ mod log;
 mod model;
 mod names;
 mod order;
+mod origins;
 mod page;
 mod reading;
 mod request;

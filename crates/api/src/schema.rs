@@ -8,8 +8,8 @@ use async_graphql::{
 };
 
 use crate::{
-    aggregate, as_of, by_key, dead_letters, errors::ApiError, events, filter, history, list, model::Model, order, page,
-    row, scalars, status,
+    aggregate, as_of, by_key, dead_letters, errors::ApiError, events, filter, history, list, model::Model, order,
+    origins, page, row, scalars, status,
 };
 
 /// A model with its schema.
@@ -55,13 +55,18 @@ fn register(model: &Model) -> SchemaBuilder {
     query = query.field(event).field(events).field(aggregate::field());
     query = status::fields().into_iter().chain(dead_letters::fields()).fold(query, Object::field);
 
-    let mut schema = Schema::build("Query", None, None).register(as_of::input()).register(order::directions());
+    let mutation = origins::mutations().into_iter().fold(Object::new("Mutation"), Object::field);
+    let mut schema = Schema::build("Query", Some("Mutation"), None)
+        .register(mutation)
+        .register(as_of::input())
+        .register(order::directions());
     schema = scalars::all().fold(schema, SchemaBuilder::register);
     let objects = [page::page_info(), row::version_object(), aggregate::object()]
         .into_iter()
         .chain(history::objects())
         .chain(events::objects())
         .chain(status::objects())
+        .chain(origins::objects())
         .chain(dead_letters::objects());
     schema = objects.fold(schema, SchemaBuilder::register);
     let columns = || model.views.iter().flat_map(|view| view.columns()).map(|column| &column.column_type);

@@ -9,7 +9,9 @@ use std::{borrow::Cow, collections::HashSet};
 use async_graphql::{
     Name, PathSegment, ServerError, Value, Variables,
     indexmap::IndexMap,
-    parser::types::{Directive, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet},
+    parser::types::{
+        Directive, ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
+    },
     registry::{MetaType, MetaTypeName, Registry},
 };
 
@@ -40,7 +42,12 @@ impl Shape {
         variables: &Variables,
     ) -> Self {
         let builder = Builder { registry, document, variables };
-        builder.object(&registry.query_type, &[&operation.selection_set.node])
+        let root = match operation.ty {
+            OperationType::Query => Some(&registry.query_type),
+            OperationType::Mutation => registry.mutation_type.as_ref(),
+            OperationType::Subscription => registry.subscription_type.as_ref(),
+        };
+        builder.object(root.unwrap_or(&registry.query_type), &[&operation.selection_set.node])
     }
 
     /// Data in this shape; none where a null comes through to the top.

@@ -27,7 +27,7 @@ impl Answers {
         }
         let loaded = context.config(&Flags::default())?;
         let store = context.open_existing_store().await?;
-        let engine = Engine::start(&context.data(), &store, loaded.config.aggregates.declared()).await?;
+        let engine = Engine::start(&context.data(), &store, loaded.config.projector()).await?;
         engine.caught_up().await?;
         Ok(Self::Here(engine))
     }
@@ -78,6 +78,7 @@ pub(crate) fn failure(response: &Value) -> Option<Failure> {
     let message = |error: &Value| error["message"].as_str().unwrap_or("an error without a message").to_owned();
     let exit = match errors[0]["extensions"]["code"].as_str() {
         Some("UNKNOWN_NAME") => Exit::NotFound,
+        Some("CONFLICT") => Exit::Conflict,
         Some("BAD_REQUEST" | "GRAPHQL_PARSE_FAILED" | "GRAPHQL_VALIDATION_FAILED" | "BAD_INPUT" | "BAD_CURSOR") => {
             Exit::Usage
         }
@@ -97,6 +98,7 @@ mod tests {
         let exit = |code| failure(&response(code)).map(|failure| failure.exit);
         assert_eq!(exit("UNKNOWN_NAME"), Some(Exit::NotFound));
         assert_eq!(exit("BAD_INPUT"), Some(Exit::Usage));
+        assert_eq!(exit("CONFLICT"), Some(Exit::Conflict));
         assert_eq!(exit("INTERNAL"), Some(Exit::Failed));
         assert_eq!(failure(&json!({ "data": {} })).map(|failure| failure.exit), None);
     }

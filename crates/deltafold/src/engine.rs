@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use deltafold_api::Api;
-use deltafold_projector::{Declared, Projector};
+use deltafold_projector::{Options, Projector};
 use deltafold_store::EventStore;
 use deltafold_view::{OpenError, ViewStore};
 use serde_json::Value;
@@ -21,9 +21,8 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Opens the index beside the store and begins to fold what it has not.
-    pub(crate) async fn start(data: &Path, store: &EventStore, declared: Declared) -> Result<Self, Failure> {
+    pub(crate) async fn start(data: &Path, store: &EventStore, options: Options) -> Result<Self, Failure> {
         let views = open_views(&data.join("index"))?;
-        let options = deltafold_projector::Options { declared, ..Default::default() };
         let projector = Projector::start(store.clone(), views.clone(), options).await.or_exit()?;
         let api = Api::new(store.clone(), views, projector.watch(), deltafold_api::Options::default())
             .map_err(|error| Failure::new(Exit::Failed, error))?;

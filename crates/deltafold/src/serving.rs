@@ -33,7 +33,7 @@ impl Serving {
         let cancel = shutdown::on_ctrl_c();
         let server = Server::bind(loaded.config.http.listen).await?;
         let store = context.open_store().await?;
-        let engine = Engine::start(&context.data(), &store, loaded.config.aggregates.declared()).await?;
+        let engine = Engine::start(&context.data(), &store, loaded.config.projector()).await?;
         let care = tokio::spawn({
             let (store, cancel) = (store.clone(), cancel.clone());
             async move { store.maintain(cancel).await }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use deltafold_ingest::{Options, Summary, ingest_file};
-use deltafold_projector::Declared;
+
 use deltafold_store::EventStore;
 use tokio_util::sync::CancellationToken;
 
@@ -77,7 +77,7 @@ impl Demo {
         let home = Home::fresh(context)?;
         let began = Instant::now();
         let store = open_store(home.path()).await?;
-        let engine = Engine::start(home.path(), &store, Declared::default()).await?;
+        let engine = Engine::start(home.path(), &store, deltafold_projector::Options::default()).await?;
         let summary = play(&store, &cancel).await?;
         let served = if cancel.is_cancelled() {
             Ok(())
