@@ -61,7 +61,10 @@ impl<M: Memory> Fold<'_, M> {
 
     /// Puts a truncate on record, and ends the rows that stand before it.
     pub(super) fn truncate(&mut self, stored: &StoredEvent, place: &Place) -> Result<(), FoldError<M::Error>> {
-        let known = self.state.truncates.iter().position(|event| event.id == stored.event.id);
+        let is_anywhere = place.may_be_older || stored.event.source_position.is_none();
+        let is_it =
+            |known: &TypeEvent| known.id == stored.event.id && (is_anywhere || known.order.epoch == place.epoch);
+        let known = self.state.truncates.iter().rposition(is_it);
         let order = match &stored.event.source_position {
             // After a log event at the same place, before what is anchored there.
             Some(source_position) => {

@@ -406,6 +406,20 @@ fn rows_read_again_are_known_in_their_epoch() {
     assert_eq!(once.told("1"), again.told("1"));
 }
 
+/// A truncate that the run before the one that was noticed had sent, too, was one of the old epoch only.
+#[test]
+fn a_truncate_is_one_in_each_epoch() {
+    let mut story = before();
+    story.push(truncate(30).at(95).offset(7).sent(2, 2));
+    story.push(truncate(30).at(95).offset(8).sent(3, 2));
+    story.push(create(40, "3", 5).at(96).offset(60).sent(3, 1));
+    let (memory, origins) = fold_with_origins(&story);
+    assert_eq!((held(&origins), memory.row("2", 200)), (Some((1, 2)), Some(&*v(3))));
+    story.push(new_epoch(1));
+    let (memory, _) = fold_with_origins(&story);
+    assert_eq!((memory.row("2", 200), memory.row("3", 200)), (None, Some(&*v(5))));
+}
+
 #[test]
 fn origins_are_told_apart() {
     let mut story = before();
