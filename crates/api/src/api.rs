@@ -147,6 +147,14 @@ impl Api {
         catalog.failure.is_none() && catalog.checkpoint >= self.inner.log.store().high_water_mark()
     }
 
+    /// The databases of which events are held, since they were restored or replaced: each with why.
+    pub fn suspects(&self) -> Vec<String> {
+        let catalog = self.inner.catalog.borrow();
+        let held = catalog.origins.iter().filter_map(|origin| Some((origin, origin.suspect.as_ref()?)));
+        held.map(|(origin, suspect)| format!("{}: {} events are held: {}", origin.id, suspect.held, suspect.since))
+            .collect()
+    }
+
     /// Answers a request.
     pub(crate) async fn respond(&self, request: Json) -> Answer {
         let limit = self.inner.limits.timeout;

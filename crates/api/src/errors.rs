@@ -108,7 +108,7 @@ pub(crate) enum ApiError {
     /// What a mutation names is not there.
     #[error("{0}")]
     NotFound(String),
-    /// Another has changed first what a mutation was to change.
+    /// What a mutation is to change is not as it has to be for that, or another has changed it first.
     #[error("{0}")]
     Conflict(String),
     /// Something that a mutation needs is not available now.

@@ -166,12 +166,18 @@ async fn schema(State(shared): State<Arc<Shared>>) -> Response<Body> {
     response
 }
 
+/// Whether the views hold what the store holds, and what is held back of it all the same: answers are then right, of the
+/// time before a restore.
 async fn ready(State(shared): State<Arc<Shared>>) -> Response<Body> {
-    if shared.api.is_ready() {
-        text(StatusCode::OK, "ok\n")
-    } else {
-        text(StatusCode::SERVICE_UNAVAILABLE, "the views are behind the store\n")
+    let (status, mut said) = match shared.api.is_ready() {
+        true => (StatusCode::OK, "ok\n".to_owned()),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "the views are behind the store\n".to_owned()),
+    };
+    for suspect in shared.api.suspects() {
+        said.push_str(&suspect);
+        said.push('\n');
     }
+    text(status, said)
 }
 
 async fn check_origin(State(shared): State<Arc<Shared>>, request: Request<Body>, next: Next) -> Response<Body> {
@@ -211,8 +217,8 @@ fn is_this_machine(host: &str) -> bool {
         || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn text(status: StatusCode, message: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::from(message));
+fn text(status: StatusCode, message: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(message.into());
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response

@@ -51,6 +51,7 @@ mod model;
 mod mutations;
 mod names;
 mod order;
+mod origins;
 mod page;
 mod reading;
 mod request;

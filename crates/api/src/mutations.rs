@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use async_graphql::dynamic::{Object, ResolverContext};
 
-use crate::commands::Commands;
+use crate::{commands::Commands, origins};
 
 /// The root type's name.
 pub(crate) const ROOT: &str = "Mutation";
 
 /// The root type.
 pub(crate) fn root() -> Object {
-    dead_letters::fields().into_iter().fold(Object::new(ROOT), Object::field)
+    dead_letters::fields().into_iter().chain(origins::mutations()).fold(Object::new(ROOT), Object::field)
 }
 
 /// The types.

@@ -22,7 +22,7 @@ const ROOT_FIELDS: [&str; 10] = [
 ];
 
 /// The types that are ours, beside the built-in ones.
-const TYPES: [&str; 52] = [
+const TYPES: [&str; 55] = [
     "Query",
     "Mutation",
     "Subscription",
@@ -60,6 +60,9 @@ const TYPES: [&str; 52] = [
     "Source",
     "SourceFile",
     "SourcePartition",
+    "Origin",
+    "OriginReset",
+    "NewEpoch",
     "DeadLetter",
     "DeadLetterConnection",
     "DeadLetterEdge",

@@ -9,7 +9,7 @@ use async_graphql::{
 
 use crate::{
     aggregate, as_of, by_key, dead_letters, errors::ApiError, events, filter, history, list, model::Model, mutations,
-    order, page, row, scalars, status,
+    order, origins, page, row, scalars, status,
 };
 
 /// A model with its schema.
@@ -65,6 +65,7 @@ fn register(model: &Model) -> SchemaBuilder {
         .chain(history::objects())
         .chain(events::objects())
         .chain(status::objects())
+        .chain(origins::objects())
         .chain(dead_letters::objects())
         .chain(mutations::objects())
         .chain([mutations::root()]);

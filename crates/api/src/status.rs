@@ -7,6 +7,7 @@ use async_graphql::{
     dynamic::{Field, FieldFuture, FieldValue, InputValue, Object, ResolverContext, TypeRef},
 };
 use deltafold_event::{StoredEvent, control};
+use deltafold_projector::OriginInfo;
 use deltafold_view::At;
 
 use crate::{
@@ -187,11 +188,17 @@ struct SourceNode {
     name: String,
     files: Vec<StoredEvent>,
     partitions: Vec<(String, i32, i64)>,
+    origins: Vec<OriginInfo>,
 }
 
 async fn sources(reading: &Reading) -> Result<Vec<SourceNode>, ApiError> {
     let mut found: BTreeMap<String, SourceNode> = BTreeMap::new();
-    let node = |name: &str| SourceNode { name: name.to_owned(), files: Vec::new(), partitions: Vec::new() };
+    let origins = &reading.catalog.origins;
+    let node = |name: &str| {
+        let feeds = |origin: &&OriginInfo| origin.sources.iter().any(|source| source == name);
+        let origins = origins.iter().filter(feeds).cloned().collect();
+        SourceNode { name: name.to_owned(), files: Vec::new(), partitions: Vec::new(), origins }
+    };
     let files = reading.log.control(control::FILE).await?;
     // The newest event of a file says how far it was read.
     let mut newest: BTreeMap<String, StoredEvent> = BTreeMap::new();
@@ -208,6 +215,9 @@ async fn sources(reading: &Reading) -> Result<Vec<SourceNode>, ApiError> {
         if let Some((source, topic, partition)) = of_partition.filter(|_| !newest.contains_key(&app_id)) {
             found.entry(source.clone()).or_insert_with(|| node(&source)).partitions.push((topic, partition, next));
         }
+    }
+    for source in origins.iter().flat_map(|origin| &origin.sources) {
+        found.entry(source.clone()).or_insert_with(|| node(source));
     }
     if !newest.is_empty() {
         found.entry("file".to_owned()).or_insert_with(|| node("file")).files = newest.into_values().collect();
@@ -241,6 +251,17 @@ fn source() -> Object {
                 FieldValue::list(node.partitions.iter().map(|partition| FieldValue::borrowed_any(partition)))
             }))
         }))
+        .field(
+            Field::new("origins", TypeRef::named_nn_list_nn("Origin"), |ctx| {
+                let node = ctx.parent_value.downcast_ref::<SourceNode>();
+                FieldFuture::Value(
+                    node.map(|node| {
+                        FieldValue::list(node.origins.iter().map(|origin| FieldValue::borrowed_any(origin)))
+                    }),
+                )
+            })
+            .description("The databases that its events come from; of files none is told."),
+        )
 }
 
 fn file() -> Object {

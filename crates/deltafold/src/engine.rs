@@ -25,7 +25,7 @@ impl Engine {
     /// Opens the index beside the store and begins to fold what it has not.
     pub(crate) async fn start(data: &Path, store: &EventStore, config: &Config) -> Result<Self, Failure> {
         let views = open_views(&data.join("index"))?;
-        let options = deltafold_projector::Options { declared: config.aggregates.declared(), ..Default::default() };
+        let options = config.projector();
         let projector = Projector::start(store.clone(), views.clone(), options).await.or_exit()?;
         let operations = Arc::new(Operations::new(store.clone(), config.clone()));
         let api = Api::new(store.clone(), views, projector.watch(), operations, deltafold_api::Options::default())

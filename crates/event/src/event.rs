@@ -78,4 +78,7 @@ pub mod control {
     /// What became of a dead letter, one event for each: `retried` or `discarded`; id = the letter's identity,
     /// `after` = `{"number":N,"code":"…","by":"…","events":["…"]}`, or `{…,"reason":"…"}`.
     pub const DEAD_LETTER: &str = "$dead_letter";
+    /// What an operator says of an origin; id = connector and server name as `postgresql/shop`,
+    /// `after` = `{"epoch":N,"reason":"…","by":"…"}`.
+    pub const SOURCE: &str = "$source";
 }

@@ -48,6 +48,6 @@ pub use position::{Position, PositionError};
 pub use row::{Row, members};
 pub use scan::RawMembers;
 pub use schema_column::SchemaColumn;
-pub use source_position::SourcePosition;
+pub use source_position::{Binlog, SourcePosition};
 pub use timestamp::{Timestamp, TimestampError};
 pub use value::{Canonical, ValueError, canonical_row};

@@ -19,6 +19,19 @@ const INLINE_BYTES: usize = 24;
 #[serde(transparent)]
 pub struct SourcePosition(#[serde(with = "bytes")] SmallVec<[u8; INLINE_BYTES]>);
 
+/// Where a change stands in the log of a MySQL or MariaDB server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Binlog {
+    /// The server that wrote it; 0 where the source did not say.
+    pub server_id: u64,
+    /// The number of the file.
+    pub file: u64,
+    /// The place in the file.
+    pub pos: u64,
+    /// The row of the statement.
+    pub row: u32,
+}
+
 impl SourcePosition {
     /// PostgreSQL's `lsn`.
     pub fn postgres(lsn: u64) -> Self {
@@ -47,6 +60,20 @@ impl SourcePosition {
         bytes.extend_from_slice(&pos.to_be_bytes());
         bytes.extend_from_slice(&row.to_be_bytes());
         Self(bytes)
+    }
+
+    /// The numbers of a binlog position; none of another one.
+    pub fn as_binlog(&self) -> Option<Binlog> {
+        let (server_id, rest) = self.0.strip_prefix(b"M")?.split_first_chunk()?;
+        let (rest, row) = rest.split_last_chunk()?;
+        let (rest, pos) = rest.split_last_chunk()?;
+        let (_, file) = rest.split_last_chunk()?;
+        Some(Binlog {
+            server_id: u64::from_be_bytes(*server_id),
+            file: u64::from_be_bytes(*file),
+            pos: u64::from_be_bytes(*pos),
+            row: u32::from_be_bytes(*row),
+        })
     }
 
     /// The bytes as the event table holds them.
@@ -120,5 +147,13 @@ mod tests {
         let newer = SourcePosition::binlog(1, "bin.1000000", 4, 0);
         assert!(older < newer);
         assert!(SourcePosition::default() < older);
+    }
+
+    #[test]
+    fn binlog_numbers_can_be_read_again() {
+        let numbers = Binlog { server_id: 5401, file: 12, pos: 900, row: 3 };
+        assert_eq!(SourcePosition::binlog(5401, "mysql-bin.000012", 900, 3).as_binlog(), Some(numbers));
+        assert_eq!(SourcePosition::postgres(5).as_binlog(), None);
+        assert_eq!(SourcePosition::default().as_binlog(), None);
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use deltafold_event::{Column, Position, Timestamp};
+use deltafold_relation::OriginInfo;
 
 /// One view.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +31,8 @@ pub struct Catalog {
     pub recorded_at: Option<Timestamp>,
     /// The newest moment of which the sources' logs have told.
     pub newest: Option<Timestamp>,
+    /// The databases that events come from, in the order in which they were first seen.
+    pub origins: Vec<OriginInfo>,
     /// Why folding has stopped, if it has.
     pub failure: Option<Failure>,
 }

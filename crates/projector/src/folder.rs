@@ -6,11 +6,11 @@ use std::{
 };
 
 use deltafold_event::{Position, StoredEvent, Timestamp};
-use deltafold_relation::Schemas;
+use deltafold_relation::{Observed, Origins, Schemas, Step};
 use deltafold_store::Batch;
 use deltafold_view::{Snapshot, ViewStore};
 
-use crate::{Catalog, Options, ProjectorError, load::load, mirror::MirrorView, writer::Writer};
+use crate::{Catalog, Log, Options, ProjectorError, load::load, mirror::MirrorView, writer::Writer};
 
 /// The name, in the view store, of the checkpoint that all mirrors share: one reader of the log feeds them all.
 /// Everything below it is in a [`deltafold_view::Snapshot`] that has it.
@@ -19,12 +19,20 @@ pub const CHECKPOINT: &str = "mirrors";
 /// The name of the state that keeps [`Catalog::newest`]: [`Timestamp::to_bytes`].
 const NEWEST: &str = "mirrors/newest";
 
+/// The name of the state that keeps what is known of origins: [`Origins::to_bytes`].
+const ORIGINS: &str = "mirrors/origins";
+
+/// What keepers are told, by type.
+type Steps<'e> = BTreeMap<Arc<str>, Vec<Step<'e>>>;
+
 /// Every keeper with its mirror, and how far they have come: what a [`crate::Projector`] runs, without its tasks.
 pub struct Folder {
     views: ViewStore,
     writer: Writer,
+    log: Box<dyn Log>,
     options: Options,
     schemas: Schemas,
+    origins: Origins,
     mirrors: BTreeMap<Arc<str>, MirrorView>,
     checkpoint: Position,
     recorded_at: Option<Timestamp>,
@@ -35,11 +43,17 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Takes up what the index remembers. `schemas` are those that events below the checkpoint have told.
+    /// Takes up what the index remembers. `schemas` are those that events below the checkpoint have told; `log` is where
+    /// events below it can be read again.
     ///
     /// # Errors
     /// When the index cannot be read, or what it remembers is damaged.
-    pub fn open(views: ViewStore, schemas: Schemas, options: Options) -> Result<Self, ProjectorError> {
+    pub fn open(
+        views: ViewStore,
+        schemas: Schemas,
+        log: impl Log + 'static,
+        options: Options,
+    ) -> Result<Self, ProjectorError> {
         let snapshot = views.snapshot();
         let checkpoint = snapshot.checkpoint(CHECKPOINT)?.unwrap_or(Position::ZERO);
         let mut mirrors = BTreeMap::new();
@@ -48,11 +62,17 @@ impl Folder {
             mirrors.insert(name, MirrorView::open(&snapshot, mirror, &options.declared)?);
         }
         let newest = newest(&snapshot)?;
+        let origins = match snapshot.state(ORIGINS)? {
+            Some(bytes) => Origins::from_bytes(&bytes).map_err(ProjectorError::Origins)?,
+            None => Origins::default(),
+        };
         Ok(Self {
             writer: Writer::new(views.clone()),
             views,
+            log: Box::new(log),
             options,
             schemas,
+            origins,
             mirrors,
             checkpoint,
             recorded_at: None,
@@ -81,7 +101,8 @@ impl Folder {
     /// them ([`deltafold_store::ByAggregate`]). `recorded_at`: when the last of it was.
     ///
     /// The checkpoint stays where it is if some types need the order of positions: the log is to be folded from there
-    /// on, and the others are passed over.
+    /// on, and the others are passed over. All do if a database was restored: which events are held, and for how long,
+    /// is a matter of positions.
     ///
     /// # Errors
     /// As [`Self::fold`], and when `next` fails.
@@ -91,6 +112,11 @@ impl Folder {
         until: Position,
         recorded_at: Timestamp,
     ) -> Result<(), ProjectorError> {
+        let origins = self.origins_until(until)?;
+        if origins.have_reset() {
+            tracing::info!("a database was restored: everything is folded in the order of positions");
+            return Ok(());
+        }
         let loaded = load(&self.views, &mut self.schemas, self.options.held_events, next)?;
         let written = self.writer.written()?;
         for (name, mirror) in loaded.mirrors {
@@ -102,9 +128,28 @@ impl Folder {
         if loaded.is_partial {
             return Ok(());
         }
+        self.origins = origins;
         self.commit(self.views.batch(), until, loaded.newest)?;
         self.recorded_at = Some(recorded_at);
         self.end_bulk_if_due()
+    }
+
+    /// What the log says of origins up to a position. Where nothing but files was read, it is not looked at.
+    fn origins_until(&mut self, until: Position) -> Result<Origins, ProjectorError> {
+        let mut origins = Origins::default();
+        let mut next = Position::ZERO;
+        while next < until && self.log.has_origins() {
+            let most = self.options.batch_events;
+            let events = self.log.read(next, until, most)?;
+            next = end_of_page(&events, most, until);
+            for stored in events.iter().filter(|stored| !stored.event.is_control()) {
+                origins.observe(stored);
+            }
+            if origins.have_reset() {
+                break;
+            }
+        }
+        Ok(origins)
     }
 
     /// Ends a bulk load, if there is one. One that loaded some types beyond the checkpoint goes on: no position is
@@ -131,47 +176,91 @@ impl Folder {
     /// Folds commits that follow one another; the changes of all views and the checkpoint become visible at once
     /// (those of a bulk load at its end).
     ///
+    /// Where an origin begins a new epoch, or goes on in one, what that concerns is read from the log again and folded
+    /// before the event that said so. That becomes visible in pieces; until its end the checkpoint stays at that event.
+    ///
     /// # Errors
     /// When an event cannot be folded or the index cannot be written. The folder is then of no more use: open
     /// another one on the index.
     pub fn fold(&mut self, batches: &[Arc<Batch>]) -> Result<(), ProjectorError> {
         let Some(last) = batches.last() else { return Ok(()) };
-        let mut by_type: BTreeMap<Arc<str>, Vec<&StoredEvent>> = BTreeMap::new();
+        // What was left of it when the last folder ended.
+        self.replay()?;
+        let mut steps = Steps::new();
+        let mut newest = None;
         for stored in batches.iter().flat_map(|batch| &batch.events) {
-            if !stored.event.is_control() {
-                match by_type.get_mut(&stored.event.aggregate_type) {
-                    Some(events) => events.push(stored),
-                    None => {
-                        by_type.insert(stored.event.aggregate_type.clone(), vec![stored]);
-                    }
+            let observed = match stored.event.is_control() {
+                true => {
+                    learn(&mut self.schemas, stored);
+                    self.origins.control(stored);
+                    None
                 }
-            } else {
-                learn(&mut self.schemas, stored);
+                false => Some(self.origins.observe(stored)),
+            };
+            if self.origins.replay().is_some() {
+                self.fold_steps(std::mem::take(&mut steps), stored.position.max(self.checkpoint), newest.take())?;
+                self.replay()?;
+            }
+            let Some(Observed::Given { place, completes }) = observed else { continue };
+            if stored.event.source_position.is_some() {
+                newest = newest.max(Some(stored.event.occurred_at));
+            }
+            let name = &stored.event.aggregate_type;
+            if stored.position >= self.loaded.1 || !self.loaded.0.contains(name) {
+                push(&mut steps, name, Step::Event(stored, place));
+            }
+            if let Some(snapshot) = completes {
+                let names: BTreeSet<Arc<str>> = self.mirrors.keys().chain(steps.keys()).cloned().collect();
+                names.iter().for_each(|name| push(&mut steps, name, Step::Complete(snapshot, stored.position)));
             }
         }
+        self.fold_steps(steps, last.end(), newest)?;
+        self.recorded_at = Some(last.committed_at);
+        self.end_bulk_if_due()
+    }
 
+    /// Folds what was read again because of a reset.
+    fn replay(&mut self) -> Result<(), ProjectorError> {
+        while let Some((from, until)) = self.origins.replay() {
+            let most = self.options.batch_events;
+            let events = self.log.read(from, until, most)?;
+            let mut steps = Steps::new();
+            let mut newest = None;
+            for (name, step) in self.origins.replayed(&events, end_of_page(&events, most, until)) {
+                if let Step::Event(stored, _) = &step
+                    && stored.event.source_position.is_some()
+                {
+                    newest = newest.max(Some(stored.event.occurred_at));
+                }
+                push(&mut steps, name, step);
+            }
+            self.fold_steps(steps, self.checkpoint, newest)?;
+        }
+        Ok(())
+    }
+
+    /// Has keepers fold what they are told, and writes what that changes, up to a checkpoint.
+    fn fold_steps(
+        &mut self,
+        steps: Steps<'_>,
+        checkpoint: Position,
+        newest: Option<Timestamp>,
+    ) -> Result<(), ProjectorError> {
         let is_bulk = self.is_bulk();
         let mut write = self.views.batch();
-        for (name, mut events) in by_type {
-            if self.loaded.0.contains(&name) {
-                events.retain(|stored| stored.position >= self.loaded.1);
-            }
+        for (name, steps) in steps {
             if !self.mirrors.contains_key(&name) {
                 let mirror = self.views.mirror(&name)?;
                 let snapshot = self.writer.written()?;
                 self.mirrors.insert(name.clone(), MirrorView::open(&snapshot, mirror, &self.options.declared)?);
             }
             let mirror = self.mirrors.get_mut(&name).expect("inserted above");
-            mirror.fold(&events, &self.schemas, &self.writer, &mut write, is_bulk)?;
+            mirror.fold(steps, &self.schemas, &self.writer, &mut write, is_bulk)?;
         }
         if self.mirrors.values().map(MirrorView::held).sum::<usize>() > self.options.held_records {
             self.mirrors.values_mut().try_for_each(|mirror| mirror.release(&mut write))?;
         }
-        let events = batches.iter().flat_map(|batch| &batch.events).map(|stored| &stored.event);
-        let times = events.filter(|event| event.source_position.is_some()).map(|event| event.occurred_at);
-        self.commit(write, last.end(), times.max())?;
-        self.recorded_at = Some(last.committed_at);
-        self.end_bulk_if_due()
+        self.commit(write, checkpoint, newest)
     }
 
     /// Writes what was folded up to a checkpoint.
@@ -184,6 +273,9 @@ impl Folder {
         let newest = newest.max(self.newest);
         if let Some(newest) = newest {
             write.put_state(NEWEST, &newest.to_bytes());
+        }
+        if self.origins.take_changed() {
+            write.put_state(ORIGINS, &self.origins.to_bytes());
         }
         write.put_checkpoint(CHECKPOINT, checkpoint);
         if self.is_bulk() {
@@ -210,9 +302,24 @@ impl Folder {
             checkpoint: self.checkpoint,
             recorded_at: self.recorded_at,
             newest: self.newest,
+            origins: self.origins.infos(),
             failure: None,
         }
     }
+}
+
+fn push<'e>(steps: &mut Steps<'e>, name: &Arc<str>, step: Step<'e>) {
+    match steps.get_mut(name) {
+        Some(of_type) => of_type.push(step),
+        None => {
+            steps.insert(name.clone(), vec![step]);
+        }
+    }
+}
+
+/// Where the next page of the log begins after one of at most so many events.
+fn end_of_page(events: &[StoredEvent], most: usize, until: Position) -> Position {
+    if events.len() < most { until } else { events.last().map_or(until, |last| last.position.next()) }
 }
 
 /// Takes in a `$schema` event. One that cannot be read stops what refers to it, not the rest.

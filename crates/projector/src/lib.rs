@@ -2,7 +2,8 @@
 //!
 //! One reader of the log feeds every relation keeper; what a run of commits changes in all views and their
 //! checkpoint becomes durable in one batch of the view store. What a large store holds when there is no index yet is
-//! folded aggregate by aggregate instead of commit by commit, with the same result (`load`). This crate holds no rule
+//! folded aggregate by aggregate instead of commit by commit, with the same result (`load`). Where a database was
+//! restored, what that concerns is read from the store again (`Log`). This crate holds no rule
 //! about what a view means (`deltafold-relation`) and no layout on disk (`deltafold-view`).
 //!
 //! ```no_run
@@ -21,7 +22,9 @@
 mod catalog;
 mod error;
 mod folder;
+mod going_on;
 mod load;
+mod log;
 mod mirror;
 mod mirror_memory;
 mod options;
@@ -30,9 +33,10 @@ mod record_entry;
 mod writer;
 
 pub use catalog::{Catalog, Failure, ViewInfo};
-pub use deltafold_relation::{Record, RecordKind};
+pub use deltafold_relation::{NewEpoch, OriginInfo, Record, RecordKind, Reset, Suspect};
 pub use error::ProjectorError;
 pub use folder::{CHECKPOINT, Folder};
+pub use log::Log;
 pub use options::{Declared, Options};
 pub use projector::Projector;
 pub use record_entry::to_record;

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use deltafold_event::StoredEvent;
-use deltafold_relation::{Changes, FoldError, Keeper, KeeperState, Last, Schemas};
+use deltafold_relation::{Changes, FoldError, Keeper, KeeperState, Last, Schemas, Step};
 use deltafold_view::{Batch, Mirror, Snapshot};
 
 use crate::{
@@ -66,18 +65,18 @@ impl MirrorView {
         put_newest(&self.mirror, std::mem::take(&mut self.newest), write)
     }
 
-    /// Folds events of this type, in the order of their positions, into changes of the mirror. `holds_newest`: what
+    /// Folds what its keeper is told into changes of the mirror. `holds_newest`: what
     /// is the newest of each aggregate is not among them, but held until [`Self::release`].
     pub(crate) fn fold(
         &mut self,
-        events: &[&StoredEvent],
+        steps: Vec<Step<'_>>,
         schemas: &Schemas,
         writer: &Writer,
         write: &mut Batch,
         holds_newest: bool,
     ) -> Result<(), ProjectorError> {
         let memory = MirrorMemory::new(&self.mirror, writer, &self.newest, !holds_newest || self.released);
-        let mut changes = self.keeper.fold(events.iter().copied(), schemas, &memory).map_err(|error| match error {
+        let mut changes = self.keeper.fold(steps, schemas, &memory).map_err(|error| match error {
             FoldError::Memory(error) => error,
             other => ProjectorError::Fold { view: self.mirror.name().to_owned(), what: other.to_string() },
         })?;

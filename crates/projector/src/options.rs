@@ -1,6 +1,6 @@
 //! How a projector is set up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use deltafold_event::ColumnType;
 
@@ -20,10 +20,18 @@ pub struct Options {
     /// The most events of one aggregate, and of all aggregates with moves, held in memory while a type is loaded from
     /// nothing; a type with more is folded in the order of positions.
     pub held_events: usize,
+    /// The sources whose origins go on by themselves in a new epoch when they are restored (`on_reset = "continue"`).
+    pub continue_on_reset: BTreeSet<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { declared: BTreeMap::new(), batch_events: 65_536, held_records: 400_000, held_events: 262_144 }
+        Self {
+            declared: BTreeMap::new(),
+            batch_events: 65_536,
+            held_records: 400_000,
+            held_events: 262_144,
+            continue_on_reset: BTreeSet::new(),
+        }
     }
 }

@@ -1,12 +1,13 @@
 //! The task that keeps all views folded.
 
-use std::{sync::Arc, thread};
+use std::{collections::BTreeSet, sync::Arc, thread};
 
 use deltafold_event::{Position, control};
 use deltafold_relation::Schemas;
 use deltafold_store::{Batch, ByAggregate, EventStore};
 use deltafold_view::ViewStore;
 use tokio::{
+    runtime::Handle,
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
@@ -15,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Catalog, Failure, Options, ProjectorError,
     folder::{CHECKPOINT, Folder, learn},
+    going_on::GoingOn,
+    log::StoreLog,
 };
 
 /// Commits that wait to be folded: enough to keep the folder busy while the next is read, few enough to bound memory.
@@ -53,9 +56,16 @@ impl Projector {
             learn(&mut schemas, &stored);
         }
         let most = options.batch_events;
-        let mut folder = Folder::open(views, schemas, options)?;
+        let (cancel, runtime) = (CancellationToken::new(), Handle::current());
+        let mut going_on = GoingOn {
+            store: store.clone(),
+            runtime: runtime.clone(),
+            sources: options.continue_on_reset.clone(),
+            done: BTreeSet::new(),
+        };
+        let log = StoreLog { store: store.clone(), runtime, stopped: cancel.clone() };
+        let mut folder = Folder::open(views, schemas, log, options)?;
         let (publish, catalog) = watch::channel(Arc::new(folder.catalog()));
-        let cancel = CancellationToken::new();
         let (send, receive) = mpsc::channel(QUEUED_COMMITS);
         let (start, started) = oneshot::channel();
 
@@ -74,7 +84,7 @@ impl Projector {
                 }
                 // The reader may have been stopped already.
                 let _ = start.send(folder.checkpoint());
-                fold(&mut folder, receive, most, &publish);
+                fold(&mut folder, receive, most, &publish, &stopped, &mut going_on);
             })
             .expect("the system can start a thread");
         Ok(Self { store, catalog, cancel, reader, folder: Some(folder) })
@@ -193,7 +203,10 @@ fn fold(
     mut receive: mpsc::Receiver<Arc<Batch>>,
     most: usize,
     publish: &watch::Sender<Arc<Catalog>>,
+    stopped: &CancellationToken,
+    going_on: &mut GoingOn,
 ) {
+    going_on.let_go(&folder.catalog());
     while let Some(first) = receive.blocking_recv() {
         let mut events = first.events.len();
         let mut batches = vec![first];
@@ -202,11 +215,17 @@ fn fold(
             events += next.events.len();
             batches.push(next);
         }
-        match folder.fold(&batches) {
+        let folded = folder.fold(&batches);
+        if folded.is_ok() {
+            going_on.let_go(&folder.catalog());
+        }
+        match folded {
             Ok(()) if folder.is_bulk() => tracing::debug!(checkpoint = %folder.checkpoint(), "catching up"),
             Ok(()) => {
                 publish.send_replace(Arc::new(folder.catalog()));
             }
+            // Stopped in the middle of a reset: it goes on from there next time.
+            Err(_) if stopped.is_cancelled() => return,
             Err(error) => return fail(publish, error),
         }
     }
@@ -221,7 +240,7 @@ fn fold(
     }
 }
 
-fn shut_down() -> ProjectorError {
+pub(crate) fn shut_down() -> ProjectorError {
     ProjectorError::Stopped(Failure { what: "the projector was shut down".into(), is_disk: false })
 }
 

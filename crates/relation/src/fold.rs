@@ -4,6 +4,8 @@ mod append;
 mod cascade;
 mod late;
 mod refold;
+mod sweep;
+mod take_back;
 pub(crate) mod type_wide;
 
 use std::{collections::VecDeque, sync::Arc};
@@ -12,7 +14,7 @@ use deltafold_event::{EventId, Operation, OrderKey, Position, StoredEvent, Times
 use foldhash::{HashMap, HashSet};
 
 use crate::{
-    Changes, FoldError, KeeperState, Memory, Record, RowChange, Schemas, TypeEvent,
+    Changes, FoldError, KeeperState, Memory, Place, Record, RowChange, Schemas, Step, TypeEvent,
     by_aggregate::KeyNotes,
     fold::cascade::{Cascade, Visits},
     image::same,
@@ -43,7 +45,7 @@ pub(crate) struct Fold<'a, M> {
     seen: HashSet<EventId>,
     changes: Changes,
     heads: Vec<Head>,
-    /// The position of the event that is being folded.
+    /// The position from which what is being folded counts as recorded.
     position: Position,
     /// What the event still has to change in other aggregates.
     cascades: VecDeque<Cascade>,
@@ -100,23 +102,45 @@ impl<'a, M: Memory> Fold<'a, M> {
         truncates.try_for_each(|truncate| self.event(truncate))
     }
 
-    /// Folds one event.
+    /// Folds one event in the first epoch, where it stands.
     pub(crate) fn event(&mut self, stored: &StoredEvent) -> Result<(), FoldError<M::Error>> {
-        self.position = stored.position;
+        self.placed(stored, &Place::at(stored.position))
+    }
+
+    /// Does what a keeper is told.
+    pub(crate) fn step(&mut self, step: Step<'_>) -> Result<(), FoldError<M::Error>> {
+        match step {
+            Step::Event(stored, place) => self.placed(stored, &place),
+            Step::TakeBack(stored, place) => {
+                self.position = place.recorded_from;
+                self.take_back(stored, place.epoch)?;
+                self.finish_event()
+            }
+            Step::Complete(snapshot, position) => {
+                self.position = position;
+                self.complete(snapshot)?;
+                self.finish_event()
+            }
+        }
+    }
+
+    /// Folds one event.
+    fn placed(&mut self, stored: &StoredEvent, place: &Place) -> Result<(), FoldError<M::Error>> {
+        self.position = place.recorded_from;
         let event = &stored.event;
         let Some(aggregate) = &event.aggregate_id else {
             if event.operation != Some(Operation::Truncate) {
                 return Err(FoldError::NoAggregate { position: stored.position });
             }
-            self.truncate(stored)?;
+            self.truncate(stored, place)?;
             return self.finish_event();
         };
-        let incoming = Incoming::read(stored, self.schemas)?;
+        let incoming = Incoming::read(stored, place.epoch, self.schemas)?;
         let work = self.work(aggregate)?;
         if event.source_position.is_some() {
-            self.log_event(work, incoming)?;
+            self.log_event(work, incoming, place)?;
         } else {
-            self.event_without_position(work, incoming)?;
+            self.event_without_position(work, incoming, place)?;
         }
         self.finish_event()
     }
@@ -137,11 +161,19 @@ impl<'a, M: Memory> Fold<'a, M> {
         Ok(self.works.len() - 1)
     }
 
-    /// The greatest place of the truncates and changes of the key.
+    /// The greatest place of the truncates, changes of the key and snapshots of new epochs.
     fn last_type_wide(&self) -> Option<&TypeEvent> {
         let truncate = self.state.truncates.last();
         let rekey = self.state.keys.get(1..).and_then(|spans| spans.last()).map(|span| &span.from);
-        truncate.into_iter().chain(rekey).max_by(|one, other| one.order.cmp(&other.order))
+        let sweep = self.state.sweeps.last().map(|sweep| &sweep.from);
+        truncate.into_iter().chain(rekey).chain(sweep).max_by(|one, other| one.order.cmp(&other.order))
+    }
+
+    /// All of them.
+    fn type_wide(&self) -> impl Iterator<Item = &TypeEvent> {
+        let rekeys = self.state.keys.get(1..).unwrap_or_default().iter().map(|span| &span.from);
+        let sweeps = self.state.sweeps.iter().map(|sweep| &sweep.from);
+        self.state.truncates.iter().chain(rekeys).chain(sweeps)
     }
 
     /// Learns from the row that an event gives.
@@ -193,7 +225,9 @@ impl<'a, M: Memory> Fold<'a, M> {
                 let slots = work.slots();
                 let now =
                     slots.binary_search_by(|slot| slot.order().cmp(&order)).ok().and_then(|at| slots[at].now.as_ref());
-                if now.is_none_or(|now| now.recorded_from != was.recorded_from) {
+                // What began at this very position was never believed.
+                let was_believed = was.recorded_from < self.position;
+                if was_believed && now.is_none_or(|now| now.recorded_from != was.recorded_from) {
                     self.changes.superseded.push((Arc::clone(&work.id), was, self.position));
                 }
             }
@@ -216,7 +250,10 @@ impl<'a, M: Memory> Fold<'a, M> {
         for (rank, work) in sorted.iter().enumerate() {
             ranks[*work] = rank;
         }
+        // Of several at one position, the last one counts.
+        self.heads.reverse();
         self.heads.sort_by_key(|head| ranks[head.work]);
+        self.heads.dedup_by_key(|head| (head.work, head.position));
         let heads = self.heads.into_iter().map(|Head { work, position, valid_from, order }| {
             (Arc::clone(&self.works[work].id), position, valid_from, order)
         });

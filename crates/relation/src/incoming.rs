@@ -19,8 +19,8 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    /// Reads an event that belongs to an aggregate.
-    pub(crate) fn read<E>(stored: &StoredEvent, schemas: &Schemas) -> Result<Self, FoldError<E>> {
+    /// Reads an event that belongs to an aggregate, in an epoch of its origin.
+    pub(crate) fn read<E>(stored: &StoredEvent, epoch: u32, schemas: &Schemas) -> Result<Self, FoldError<E>> {
         let (position, event) = (stored.position, &stored.event);
         let schema = match &event.schema_id {
             None => None,
@@ -35,7 +35,9 @@ impl Incoming {
             (None, None) => RecordKind::Domain,
         };
         let order = match &event.source_position {
-            Some(source_position) => OrderKey::log(source_position.clone(), event.coordinates.offset),
+            Some(source_position) => {
+                OrderKey { epoch, ..OrderKey::log(source_position.clone(), event.coordinates.offset) }
+            }
             None => OrderKey::default(),
         };
         let mut record = Record {

@@ -24,6 +24,8 @@ pub enum RecordKind {
     RekeyedOut,
     /// A change of the key's columns that brought a row here from another id.
     RekeyedIn,
+    /// A snapshot of a new epoch that ended this aggregate's row: what it names follows.
+    Swept,
 }
 
 impl RecordKind {

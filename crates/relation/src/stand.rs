@@ -11,10 +11,10 @@ use crate::{Record, RecordKind, image::compose};
 /// out before, after another predecessor, meets this too: so it can be worked out again.
 pub(crate) fn stand(before: Option<&Record>, record: &mut Record) {
     use Operation::{Create, Delete, Read, Truncate, Update};
-    use RecordKind::{Domain, Log, RekeyedIn, RekeyedOut, Truncated};
+    use RecordKind::{Domain, Log, RekeyedIn, RekeyedOut, Swept, Truncated};
 
     match (record.kind, record.operation) {
-        (Truncated, _) | (_, Some(Truncate)) => record.rows.clear(),
+        (Truncated | Swept, _) | (_, Some(Truncate)) => record.rows.clear(),
         (RekeyedOut, _) => {
             record.took = rows_of(before).last().cloned();
             record.rows.clear();

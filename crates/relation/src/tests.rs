@@ -5,6 +5,8 @@ mod duplicates;
 mod keys;
 mod late;
 mod moves;
+mod reset_batches;
+mod resets;
 mod story;
 mod truncates;
 mod unchanged;

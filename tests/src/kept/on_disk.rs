@@ -2,11 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use deltafold_event::{Position, StoredEvent, Timestamp};
-use deltafold_projector::{Folder, Options, to_record};
+use deltafold_projector::{Folder, Log, Options, ProjectorError, to_record};
 use deltafold_relation::Schemas;
 use deltafold_store::Batch;
 use deltafold_view::{self as view, At, Reader, Stored, ViewStore};
@@ -22,6 +22,32 @@ pub struct OnDisk {
     schemas: Schemas,
     folder: TempDir,
     held_events: usize,
+    log: Folded,
+}
+
+/// All that was folded, to be read again.
+#[derive(Debug, Clone, Default)]
+struct Folded(Arc<Mutex<Vec<StoredEvent>>>);
+
+impl Folded {
+    /// Adds what is not there yet.
+    fn take(&self, events: &[StoredEvent]) {
+        let mut log = self.0.lock().expect("no test panics while it holds it");
+        let next = log.last().map_or(Position::ZERO, |last| last.position.next());
+        log.extend(events.iter().filter(|stored| stored.position >= next).cloned());
+    }
+}
+
+impl Log for Folded {
+    fn has_origins(&self) -> bool {
+        true
+    }
+
+    fn read(&mut self, from: Position, until: Position, most: usize) -> Result<Vec<StoredEvent>, ProjectorError> {
+        let log = self.0.lock().expect("no test panics while it holds it");
+        let there = log.iter().filter(|stored| (from..until).contains(&stored.position));
+        Ok(there.take(most).cloned().collect())
+    }
 }
 
 impl OnDisk {
@@ -39,6 +65,7 @@ impl OnDisk {
         kept.reopen();
         let (folder, _) = kept.open.as_mut().expect("just opened");
         folder.begin_bulk(Position::MAX).expect("it is empty");
+        kept.log.take(events);
         let mut sorted = events.to_vec();
         let whose = |stored: &StoredEvent| (stored.event.aggregate_type.clone(), stored.event.aggregate_id.clone());
         sorted.sort_by_key(whose);
@@ -103,8 +130,9 @@ impl OnDisk {
         };
         let views = ViewStore::open(self.folder.path(), sizes).expect("the index opens");
         // Few, so that a bulk load has to let go of some again and again.
-        let options = Options { held_records: 3, held_events: self.held_events, ..Options::default() };
-        let folder = Folder::open(views.clone(), self.schemas.clone(), options).expect("it can be read");
+        let options = Options { held_records: 3, held_events: self.held_events, batch_events: 7, ..Options::default() };
+        let log = self.log.clone();
+        let folder = Folder::open(views.clone(), self.schemas.clone(), log, options).expect("it can be read");
         self.open = Some((folder, views));
     }
 
@@ -125,12 +153,14 @@ impl Kept for OnDisk {
             known.insert(schema.clone().into());
         }
         let folder = tempfile::tempdir().expect("a temporary directory");
-        let mut kept = Self { open: None, schemas: known, folder, held_events: usize::MAX };
+        let log = Folded::default();
+        let mut kept = Self { open: None, schemas: known, folder, held_events: usize::MAX, log };
         kept.reopen();
         kept
     }
 
     fn fold(&mut self, events: &[StoredEvent]) {
+        self.log.take(events);
         let commits = events.chunk_by(|a, b| a.position.version() == b.position.version());
         let batches: Vec<Arc<Batch>> = commits
             .map(|events| {

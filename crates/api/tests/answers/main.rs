@@ -8,6 +8,7 @@ mod history;
 mod http;
 mod limits;
 mod lists;
+mod origins;
 mod rows;
 mod schema;
 mod shop;

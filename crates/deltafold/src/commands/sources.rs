@@ -1,4 +1,4 @@
-//! `deltafold sources [list]`
+//! `deltafold sources [list | new-epoch]`
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,14 @@ use crate::{
     output::{self, shown},
 };
 
-const DOCUMENT: &str = "{ sources { files { id name bytes lines events recordedAt } } }";
+const FILES: &str = "{ sources { files { id name bytes lines events recordedAt } } }";
+
+const ORIGINS: &str = "{ sources { name origins { id status epoch unverified
+  suspect { epoch held reason position recordedAt source topic partition offset occurredAt } } } }";
+
+const NEW_EPOCH: &str = "mutation ($source: String!, $reason: String!) {
+  newEpoch(source: $source, reason: $reason) { origin epoch position }
+}";
 
 #[derive(Debug, Args)]
 pub(crate) struct Sources {
@@ -22,34 +29,96 @@ pub(crate) struct Sources {
     what: Option<What>,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Subcommand)]
 enum What {
-    /// One line for each
+    /// One line for each file, and for each database that events come from
     List,
+    /// Let a database go on that was restored or replaced
+    NewEpoch(NewEpoch),
+}
+
+#[derive(Debug, Args)]
+struct NewEpoch {
+    /// The database, as `sources list` names it; its server's name or its source's will do
+    name: String,
+    /// Why: it stays on record
+    #[arg(long)]
+    reason: String,
 }
 
 impl Sources {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
-        let What::List = self.what.unwrap_or(What::List);
-        let files = match context.url() {
-            Some(_) => of_server(context).await?,
-            None => of_data(context).await?,
-        };
-        if context.json() {
-            return files.iter().try_for_each(output::json);
+        match self.what.unwrap_or(What::List) {
+            What::List => list(context).await,
+            What::NewEpoch(new_epoch) => new_epoch.run(context).await,
         }
-        let mut table = output::table(&["source", "name", "lines", "bytes", "events", "read at"]);
-        for file in &files {
-            let [lines, bytes, events] =
-                ["lines", "bytes", "events"].map(|part| file[part].as_u64().map(output::count).unwrap_or_default());
-            let [id, name, read_at] = ["id", "name", "readAt"].map(|part| shown(&file[part]));
-            table.add_row([id, name, lines, bytes, events, read_at]);
-        }
-        Ok(output::print_table(&table)?)
     }
 }
 
-async fn of_data(context: &Context) -> anyhow::Result<Vec<Value>> {
+impl NewEpoch {
+    async fn run(self, context: &Context) -> anyhow::Result<()> {
+        let answers = Answers::open(context).await?;
+        let data = answers.data(NEW_EPOCH, json!({ "source": self.name, "reason": self.reason })).await;
+        answers.close().await;
+        let begun = data?["newEpoch"].take();
+        if context.json() {
+            return output::json(&begun);
+        }
+        let [origin, epoch, position] = ["origin", "epoch", "position"].map(|part| shown(&begun[part]));
+        Ok(output::line(format_args!(
+            "{origin} goes on in epoch {epoch}: what was held counts from position {position}"
+        ))?)
+    }
+}
+
+async fn list(context: &Context) -> anyhow::Result<()> {
+    let (files, origins) = match context.url() {
+        Some(_) => of_server(context).await?,
+        None => of_data(context).await?,
+    };
+    if context.json() {
+        return files.iter().chain(&origins).try_for_each(output::json);
+    }
+    if !files.is_empty() || origins.is_empty() {
+        print_files(&files)?;
+    }
+    if !origins.is_empty() {
+        print_origins(&origins)?;
+    }
+    Ok(())
+}
+
+fn print_files(files: &[Value]) -> anyhow::Result<()> {
+    let mut table = output::table(&["source", "name", "lines", "bytes", "events", "read at"]);
+    for file in files {
+        let [lines, bytes, events] =
+            ["lines", "bytes", "events"].map(|part| file[part].as_u64().map(output::count).unwrap_or_default());
+        let [id, name, read_at] = ["id", "name", "readAt"].map(|part| shown(&file[part]));
+        table.add_row([id, name, lines, bytes, events, read_at]);
+    }
+    Ok(output::print_table(&table)?)
+}
+
+fn print_origins(origins: &[Value]) -> anyhow::Result<()> {
+    let mut table = output::table(&["origin", "sources", "status", "epoch", "held", "since"]);
+    for origin in origins {
+        let sources: Vec<String> = origin["sources"].as_array().into_iter().flatten().map(shown).collect();
+        let unverified = if origin["unverified"] == true { " (unverified)" } else { "" };
+        let epoch = format!("{}{unverified}", shown(&origin["epoch"]));
+        let suspect = &origin["suspect"];
+        let held = suspect["held"].as_u64().map(output::count).unwrap_or_default();
+        let since = match suspect {
+            Value::Null => String::new(),
+            suspect => format!("position {}: {}", shown(&suspect["position"]), shown(&suspect["reason"])),
+        };
+        table.add_row([shown(&origin["origin"]), sources.join(", "), shown(&origin["status"]), epoch, held, since]);
+    }
+    Ok(output::print_table(&table)?)
+}
+
+type Listed = (Vec<Value>, Vec<Value>);
+
+async fn of_data(context: &Context) -> anyhow::Result<Listed> {
     let store = context.open_existing_store().await?;
     let mut files = BTreeMap::new();
     for stored in store.control(control::FILE).await.or_exit()? {
@@ -64,15 +133,25 @@ async fn of_data(context: &Context) -> anyhow::Result<Vec<Value>> {
         });
         files.insert(id, file);
     }
-    Ok(files.into_values().collect())
+    let has_origins = store.offsets().keys().any(|app_id| !app_id.starts_with("file/"));
+    drop(store);
+    let mut origins = Vec::new();
+    // What is known of databases is folded from events; of files the store alone can tell.
+    if has_origins {
+        let answers = Answers::open(context).await?;
+        let data = answers.data(ORIGINS, json!({})).await;
+        answers.close().await;
+        origins = origins_of(&data?);
+    }
+    Ok((files.into_values().collect(), origins))
 }
 
 /// The same from what a server says, where 64-bit numbers are texts.
-async fn of_server(context: &Context) -> anyhow::Result<Vec<Value>> {
-    let data = Answers::open(context).await?.data(DOCUMENT, json!({})).await?;
+async fn of_server(context: &Context) -> anyhow::Result<Listed> {
+    let answers = Answers::open(context).await?;
+    let data = answers.data(FILES, json!({})).await?;
     let sources = data["sources"].as_array().map(Vec::as_slice).unwrap_or_default();
     let files = sources.iter().flat_map(|source| source["files"].as_array().map(Vec::as_slice).unwrap_or_default());
-    let number = |value: &Value| value.as_str().and_then(|digits| digits.parse::<u64>().ok());
     let document = |file: &Value| {
         json!({
             "id": file["id"],
@@ -83,5 +162,54 @@ async fn of_server(context: &Context) -> anyhow::Result<Vec<Value>> {
             "readAt": file["recordedAt"],
         })
     };
-    Ok(files.map(document).collect())
+    Ok((files.map(document).collect(), origins_of(&answers.data(ORIGINS, json!({})).await?)))
+}
+
+/// The origins of a response, each once, with the sources that it comes through.
+fn origins_of(data: &Value) -> Vec<Value> {
+    let mut origins: BTreeMap<String, Value> = BTreeMap::new();
+    for source in data["sources"].as_array().into_iter().flatten() {
+        for origin in source["origins"].as_array().into_iter().flatten() {
+            let listed = origins.entry(shown(&origin["id"])).or_insert_with(|| {
+                let mut suspect = origin["suspect"].clone();
+                for part in ["held", "offset"] {
+                    if let Some(digits) = number(&suspect[part]) {
+                        suspect[part] = digits.into();
+                    }
+                }
+                json!({
+                    "origin": origin["id"],
+                    "sources": [],
+                    "status": origin["status"],
+                    "epoch": origin["epoch"],
+                    "unverified": origin["unverified"],
+                    "suspect": suspect,
+                })
+            });
+            if let Some(sources) = listed["sources"].as_array_mut() {
+                sources.push(source["name"].clone());
+            }
+        }
+    }
+    origins.into_values().collect()
+}
+
+fn number(value: &Value) -> Option<u64> {
+    value.as_str().and_then(|digits| digits.parse::<u64>().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_listed_once_with_all_its_sources() {
+        let suspect = json!({ "epoch": 1, "held": "12", "offset": "7", "position": "99", "reason": "it" });
+        let origin = json!({ "id": "postgresql/shop", "status": "suspect", "epoch": 0, "unverified": false, "suspect": suspect });
+        let source = |name: &str| json!({ "name": name, "origins": [origin] });
+        let listed = origins_of(&json!({ "sources": [source("a"), source("b"), { "name": "file", "origins": [] }] }));
+        let [listed] = listed.as_slice() else { panic!("{listed:?}") };
+        assert_eq!(listed["sources"], json!(["a", "b"]));
+        assert_eq!((&listed["suspect"]["held"], &listed["suspect"]["position"]), (&json!(12), &json!("99")));
+    }
 }

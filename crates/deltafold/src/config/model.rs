@@ -22,6 +22,16 @@ impl Config {
         let format = self.sources.get(source).map(|source| source.format).unwrap_or_default();
         DecoderConfig { source: source.into(), ..self.aggregates.decoder(format) }
     }
+
+    /// What the projector is told.
+    pub(crate) fn projector(&self) -> deltafold_projector::Options {
+        let goes_on = |(_, source): &(&String, &Source)| source.kafka.on_reset == OnReset::Continue;
+        deltafold_projector::Options {
+            declared: self.aggregates.declared(),
+            continue_on_reset: self.sources.iter().filter(goes_on).map(|(name, _)| name.clone()).collect(),
+            ..Default::default()
+        }
+    }
 }
 
 /// `[http]`
@@ -67,6 +77,8 @@ pub(crate) struct Kafka {
     #[serde(default)]
     pub(crate) on_data_loss: OnDataLoss,
     #[serde(default)]
+    pub(crate) on_reset: OnReset,
+    #[serde(default)]
     pub(crate) properties: BTreeMap<String, Property>,
     pub(crate) token_file: Option<PathBuf>,
     pub(crate) dead_letter_topic: Option<Parsed<TopicPattern>>,
@@ -94,6 +106,17 @@ pub(crate) enum OnDataLoss {
     #[default]
     Stop,
     /// Go on without them.
+    Continue,
+}
+
+/// What to do when a database was restored or replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OnReset {
+    /// Hold what it says until `sources new-epoch`.
+    #[default]
+    Hold,
+    /// Go on in a new epoch.
     Continue,
 }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use deltafold_event::{OrderKey, Timestamp};
+use deltafold_event::{EventId, OrderKey, Position, Timestamp};
 
 use super::{Fold, Head};
-use crate::{FoldError, Memory, Record, RowChange, Since, image::same, incoming::Incoming, keys, stand::stand};
+use crate::{FoldError, Memory, Place, Record, RowChange, Since, image::same, incoming::Incoming, keys, stand::stand};
 
 impl<M: Memory> Fold<'_, M> {
     /// Folds an event that has no source position: it stands after the last event of its aggregate that has
@@ -14,30 +14,41 @@ impl<M: Memory> Fold<'_, M> {
         &mut self,
         work: usize,
         mut incoming: Incoming,
+        place: &Place,
     ) -> Result<(), FoldError<M::Error>> {
-        let id = incoming.record.id;
+        let id = seen_in(incoming.record.id, place.epoch);
+        let arrived = incoming.record.position;
         // Where nothing is known of the aggregate, this event of it has not been seen either.
         let is_known = self.works[work].last().is_some();
         if self.seen.contains(&id) || (is_known && self.memory.seen(id).map_err(FoldError::Memory)?) {
+            return Ok(());
+        }
+        if place.may_be_older && self.is_seen_in_older(incoming.record.id, place.epoch)? {
             return Ok(());
         }
         self.seen.insert(id);
         self.changes.seen.push(id);
         self.note_key_of_event_without_position(&incoming)?;
         self.observe(&incoming);
+        if let Some(snapshot) = &place.snapshot {
+            self.begin_sweep(snapshot, place.epoch, &incoming.record)?;
+        }
         let own = self.works[work].last().map(|last| last.order.clone());
         let type_wide = self.last_type_wide().map(|event| keys::anchor_of(&event.order));
-        let anchor = own.max(type_wide).unwrap_or_default();
-        incoming.record.order = self.directly_after(&anchor);
+        let beginning = OrderKey { epoch: place.epoch, ..OrderKey::default() };
+        let anchor = own.max(type_wide).unwrap_or_default().max(beginning);
+        incoming.record.order = directly_after(&anchor, arrived);
         self.append(work, incoming.record)
     }
 
-    /// The place of what arrives now without a position and stands after `anchor`.
-    pub(super) fn directly_after(&self, anchor: &OrderKey) -> OrderKey {
-        match anchor.arrival {
-            Some(arrival) if arrival >= self.position => anchor.then(arrival.next()),
-            _ => anchor.then(self.position),
+    /// Whether an event without a position was folded as one of an older epoch.
+    fn is_seen_in_older(&self, id: EventId, epoch: u32) -> Result<bool, FoldError<M::Error>> {
+        for older in (0..epoch).rev().map(|older| seen_in(id, older)) {
+            if self.seen.contains(&older) || self.memory.seen(older).map_err(FoldError::Memory)? {
+                return Ok(true);
+            }
         }
+        Ok(false)
     }
 
     /// Whether an event stands after all else, and changes the valid time of nothing before it.
@@ -109,6 +120,22 @@ impl<M: Memory> Fold<'_, M> {
         self.carry(at, None, Some(&record));
         Ok(())
     }
+}
+
+/// The place of what arrived at a position without one of its own and stands after `anchor`.
+pub(super) fn directly_after(anchor: &OrderKey, arrived: Position) -> OrderKey {
+    match anchor.arrival {
+        Some(arrival) if arrival >= arrived => anchor.then(arrival.next()),
+        _ => anchor.then(arrived),
+    }
+}
+
+/// What an event without a position is remembered by: in one epoch it is seen once, and what was taken back out of
+/// an older one is seen anew.
+fn seen_in(id: EventId, epoch: u32) -> EventId {
+    let mut bytes = *id.as_bytes();
+    bytes.iter_mut().rev().zip(epoch.to_le_bytes()).for_each(|(byte, of_epoch)| *byte ^= of_epoch);
+    EventId::from_bytes(bytes)
 }
 
 impl Since {

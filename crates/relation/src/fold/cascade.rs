@@ -149,6 +149,7 @@ impl TypeEvent {
     pub(super) fn record(&self, kind: RecordKind) -> Record {
         let (operation, event_type) = match kind {
             RecordKind::Truncated => (Some(Operation::Truncate), Operation::Truncate.event_type()),
+            RecordKind::Swept => (None, "swept"),
             _ => (None, "rekeyed"),
         };
         Record {

@@ -2,12 +2,25 @@
 
 use std::sync::Arc;
 
+use deltafold_event::OrderKey;
+
 use super::{Fold, refold::Refold};
-use crate::{FoldError, Memory, Record, RecordKind, incoming::Incoming};
+use crate::{FoldError, Memory, Place, Record, RecordKind, incoming::Incoming};
 
 impl<M: Memory> Fold<'_, M> {
     /// Folds an event that has a source position.
-    pub(super) fn log_event(&mut self, work: usize, mut incoming: Incoming) -> Result<(), FoldError<M::Error>> {
+    pub(super) fn log_event(
+        &mut self,
+        work: usize,
+        mut incoming: Incoming,
+        place: &Place,
+    ) -> Result<(), FoldError<M::Error>> {
+        if place.may_be_older
+            && let Some(known) = self.in_older_epoch(work, &incoming.record)?
+        {
+            incoming.record.order.epoch = known.order.epoch;
+            return self.delivered_again(work, &known, &incoming);
+        }
         let order = &incoming.record.order;
         let place = (order.epoch, &order.source_position);
         if self.works[work].last().is_some_and(|last| (last.order.epoch, &last.order.source_position) >= place) {
@@ -18,7 +31,7 @@ impl<M: Memory> Fold<'_, M> {
             let known = there.iter().find(is_it);
             if there.iter().any(|known| known.order == *order && !is_it(&known)) {
                 // Two events at one source position and offset, of two files: by arrival.
-                incoming.record.order = order.then(self.position);
+                incoming.record.order = order.then(incoming.record.position);
             }
             if let Some(known) = known {
                 return self.delivered_again(work, known, &incoming);
@@ -32,6 +45,25 @@ impl<M: Memory> Fold<'_, M> {
             record.took = self.row_that_moved(from, &id, &record)?;
         }
         if self.is_in_order(work, &record) { self.append(work, record) } else { self.insert(work, record) }
+    }
+
+    /// The same event, as it is on record in an older epoch.
+    pub(super) fn in_older_epoch(
+        &self,
+        work: usize,
+        record: &Record,
+    ) -> Result<Option<Arc<Record>>, FoldError<M::Error>> {
+        for epoch in (0..record.order.epoch).rev() {
+            let order = OrderKey { epoch, ..record.order.clone() };
+            let there = self.works[work]
+                .at_source_position(self.memory, &order, record.occurred_at)
+                .map_err(FoldError::Memory)?;
+            let known = there.into_iter().find(|known| known.kind == RecordKind::Log && known.id == record.id);
+            if known.is_some() {
+                return Ok(known);
+            }
+        }
+        Ok(None)
     }
 
     /// Adds an event that stands before others of its aggregate.

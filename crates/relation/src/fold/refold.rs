@@ -119,7 +119,7 @@ impl<M: Memory> Fold<'_, M> {
             Some(event) => event.record(&self.works[progress.work].id, progress.standing()),
             // What an event of the type did there is undone when it stands there no more.
             None => old
-                .filter(|old| !matches!(old.kind, RecordKind::Truncated | RecordKind::RekeyedOut))
+                .filter(|old| !matches!(old.kind, RecordKind::Truncated | RecordKind::RekeyedOut | RecordKind::Swept))
                 .map(|old| Record::clone(old)),
         }
     }

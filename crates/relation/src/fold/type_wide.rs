@@ -1,12 +1,13 @@
-//! Events that concern every aggregate of the type: truncates, and changes of the key's columns.
+//! Events that concern every aggregate of the type: truncates, changes of the key's columns, and snapshots that
+//! replace what was known.
 
 use std::sync::Arc;
 
 use deltafold_event::{OrderKey, Position, StoredEvent};
 
-use super::{Fold, refold::Refold};
+use super::{Fold, append::directly_after, refold::Refold};
 use crate::{
-    FoldError, KeySpan, Memory, Record, RecordKind, TypeEvent,
+    FoldError, KeySpan, Memory, Place, Record, RecordKind, TypeEvent,
     incoming::Incoming,
     keys::{self, Noted, id_under, note_log},
     work::Work,
@@ -16,6 +17,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) enum TypeWide {
     Truncate(TypeEvent),
+    /// A complete snapshot.
+    Sweep(TypeEvent),
     /// With the columns of the key from there on.
     Rekey(TypeEvent, Vec<String>),
 }
@@ -23,7 +26,7 @@ pub(super) enum TypeWide {
 impl TypeWide {
     pub(super) fn order(&self) -> &OrderKey {
         match self {
-            Self::Truncate(event) | Self::Rekey(event, _) => &event.order,
+            Self::Truncate(event) | Self::Sweep(event) | Self::Rekey(event, _) => &event.order,
         }
     }
 
@@ -32,6 +35,7 @@ impl TypeWide {
         let shown = standing?.shown()?;
         match self {
             Self::Truncate(event) => Some(event.record(RecordKind::Truncated)),
+            Self::Sweep(event) => Some(event.record(RecordKind::Swept)),
             Self::Rekey(event, columns) => {
                 let to = id_under(shown, columns).filter(|to| to != aggregate)?;
                 Some(Record { moved_to: Some(to), ..event.record(RecordKind::RekeyedOut) })
@@ -49,20 +53,27 @@ impl<M: Memory> Fold<'_, M> {
         let rekeys = &rekeys[rekeys.partition_point(|span| span.from.order < *place)..];
         let mut events: Vec<TypeWide> = truncates.iter().cloned().map(TypeWide::Truncate).collect();
         events.extend(rekeys.iter().map(|span| TypeWide::Rekey(span.from.clone(), span.columns.clone())));
+        let sweeps = self.state.sweeps.iter().filter(|sweep| sweep.is_complete && sweep.from.order >= *place);
+        events.extend(sweeps.map(|sweep| TypeWide::Sweep(sweep.from.clone())));
         events.sort_by(|one, other| one.order().cmp(other.order()));
         events
     }
 
     /// Puts a truncate on record, and ends the rows that stand before it.
-    pub(super) fn truncate(&mut self, stored: &StoredEvent) -> Result<(), FoldError<M::Error>> {
-        let known = self.state.truncates.iter().position(|event| event.id == stored.event.id);
+    pub(super) fn truncate(&mut self, stored: &StoredEvent, place: &Place) -> Result<(), FoldError<M::Error>> {
+        let is_anywhere = place.may_be_older || stored.event.source_position.is_none();
+        let is_it =
+            |known: &TypeEvent| known.id == stored.event.id && (is_anywhere || known.order.epoch == place.epoch);
+        let known = self.state.truncates.iter().rposition(is_it);
         let order = match &stored.event.source_position {
             // After a log event at the same place, before what is anchored there.
             Some(source_position) => {
-                OrderKey::log(source_position.clone(), stored.event.coordinates.offset).then(Position::ZERO)
+                let epoch = known.map_or(place.epoch, |known| self.state.truncates[known].order.epoch);
+                let order = OrderKey::log(source_position.clone(), stored.event.coordinates.offset);
+                OrderKey { epoch, ..order.then(Position::ZERO) }
             }
             None if known.is_some() => return Ok(()),
-            None => self.directly_after(&self.greatest_order()?),
+            None => directly_after(&self.greatest_order(None)?, stored.position),
         };
         if let Some(known) = known {
             if order < self.state.truncates[known].order {
@@ -144,7 +155,7 @@ impl<M: Memory> Fold<'_, M> {
             return Ok(());
         }
         let is_first = spans.is_empty();
-        let order = if is_first { OrderKey::default() } else { keys::after_all(&self.greatest_order()?) };
+        let order = if is_first { OrderKey::default() } else { keys::after_all(&self.greatest_order(None)?) };
         let from = type_event(&incoming.record, order.clone());
         self.state.keys.push(KeySpan { columns: columns.to_vec(), from, first_log: None });
         self.state_changed = true;
@@ -168,7 +179,7 @@ impl<M: Memory> Fold<'_, M> {
     }
 
     /// Folds again, from `start` on, the aggregates whose newest record says that this may change something.
-    fn for_each_aggregate(
+    pub(super) fn for_each_aggregate(
         &mut self,
         may_change: impl Fn(&str, &Record) -> bool,
         start: &OrderKey,
@@ -211,19 +222,34 @@ impl<M: Memory> Fold<'_, M> {
         Ok(found)
     }
 
-    /// The greatest order of anything known of the type.
-    fn greatest_order(&self) -> Result<OrderKey, FoldError<M::Error>> {
-        let mut greatest = self.last_type_wide().map(|event| keys::anchor_of(&event.order)).unwrap_or_default();
-        for last in self.works.iter().filter_map(Work::last) {
-            greatest = greatest.max(last.order.clone());
+    /// The greatest order of anything known of the type, below a limit.
+    pub(super) fn greatest_order(&self, limit: Option<&OrderKey>) -> Result<OrderKey, FoldError<M::Error>> {
+        let is_below = |order: &OrderKey| limit.is_none_or(|limit| order < limit);
+        let type_wide = self.type_wide().filter(|event| is_below(&event.order));
+        let mut greatest = type_wide.map(|event| keys::anchor_of(&event.order)).max().unwrap_or_default();
+        for work in &self.works {
+            let last = match (work.last(), limit) {
+                (Some(last), Some(limit)) if last.order >= *limit => {
+                    work.before(self.memory, limit, last.valid_from).map_err(FoldError::Memory)?
+                }
+                (last, _) => last.cloned(),
+            };
+            greatest = last.map_or(greatest.clone(), |last| greatest.max(last.order.clone()));
         }
         for id in self.memory.aggregates() {
             let id = id.map_err(FoldError::Memory)?;
-            if !self.index.contains_key(id.as_str())
-                && let Some(last) = self.memory.last(&id).map_err(FoldError::Memory)?
-            {
-                greatest = greatest.max(last.record.order.clone());
+            if self.index.contains_key(id.as_str()) {
+                continue;
             }
+            let Some(last) = self.memory.last(&id).map_err(FoldError::Memory)? else { continue };
+            let order = match limit.filter(|limit| last.record.order >= **limit) {
+                Some(limit) => {
+                    let before = self.memory.before(&id, limit, last.record.valid_from).map_err(FoldError::Memory)?;
+                    before.map(|before| before.order)
+                }
+                None => Some(last.record.order.clone()),
+            };
+            greatest = order.map_or(greatest.clone(), |order| greatest.max(order));
         }
         Ok(greatest)
     }

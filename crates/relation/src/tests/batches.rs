@@ -8,7 +8,7 @@ use crate::{ByAggregate, InMemory, Schemas};
 const IDS: usize = 4;
 
 /// The long form is a soak.
-fn cases() -> u32 {
+pub(super) fn cases() -> u32 {
     if std::env::var_os("DELTAFOLD_SOAK").is_some_and(|value| !value.is_empty()) { 20_000 } else { 256 }
 }
 
@@ -82,7 +82,7 @@ fn histories() -> impl Strategy<Value = Vec<Told>> {
 }
 
 /// Moves some events to later places, and tells some twice.
-fn disturbed() -> impl Strategy<Value = Vec<Told>> {
+pub(super) fn disturbed() -> impl Strategy<Value = Vec<Told>> {
     (histories(), vec((any::<Index>(), any::<Index>()), 0..8), vec((any::<Index>(), any::<Index>(), 0..40_i64), 0..4))
         .prop_map(|(mut story, moves, again)| {
             for (from, to) in moves {

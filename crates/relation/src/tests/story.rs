@@ -7,7 +7,7 @@ use deltafold_event::{
     Timestamp,
 };
 
-use crate::{InMemory, Record, Schemas};
+use crate::{InMemory, NewEpoch, Origins, Record, Schemas};
 
 pub(crate) use deltafold_event::Operation::{Create, Delete, Read, Update};
 
@@ -30,6 +30,8 @@ pub(crate) struct Told {
     pub(crate) event: Event,
     metadata: (Option<String>, Option<String>, bool),
     schema: Option<RowSchema>,
+    /// Of an event from Kafka: its source block and headers.
+    sent: Option<(serde_json::Value, serde_json::Value)>,
 }
 
 /// A change at a place of the log, which is also its offset; committed at that second, in its own transaction.
@@ -57,7 +59,7 @@ pub(crate) fn without_position(second: i64, id: &str, operation: Operation, afte
         coordinates: Coordinates { source: "test".into(), topic: "things".into(), partition: 0, offset: second },
         schema_id: None,
     };
-    Told { event, metadata: (None, None, false), schema: None }
+    Told { event, metadata: (None, None, false), schema: None, sent: None }
 }
 
 /// A snapshot row.
@@ -142,15 +144,66 @@ impl Told {
         self
     }
 
+    /// Sent to a partition by a run of a PostgreSQL connector; run 0 says nothing of itself.
+    pub(crate) fn sent(mut self, run: u8, partition: i32) -> Self {
+        let lsn = self.event.source_position.as_ref().map(|place| place.as_bytes()[1..].to_vec());
+        let lsn = lsn.map(|bytes| bytes.iter().fold(0_u64, |lsn, byte| lsn << 8 | u64::from(*byte)));
+        let sequence = lsn.map(|lsn| serde_json::json!([lsn.to_string(), lsn.to_string()]).to_string());
+        let source = serde_json::json!({
+            "connector": "postgresql", "name": "shop", "snapshot": "false", "sequence": sequence, "lsn": lsn,
+        });
+        self.event.coordinates.source = "kafka".into();
+        self.event.coordinates.partition = partition;
+        self.sent = Some((source, serde_json::Value::Null));
+        self.run(run)
+    }
+
+    /// By another run.
+    pub(crate) fn run(mut self, run: u8) -> Self {
+        let id = format!("01a1fe0d-b0b2-7651-b07f-1f9d7b7c86{run:02x}");
+        let headers = (run > 0).then(|| serde_json::json!(["__debezium.context.runId", id]));
+        self.sent.as_mut().expect("it was sent").1 = headers.unwrap_or_else(|| serde_json::json!([]));
+        self
+    }
+
+    /// Whether Kafka had it.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.sent.is_some()
+    }
+
+    /// Changes a member of the source block.
+    pub(crate) fn source(mut self, member: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.sent.as_mut().expect("it was sent").0[member] = value.into();
+        self
+    }
+
+    /// A row of a whole snapshot, with its marker, at a place of the log.
+    pub(crate) fn snapshot(self, marker: &str, lsn: u64) -> Self {
+        self.source("snapshot", marker).source("lsn", lsn)
+    }
+
     fn stored(&self, number: usize) -> (StoredEvent, Option<Arc<RowSchema>>) {
         let mut event = self.event.clone();
         let (moved_from, moved_to, whole_before) = self.metadata.clone();
         let metadata = Metadata { moved_from, moved_to, whole_before, ..Metadata::default() };
         event.metadata = serde_json::to_string(&metadata).unwrap();
+        if let Some((source, headers)) = &self.sent {
+            let mut json: serde_json::Value = serde_json::from_str(&event.metadata).unwrap();
+            json["source"] = source.clone();
+            json["headers"] = headers.clone();
+            if event.aggregate_id.is_some() {
+                json["key"] = serde_json::json!({ "id": event.aggregate_id });
+            }
+            event.metadata = json.to_string();
+        }
         let digest = [event.before.as_deref(), event.after.as_deref()].map(|row| row.map(str::as_bytes));
         let letter = event.operation.map_or("-", Operation::letter);
         let place = event.source_position.as_ref().map(|place| format!("{place:?}"));
         let offset = event.source_position.is_none().then(|| event.coordinates.offset.to_string());
+        if event.is_control() {
+            let recorded_at = at(1_000_000 + number as i64);
+            return (StoredEvent { position: position(number), recorded_at, event }, None);
+        }
         event.id = Identity::log()
             .text(place.as_deref())
             .text(offset.as_deref())
@@ -192,6 +245,30 @@ pub(crate) fn fold(told: &[Told]) -> InMemory {
     }
     assert_eq!(at_once, one_by_one);
     at_once
+}
+
+/// An operator lets an origin go on, up to an epoch.
+pub(crate) fn new_epoch(epoch: u32) -> Told {
+    let said = NewEpoch { epoch, reason: "restored".into(), by: "me".into() };
+    let event = said.event("postgresql/shop", at(0));
+    Told { event, metadata: (None, None, false), schema: None, sent: None }
+}
+
+/// Folds a story as its origins say: in one batch and event by event, what is read again at once and one by one, all of
+/// which must be the same.
+pub(crate) fn fold_with_origins(told: &[Told]) -> (InMemory, Origins) {
+    let (events, schemas) = store(told);
+    let (mut at_once, mut origins) = (InMemory::default(), Origins::default());
+    at_once.fold_log(&mut origins, &events, 0..events.len(), usize::MAX, &schemas);
+    let (mut one_by_one, mut again) = (InMemory::default(), Origins::default());
+    for index in 0..events.len() {
+        one_by_one.fold_log(&mut again, &events, index..index + 1, 1, &schemas);
+        again = Origins::from_bytes(&again.to_bytes()).expect("it was just written");
+    }
+    assert_eq!(at_once, one_by_one);
+    origins.take_changed();
+    assert_eq!(origins, again);
+    (at_once, origins)
 }
 
 /// The event of a story with this number, as its id.

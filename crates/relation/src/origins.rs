@@ -1,0 +1,286 @@
+//! Databases that were restored or replaced (`fold.md`, "Reset"): noticed, held, and let go on.
+//!
+//! Which epoch of its origin an event belongs to is a function of the log: of the events before it, in the order of
+//! their positions, and of what operators said (`$source` events). A [`Place`] tells a keeper. Where an epoch is
+//! noticed only after some of its events were folded, or goes on after it was held, a stretch of the log is read
+//! again ([`Origins::replay`]) before anything else is folded.
+//!
+//! Events of files, and those whose metadata has no source block, have no origin: they are given as they come.
+
+mod commit_order;
+mod new_epoch;
+mod origin;
+mod partition;
+mod replay;
+mod said;
+
+use std::{collections::VecDeque, sync::Arc};
+
+use deltafold_event::{Operation, Position, StoredEvent, control};
+use serde::{Deserialize, Serialize};
+
+use self::{
+    origin::Origin,
+    replay::{Kind, Replay},
+    said::Said,
+};
+use crate::{Place, SnapshotId, SnapshotRow, StateError, Step};
+
+pub use self::{new_epoch::NewEpoch, origin::Reset};
+
+/// The first byte of [`Origins::to_bytes`].
+const FORMAT: u8 = 1;
+
+/// The source of events that files were read for.
+const FILE: &str = "file";
+
+/// What is known of all origins.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Origins {
+    origins: Vec<Origin>,
+    /// Events below it were observed.
+    observed: Position,
+    replays: VecDeque<Replay>,
+    #[serde(skip)]
+    has_changed: bool,
+}
+
+/// What is to be done with an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observed {
+    /// Its keeper gets it. `completes`: all keepers are told then that all rows of this snapshot have been sent.
+    Given {
+        /// Where it stands.
+        place: Place,
+        /// A snapshot of an epoch after the first whose last row it is.
+        completes: Option<SnapshotId>,
+    },
+    /// It belongs to an epoch that is held: nobody gets it now.
+    Held,
+}
+
+/// How an origin stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OriginInfo {
+    /// Connector and server name, as `postgresql/shop`.
+    pub id: String,
+    /// The connector.
+    pub connector: String,
+    /// The server's name, which its topics begin with.
+    pub server: String,
+    /// The sources that its events were read from.
+    pub sources: Vec<String>,
+    /// The epoch that answers are of, from 0.
+    pub epoch: u32,
+    /// Whether no complete snapshot says what that epoch began with.
+    pub is_unverified: bool,
+    /// What is held, since when, and why.
+    pub suspect: Option<Suspect>,
+}
+
+/// What is held of an origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspect {
+    /// The newest epoch that is held.
+    pub epoch: u32,
+    /// What showed the first of those that are.
+    pub since: Reset,
+    /// How many events wait.
+    pub held: u64,
+}
+
+impl Origins {
+    /// Takes in an event that is none of the store's own. Events come in the order of their positions; one that was
+    /// observed before changes nothing.
+    pub fn observe(&mut self, stored: &StoredEvent) -> Observed {
+        let given = Observed::Given { place: Place::at(stored.position), completes: None };
+        let Some(said) = said(stored) else { return given };
+        let index = match self.find(&said) {
+            Some(index) => index,
+            None => {
+                self.origins.push(Origin::new(&said));
+                self.origins.len() - 1
+            }
+        };
+        let is_new = stored.position >= self.observed;
+        let was_complete = is_new && self.completes(index, stored, &said).is_some_and(|(_, is_complete)| is_complete);
+        if is_new {
+            self.observed = stored.position.next();
+            self.has_changed = true;
+            if let Some(begun) = self.origins[index].observe(stored, &said) {
+                let origin = index as u32;
+                let replay = |kind| Replay { origin, kind, next: begun.from, until: stored.position };
+                if begun.from < stored.position && !begun.was_held {
+                    self.replays.push_back(replay(Kind::TakeBack(begun.epoch)));
+                }
+                if begun.from < stored.position && !self.origins[index].epochs[begun.epoch as usize].is_held {
+                    self.replays.push_back(replay(Kind::Release(vec![begun.epoch])));
+                }
+            }
+        }
+        match self.place(index, stored, &said) {
+            Err(epoch) => {
+                self.origins[index].epochs[epoch as usize].held += u64::from(is_new);
+                Observed::Held
+            }
+            Ok(place) => {
+                let complete = is_new && place.snapshot.as_ref().is_some_and(|row| row.is_complete) && !was_complete;
+                let completes = place.snapshot.as_ref().filter(|_| complete).map(|row| row.snapshot);
+                Observed::Given { place, completes }
+            }
+        }
+    }
+
+    /// Takes in an event of the store itself. `$source` events let origins go on.
+    pub fn control(&mut self, stored: &StoredEvent) {
+        let event = &stored.event;
+        if &*event.aggregate_type != control::SOURCE || stored.position < self.observed {
+            return;
+        }
+        self.observed = stored.position.next();
+        self.has_changed = true;
+        let said = event.after.as_deref().and_then(NewEpoch::from_json);
+        let Some(said) = said.filter(|_| &*event.event_type == NewEpoch::EVENT_TYPE) else { return };
+        let is_it = |origin: &Origin| event.aggregate_id.as_deref() == Some(&*id(origin));
+        let Some(index) = self.origins.iter().position(is_it) else { return };
+        let origin = &mut self.origins[index];
+        let released: Vec<u32> = origin.held().filter(|epoch| *epoch <= said.epoch).collect();
+        let Some(from) = released.iter().map(|epoch| origin.epochs[*epoch as usize].from).min() else { return };
+        for epoch in &released {
+            let epoch = &mut origin.epochs[*epoch as usize];
+            (epoch.is_held, epoch.held) = (false, 0);
+        }
+        let kind = Kind::Release(released);
+        self.replays.push_back(Replay { origin: index as u32, kind, next: from, until: stored.position });
+    }
+
+    /// What of the log is to be read again before the event that was observed last is folded: from a position until
+    /// before another.
+    pub fn replay(&self) -> Option<(Position, Position)> {
+        self.replays.front().map(|replay| (replay.next, replay.until))
+    }
+
+    /// Takes in the events that were read again: all those below `next` that [`Self::replay`] asked for. What keepers
+    /// are to do with them, each with its type.
+    pub fn replayed<'e>(&mut self, events: &'e [StoredEvent], next: Position) -> Vec<(&'e Arc<str>, Step<'e>)> {
+        let Some(mut replay) = self.replays.pop_front() else { return Vec::new() };
+        self.has_changed = true;
+        let mut steps = Vec::new();
+        for stored in events {
+            let Some(said) = said(stored) else { continue };
+            if stored.event.is_control() || self.find(&said) != Some(replay.origin as usize) {
+                continue;
+            }
+            let epoch = self.origins[replay.origin as usize].epoch_of(stored, &said).epoch;
+            let aggregate_type = &stored.event.aggregate_type;
+            match &replay.kind {
+                Kind::TakeBack(of) if *of == epoch => {
+                    let place = Place { epoch, ..Place::at(replay.until) };
+                    steps.push((aggregate_type, Step::TakeBack(stored, place)));
+                    let epoch = &mut self.origins[replay.origin as usize].epochs[epoch as usize];
+                    epoch.held += u64::from(epoch.is_held);
+                }
+                Kind::Release(of) if of.contains(&epoch) => {
+                    if let Ok(place) = self.place(replay.origin as usize, stored, &said) {
+                        let place = Place { recorded_from: replay.until, ..place };
+                        steps.push((aggregate_type, Step::Event(stored, place)));
+                    }
+                }
+                Kind::TakeBack(_) | Kind::Release(_) => {}
+            }
+        }
+        replay.next = next;
+        if next < replay.until {
+            self.replays.push_front(replay);
+        }
+        steps
+    }
+
+    /// The place of an event that is not held, else its epoch.
+    fn place(&self, index: usize, stored: &StoredEvent, said: &Said<'_>) -> Result<Place, u32> {
+        let origin = &self.origins[index];
+        let belongs = origin.epoch_of(stored, said);
+        let epoch = belongs.epoch;
+        if origin.epochs[epoch as usize].is_held {
+            return Err(epoch);
+        }
+        let snapshot = self.completes(index, stored, said).filter(|_| epoch > 0);
+        let snapshot = snapshot.map(|(snapshot, is_complete)| {
+            Box::new(SnapshotRow { snapshot, is_complete, log_from: origin.place_of(said, epoch) })
+        });
+        Ok(Place { epoch, recorded_from: stored.position, may_be_older: belongs.may_be_older, snapshot })
+    }
+
+    /// The snapshot that an event is a row of, and whether all of it has been sent.
+    fn completes(&self, index: usize, stored: &StoredEvent, said: &Said<'_>) -> Option<(SnapshotId, bool)> {
+        if stored.event.operation != Some(Operation::Read) || stored.event.source_position.is_some() {
+            return None;
+        }
+        let origin = &self.origins[index];
+        let (number, is_complete) = origin.snapshot_of(said, origin.epoch_of(stored, said).epoch)?;
+        Some((SnapshotId((index as u64) << 32 | number as u64), is_complete))
+    }
+
+    fn find(&self, said: &Said<'_>) -> Option<usize> {
+        self.origins.iter().position(|origin| origin.server == said.server && origin.connector == said.connector)
+    }
+
+    /// How the origins stand, in the order in which they were first seen.
+    pub fn infos(&self) -> Vec<OriginInfo> {
+        let info = |origin: &Origin| {
+            let held: Vec<u32> = origin.held().collect();
+            let epochs = held.iter().map(|epoch| &origin.epochs[*epoch as usize]);
+            let since = epochs.clone().find_map(|epoch| epoch.reset().cloned());
+            let waiting = epochs.map(|epoch| epoch.held).sum();
+            let epoch = origin.current();
+            OriginInfo {
+                id: id(origin),
+                connector: origin.connector.clone(),
+                server: origin.server.clone(),
+                sources: origin.sources(),
+                epoch,
+                is_unverified: origin.is_unverified(epoch),
+                suspect: held.last().zip(since).map(|(&epoch, since)| Suspect { epoch, since, held: waiting }),
+            }
+        };
+        self.origins.iter().map(info).collect()
+    }
+
+    /// Whether anything is different since this was asked last.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.has_changed)
+    }
+
+    /// Whether an epoch after the first has begun anywhere.
+    pub fn have_reset(&self) -> bool {
+        self.origins.iter().any(|origin| origin.epochs.len() > 1)
+    }
+
+    /// A format byte and postcard.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        postcard::to_extend(self, vec![FORMAT]).expect("writing to memory does not fail")
+    }
+
+    /// From [`Self::to_bytes`].
+    ///
+    /// # Errors
+    /// When the bytes are of another format, or damaged.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
+        match bytes.split_first() {
+            Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|error| StateError::Damaged(error.to_string())),
+            Some((&other, _)) => Err(StateError::Format(other)),
+            None => Err(StateError::Damaged("no bytes".to_owned())),
+        }
+    }
+}
+
+/// Of an event that has an origin.
+fn said(stored: &StoredEvent) -> Option<Said<'_>> {
+    let event = &stored.event;
+    let has_none = &*event.coordinates.source == FILE || (event.operation.is_none() && event.source_position.is_none());
+    if has_none { None } else { Said::of(event) }
+}
+
+fn id(origin: &Origin) -> String {
+    format!("{}/{}", origin.connector, origin.server)
+}

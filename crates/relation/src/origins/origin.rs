@@ -1,0 +1,362 @@
+//! One origin: its epochs, and which of them an event belongs to.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use deltafold_event::{Position, SourcePosition, StoredEvent, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    commit_order::CommitOrder,
+    partition::{Partition, Switch},
+    said::{Marker, RunId, Said},
+};
+
+/// A stretch of an origin's life.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Epoch {
+    /// Events of this connector run, and of later ones, belong to it, or to a later epoch.
+    run: Option<RunId>,
+    /// The binlog's server, once a change has told it.
+    server_id: Option<u64>,
+    /// Why it began.
+    reset: Option<Reset>,
+    /// Whether what belongs to it is given to nobody.
+    pub(super) is_held: bool,
+    /// No event before this position belongs to it.
+    pub(super) from: Position,
+    /// How many events are held.
+    pub(super) held: u64,
+}
+
+/// The event that showed that a database had been restored or replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reset {
+    /// Its position.
+    pub position: Position,
+    /// When the store took it in.
+    pub recorded_at: Timestamp,
+    /// The source that it was read from.
+    pub source: String,
+    /// Its topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// When it says that it happened.
+    pub occurred_at: Timestamp,
+    why: Why,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Why {
+    /// It stands before another event of its partition, and happened later than all of them.
+    Contradiction { order: CommitOrder, highest: CommitOrder, newest: Timestamp },
+    /// Another server wrote it.
+    OtherServer { server_id: u64, before: u64, newest: Option<Timestamp> },
+}
+
+/// A snapshot of tables as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Snapshot {
+    run: Option<RunId>,
+    /// The log's place that all its rows say.
+    place: [String; 3],
+    epoch: u32,
+    is_complete: bool,
+}
+
+/// A database, as a connector reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Origin {
+    pub(super) connector: String,
+    pub(super) server: String,
+    pub(super) epochs: Vec<Epoch>,
+    /// The first event of each connector run.
+    runs: BTreeMap<RunId, Position>,
+    /// Sorted.
+    partitions: Vec<Partition>,
+    snapshots: Vec<Snapshot>,
+}
+
+/// An epoch that an event has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Begun {
+    pub(super) epoch: u32,
+    /// The first of its events, which may have been read before it was noticed.
+    pub(super) from: Position,
+    /// Whether what was read of it before was held already, with the epoch before.
+    pub(super) was_held: bool,
+}
+
+/// The epoch of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Belongs {
+    pub(super) epoch: u32,
+    /// Only its position tells: it may be one of an older epoch that comes again.
+    pub(super) may_be_older: bool,
+    /// It was written by another server than the epoch's.
+    is_of_other_server: bool,
+}
+
+impl Origin {
+    pub(super) fn new(said: &Said<'_>) -> Self {
+        Self {
+            connector: said.connector.to_string(),
+            server: said.server.to_string(),
+            epochs: vec![Epoch::default()],
+            runs: BTreeMap::new(),
+            partitions: Vec::new(),
+            snapshots: Vec::new(),
+        }
+    }
+
+    /// Takes in an event that comes after all those before; what it begins.
+    pub(super) fn observe(&mut self, stored: &StoredEvent, said: &Said<'_>) -> Option<Begun> {
+        if let Some(run) = said.run {
+            self.runs.entry(run).or_insert(stored.position);
+        }
+        let at = match self.find(stored) {
+            Ok(at) => at,
+            Err(at) => {
+                self.partitions.insert(at, Partition::new(&stored.event.coordinates));
+                at
+            }
+        };
+        if stored.event.source_position.is_none() {
+            self.observe_read(stored, said);
+            return None;
+        }
+        let belongs = self.epoch_of(stored, said);
+        let marks = self.partitions[at].marks;
+        if belongs.may_be_older || marks.is_some_and(|marks| marks.epoch > belongs.epoch) {
+            return None;
+        }
+        let marks = marks.filter(|marks| marks.epoch == belongs.epoch);
+        let (order, time) = (CommitOrder::of(&stored.event, said), stored.event.occurred_at);
+        let newest = marks.map(|marks| marks.newest);
+        let (why, is_held) = if belongs.is_of_other_server {
+            let before = self.epochs[belongs.epoch as usize].server_id.unwrap_or_default();
+            let server_id = server_id(stored).unwrap_or_default();
+            (Why::OtherServer { server_id, before, newest }, newest.is_some_and(|newest| time < newest))
+        } else {
+            let highest = marks.and_then(|marks| marks.highest).map(|(highest, _)| highest);
+            match (order, highest, newest) {
+                (Some(order), Some(highest), Some(newest)) if order < highest && time > newest => {
+                    (Why::Contradiction { order, highest, newest }, true)
+                }
+                _ => {
+                    self.mark(at, belongs.epoch, order, stored, said);
+                    return None;
+                }
+            }
+        };
+        let (epoch, begun) = self.leave(at, belongs.epoch, stored, said, why, is_held);
+        self.mark(at, epoch, order, stored, said);
+        begun
+    }
+
+    fn mark(&mut self, at: usize, epoch: u32, order: Option<CommitOrder>, stored: &StoredEvent, said: &Said<'_>) {
+        self.partitions[at].mark(epoch, order, said.run, stored.event.occurred_at);
+        let server = &mut self.epochs[epoch as usize].server_id;
+        *server = server.or(server_id(stored));
+    }
+
+    /// A partition leaves an epoch with this event: for one that another partition has begun, or for a new one.
+    fn leave(
+        &mut self,
+        at: usize,
+        epoch: u32,
+        stored: &StoredEvent,
+        said: &Said<'_>,
+        why: Why,
+        is_held: bool,
+    ) -> (u32, Option<Begun>) {
+        let newest = self.partitions[at].marks.map_or(stored.event.occurred_at, |marks| marks.newest);
+        let server = server_id(stored);
+        let is_joined = |to: &u32| {
+            let known = self.epochs[*to as usize].server_id;
+            server.is_none() || known.is_none() || known == server
+        };
+        let next = self.epochs.len() as u32;
+        let switch = |to| Switch { after: epoch, to, from: stored.position, newest };
+        if let Some(to) = (epoch + 1..next).find(is_joined) {
+            self.partitions[at].switches.push(switch(to));
+            return (to, None);
+        }
+        let run = match said.run {
+            Some(run) if self.is_whole(run, at) => Some(run),
+            Some(run) => Some(run.next()),
+            None => None,
+        };
+        if said.run.is_none() || run != said.run {
+            self.partitions[at].switches.push(switch(next));
+        }
+        let run = run.filter(|run| self.epochs.iter().all(|epoch| epoch.run < Some(*run)));
+        let firsts = run.map(|run| self.runs.range(run..).map(|(_, first)| *first));
+        let from = firsts.into_iter().flatten().min().unwrap_or(stored.position).min(stored.position);
+        if let Some(run) = run {
+            let moved = self.snapshots.iter_mut().filter(|snapshot| snapshot.run >= Some(run));
+            moved.for_each(|snapshot| snapshot.epoch = next);
+        }
+        let at = &stored.event.coordinates;
+        let reset = Reset {
+            position: stored.position,
+            recorded_at: stored.recorded_at,
+            source: at.source.to_string(),
+            topic: at.topic.to_string(),
+            partition: at.partition,
+            offset: at.offset,
+            occurred_at: stored.event.occurred_at,
+            why,
+        };
+        self.epochs.push(Epoch { run, server_id: server, reset: Some(reset), is_held, from, held: 0 });
+        let was_held = self.epochs[epoch as usize].is_held;
+        (next, Some(Begun { epoch: next, from, was_held }))
+    }
+
+    /// Whether everything that a run has sent may belong to the epoch which one of its events begins. Not if what that
+    /// event contradicts was sent by the run itself: then the database was restored behind its back.
+    fn is_whole(&self, run: RunId, at: usize) -> bool {
+        let contradicted = self.partitions[at].marks.and_then(|marks| marks.highest);
+        contradicted.is_none_or(|(_, sent_by)| sent_by < Some(run))
+    }
+
+    /// The epoch that an event belongs to, as far as is known now.
+    pub(super) fn epoch_of(&self, stored: &StoredEvent, said: &Said<'_>) -> Belongs {
+        if self.epochs.len() == 1 {
+            let is_other = is_other(self.epochs[0].server_id, server_id(stored));
+            return Belongs { epoch: 0, may_be_older: false, is_of_other_server: is_other };
+        }
+        let began = |epoch: &Epoch| epoch.run.is_some() && epoch.run <= said.run;
+        let mut epoch = self.epochs.iter().rposition(began).unwrap_or(0) as u32;
+        let mut may_be_older = false;
+        if let Ok(at) = self.find(stored) {
+            for switch in &self.partitions[at].switches {
+                if switch.after == epoch && switch.from <= stored.position {
+                    epoch = switch.to;
+                    // Whether a row was read before, only its id can tell.
+                    let is_log = stored.event.source_position.is_some();
+                    may_be_older = !is_log || stored.event.occurred_at <= switch.newest;
+                }
+            }
+        }
+        let server = server_id(stored);
+        let known = &self.epochs[epoch as usize];
+        if !is_other(known.server_id, server) {
+            return Belongs { epoch, may_be_older, is_of_other_server: false };
+        }
+        // One run that tells of several servers, as of servers that replicate from each other.
+        let of_server = |older: &Epoch| older.server_id == server && server.is_some();
+        let same_run = known.run.is_some() && known.run == said.run;
+        match self.epochs[..epoch as usize].iter().rposition(of_server).filter(|_| same_run) {
+            Some(older) => Belongs { epoch: older as u32, may_be_older, is_of_other_server: false },
+            None => Belongs { epoch, may_be_older, is_of_other_server: true },
+        }
+    }
+
+    fn find(&self, stored: &StoredEvent) -> Result<usize, usize> {
+        self.partitions.binary_search_by(|partition| partition.compare(&stored.event.coordinates))
+    }
+
+    /// Takes in a row that was read.
+    fn observe_read(&mut self, stored: &StoredEvent, said: &Said<'_>) {
+        let Some(marker) = said.marker() else { return };
+        let epoch = self.epoch_of(stored, said).epoch;
+        let at = self.snapshot_at(said, epoch).unwrap_or_else(|| {
+            let place = said.snapshot_place().map(str::to_owned);
+            self.snapshots.push(Snapshot { run: said.run, place, epoch, is_complete: false });
+            self.snapshots.len() - 1
+        });
+        self.snapshots[at].is_complete |= marker == Marker::Last;
+    }
+
+    fn snapshot_at(&self, said: &Said<'_>, epoch: u32) -> Option<usize> {
+        let is_it = |snapshot: &Snapshot| {
+            snapshot.run == said.run && snapshot.epoch == epoch && snapshot.place == said.snapshot_place()
+        };
+        self.snapshots.iter().rposition(is_it)
+    }
+
+    /// The snapshot that a row of an epoch is of: its number, and whether all of it has been sent.
+    pub(super) fn snapshot_of(&self, said: &Said<'_>, epoch: u32) -> Option<(usize, bool)> {
+        said.marker()?;
+        let at = self.snapshot_at(said, epoch)?;
+        Some((at, self.snapshots[at].is_complete))
+    }
+
+    /// Where the log stood at a row's snapshot, as its events' positions do.
+    pub(super) fn place_of(&self, said: &Said<'_>, epoch: u32) -> SourcePosition {
+        let [lsn, file, pos] = said.snapshot_place().map(|raw| raw.trim_matches('"'));
+        if let Ok(lsn) = lsn.parse() {
+            return SourcePosition::postgres(lsn);
+        }
+        // Before a change has told of the server, there is nothing to compare with.
+        match (self.epochs[epoch as usize].server_id, pos.parse()) {
+            (Some(server_id), Ok(pos)) if !file.is_empty() => SourcePosition::binlog(server_id, file, pos, 0),
+            _ => SourcePosition::default(),
+        }
+    }
+
+    /// The sources that its events were read from.
+    pub(super) fn sources(&self) -> Vec<String> {
+        let sources: BTreeSet<&str> = self.partitions.iter().map(Partition::source).collect();
+        sources.into_iter().map(str::to_owned).collect()
+    }
+
+    /// The epochs that are held.
+    pub(super) fn held(&self) -> impl Iterator<Item = u32> {
+        (0_u32..).zip(&self.epochs).filter(|(_, epoch)| epoch.is_held).map(|(number, _)| number)
+    }
+
+    /// The newest epoch that answers are of.
+    pub(super) fn current(&self) -> u32 {
+        self.epochs.iter().rposition(|epoch| !epoch.is_held).unwrap_or(0) as u32
+    }
+
+    /// Whether no complete snapshot says what an epoch began with.
+    pub(super) fn is_unverified(&self, epoch: u32) -> bool {
+        epoch > 0 && !self.snapshots.iter().any(|snapshot| snapshot.epoch == epoch && snapshot.is_complete)
+    }
+}
+
+impl Epoch {
+    pub(super) fn reset(&self) -> Option<&Reset> {
+        self.reset.as_ref()
+    }
+}
+
+/// The binlog's server, where it is told.
+fn server_id(stored: &StoredEvent) -> Option<u64> {
+    let binlog = stored.event.source_position.as_ref()?.as_binlog()?;
+    (binlog.server_id != 0).then_some(binlog.server_id)
+}
+
+fn is_other(known: Option<u64>, server_id: Option<u64>) -> bool {
+    known.is_some() && server_id.is_some() && known != server_id
+}
+
+impl fmt::Display for Reset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { topic, partition, offset, occurred_at, .. } = self;
+        write!(f, "the event at {topic}/{partition}, offset {offset}, of {occurred_at} ")?;
+        match &self.why {
+            Why::Contradiction { order, highest, newest } => write!(
+                f,
+                "stands at {order}, before {highest} of the same partition, where nothing had happened after {newest}: the \
+                 database was restored or replaced"
+            ),
+            Why::OtherServer { server_id, before, newest: Some(newest) } if occurred_at < newest => write!(
+                f,
+                "was written by server {server_id} instead of {before}, and happened before {newest}: the database was \
+                 restored or replaced"
+            ),
+            Why::OtherServer { server_id, before, .. } => {
+                write!(f, "was written by server {server_id} instead of {before}")
+            }
+        }
+    }
+}
