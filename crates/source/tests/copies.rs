@@ -1,4 +1,5 @@
 //! Copies of dead letters against a cluster of librdkafka's own making, in this process.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::{
     collections::BTreeMap,

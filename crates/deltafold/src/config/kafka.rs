@@ -94,9 +94,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("password");
         std::fs::write(&file, "s3cret\n").unwrap();
+        let file = file.display();
         let kafka = kafka(&format!(
-            "brokers = \"b:1\"\n[properties]\n\"sasl.password_file\" = {:?}\n\"sasl.username_env\" = \"PATH\"\n\"socket.keepalive.enable\" = true\n",
-            file
+            "brokers = \"b:1\"\n[properties]\n\"sasl.password_file\" = \"{file}\"\n\"sasl.username_env\" = \"PATH\"\n\"socket.keepalive.enable\" = true\n"
         ));
         let options = kafka.options("shop", Uuid::nil()).unwrap();
         assert_eq!(options.properties["sasl.password"], "s3cret");
