@@ -6,6 +6,7 @@ use crate::command::{cache_dir, run};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 /// Where the jars are.
 #[derive(Debug, Clone)]
@@ -19,6 +20,9 @@ pub(super) struct Jars {
 impl Jars {
     /// Fetches what is not there yet. The broker has the version of the compose file's image.
     pub(super) fn fetch(compose: &Compose) -> Result<Self> {
+        // One at a time: a second stack of this process would fetch them into the same place.
+        static ONE: Mutex<()> = Mutex::new(());
+        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let kafka = fetch("kafka", "jars", &[format!("-Dkafka.version={}", compose.version("kafka")?)])?;
         let plugins = fetch("debezium", "plugins/debezium", &[])?;
         let plugins = plugins.parent().context("plugins lie in a folder of their folder")?.to_owned();

@@ -4,6 +4,7 @@ use crate::command::{cache_dir, output};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 const PASSWORD: &str = "deltafold";
 
@@ -24,6 +25,8 @@ pub struct Secure {
 impl Secure {
     /// Makes the certificates, once.
     pub(super) fn prepare(port: u16) -> Result<Self> {
+        static ONE: Mutex<()> = Mutex::new(());
+        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let root = cache_dir("stack")?;
         let made = root.join("certificates");
         if !made.exists() {
