@@ -59,7 +59,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let bare = bare()?;
     let loads: Vec<Load> = kinds.iter().map(|kind| load(kind, &server)).collect();
     let bare_load = load(&kinds[0], &bare);
-    let (mut bare_rate, mut share) = <(Series, Series)>::default();
+    let (mut bare_rate, mut bare_p99, mut share) = <(Series, Series, Series)>::default();
     let mut seen: Vec<Seen> = kinds.iter().map(|_| Seen::default()).collect();
     for _ in 0..options.runs {
         bare_load.warm_up()?;
@@ -72,6 +72,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 share.push(per_second / bare_per_second * 100.0);
             }
             let latency_ms = load.paced(per_second / 2.0, STRETCH)?.latency_ms;
+            if index == 0 {
+                // What a server that does next to nothing shows at the same pace is the machine's doing.
+                bare_p99.push(bare_load.paced(per_second / 2.0, STRETCH)?.latency_ms.quantile(0.99));
+            }
             seen.full.push(per_second);
             seen.p50.push(latency_ms.median());
             seen.p99.push(latency_ms.quantile(0.99));
@@ -80,6 +84,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!("reads: {} runs, server on one processor", options.runs);
     println!("  bare axum JSON, requests/s      {bare_rate}");
     println!("  by key now, share of that, %    {share}");
+    println!("  bare at the pace of now, p99 ms {bare_p99}");
     println!("  by key{:>41} {:>26} {:>26}", "requests/s", "ms at half of them, p50", "p99");
     let now = seen[0].p50.median();
     for (kind, Seen { full, p50, p99 }) in kinds.iter().zip(&seen) {
