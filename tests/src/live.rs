@@ -37,10 +37,16 @@ pub trait Workload {
 
     /// Every table, as the database says it is now; nothing changes close to that moment.
     fn moment(&self, stack: &Stack) -> Moment;
+
+    /// What it knows of the database now, for when that is set back to now.
+    fn copy(&self) -> Box<dyn Workload>;
 }
 
+/// A backup of the database, with what its workload knew of it.
+pub struct Backup(Box<dyn Workload>);
+
 /// Waits for something that comes about by itself; what it lacks is told if it does not.
-fn wait_until<T>(what: &str, is_so: impl Fn() -> Result<T, String>) -> T {
+pub fn wait_until<T>(what: &str, is_so: impl Fn() -> Result<T, String>) -> T {
     let began = Instant::now();
     loop {
         match is_so() {
@@ -96,6 +102,11 @@ impl Live {
         &mut self.site
     }
 
+    /// The same, only to be asked.
+    pub fn site_ref(&self) -> &Site {
+        &self.site
+    }
+
     /// The database, the broker and Debezium.
     pub fn stack(&self) -> &Stack {
         &self.stack
@@ -106,6 +117,39 @@ impl Live {
         self.workload.step(&self.stack, &mut self.random);
         self.moments.push(self.workload.moment(&self.stack));
         self.workload.pass(&self.stack);
+    }
+
+    /// Makes a backup of the database.
+    pub fn back_up(&self) -> Backup {
+        self.stack.postgres().expect("PostgreSQL").save("backup").expect("a backup is made");
+        let name = self.workload.name();
+        self.stack.connect().expect("Connect").wait_until_running(name).expect("the connector goes on");
+        Backup(self.workload.copy())
+    }
+
+    /// Sets the database back to how it was then, lets it go on from there, and has it read anew by a connector that
+    /// knows nothing of the one before, under the same name.
+    pub fn restore(&mut self, backup: Backup) {
+        self.workload = backup.0;
+        let (connect, postgres) = (self.stack.connect().expect("Connect"), self.stack.postgres().expect("PostgreSQL"));
+        connect.delete_connector(self.workload.name()).expect("the connector ends");
+        postgres.restore("backup").expect("the backup is there");
+        let changes = serde_json::json!({
+            "heartbeat.interval.ms": "500", "slot.name": "restored", "publication.name": "restored",
+            "snapshot.mode": "initial",
+        });
+        let definition = Connect::definition(self.workload.name(), &changes).expect("the connector is defined");
+        connect.register("restored", &definition).expect("the connector runs");
+    }
+
+    /// The last moment at which the database was asked.
+    pub fn last(&self) -> &Moment {
+        self.moments.last().expect("it was asked")
+    }
+
+    /// Forgets the moments so far: another history has begun.
+    pub fn forget(&mut self) {
+        self.moments.clear();
     }
 
     /// How far the connector has read.
@@ -133,7 +177,10 @@ impl Live {
     }
 
     /// Whether every table is what the database said it was at a moment.
-    fn answers(&self, moment: &Moment) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// The first difference.
+    pub fn answers(&self, moment: &Moment) -> Result<(), String> {
         let mut answers = Answers::of(self.site.server());
         for (table, rows) in &moment.tables {
             if !rows.is_empty() && !answers.knows(table) {

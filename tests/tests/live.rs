@@ -2,7 +2,9 @@
 //! killed, sent back, joined by another and left again. In the end the views are what the database's own SELECT said, at
 //! every moment of that time, and the store has every event of the topics once.
 
-use deltafold_tests::live::{Live, leave};
+use deltafold_tests::live::{Live, Site, leave, wait_until};
+use serde_json::{Value, json};
+use xtask::stack::{Options, Stack};
 
 /// How many times the database works between two faults.
 fn rounds() -> u32 {
@@ -45,4 +47,65 @@ fn postgres() {
 #[test]
 fn mariadb() {
     survives_everything(Live::warehouse(20_261_127));
+}
+
+/// The database is set back to a backup and goes on, read by a new connector with a new snapshot. Until an operator says
+/// so, answers stay what they were; then they are what the database has, without the rows that were lost; and so they
+/// are when everything is folded again.
+#[test]
+fn a_restored_database_waits_for_an_operator() {
+    let mut live = Live::shop(20_261_128);
+    live.work();
+    let backup = live.back_up();
+    (0..4).for_each(|_| live.work());
+    live.settle();
+    let before = live.last().clone();
+
+    live.restore(backup);
+    live.work();
+    wait_until("it is noticed", || {
+        let answer = live.site_ref().query("{ sources { name origins { id status } } }")?;
+        let origins =
+            answer["sources"].as_array().into_iter().flatten().flat_map(|source| source["origins"].as_array());
+        let is_suspect = |origin: &Value| origin["status"] == json!("suspect");
+        if origins.flatten().any(is_suspect) { Ok(()) } else { Err(answer.to_string()) }
+    });
+    live.answers(&before).expect("answers stay those of before");
+
+    live.site_ref().ask(&["sources", "new-epoch", "shop", "--reason", "restored from a backup"]);
+    live.forget();
+    live.settle();
+    live.site().fold_again();
+    let last = live.last().clone();
+    live.answers(&last).expect("folded again it is the same");
+}
+
+/// A listener that wants encryption and a password: with the right one everything is read, with a wrong one that is said
+/// once, and tried again.
+#[test]
+fn a_secure_broker_is_read_with_the_right_password_only() {
+    let stack = Stack::up(&Options { kafka: true, secure: true, ..Options::default() }).expect("the stack starts");
+    let kafka = stack.kafka().expect("the broker");
+    let secure = kafka.secure().expect("it has a secure listener");
+    kafka.create_topic("shop.orders", 1).expect("a topic is made");
+    let source = json!({"connector": "postgresql", "name": "shop", "ts_ms": 1, "db": "shop", "schema": "public",
+        "table": "orders", "txId": 1, "lsn": 8});
+    let value = json!({"before": null, "after": {"id": 1}, "source": source, "op": "c", "ts_ms": 1}).to_string();
+    kafka.produce("shop.orders", None, &[("{\"id\":1}", &value)]).expect("a record is produced");
+
+    let right = secure.properties();
+    let properties: Vec<(&str, &str)> = right.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut site = Site::new("shop", &secure.address, &["shop.*"], &properties);
+    site.run();
+    wait_until("the record is there", || {
+        let answer = site.query("{ store { events } projection(name: \"orders\") { rows } }")?;
+        if answer["projection"]["rows"] == json!("1") { Ok(()) } else { Err(answer.to_string()) }
+    });
+
+    let wrong = properties.iter().map(|(name, value)| (*name, if *name == "sasl.password" { "wrong" } else { value }));
+    let site = Site::new("shop", &secure.address, &["shop.*"], &wrong.collect::<Vec<_>>());
+    let refused = |line: &String| line.contains("refuse our credentials");
+    // librdkafka tells of each attempt; what it said first is said, and no more while nothing changes.
+    let heard = site.hear_for(std::time::Duration::from_secs(5), |heard| heard.iter().any(refused));
+    assert_eq!(heard.iter().filter(|line| refused(line)).count(), 1, "{heard:#?}");
 }

@@ -12,7 +12,7 @@ const SKUS: [&str; 4] = ["LAM-100", "MUG-105", "DES-104", "CHA-103"];
 const TRANSACTIONS: u32 = 12;
 
 /// What is known of the tables without asking.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Shop {
     customers: i64,
     orders: Vec<i64>,
@@ -21,6 +21,10 @@ pub(super) struct Shop {
 }
 
 impl Workload for Shop {
+    fn copy(&self) -> Box<dyn Workload> {
+        Box::new(self.clone())
+    }
+
     fn name(&self) -> &'static str {
         "shop"
     }

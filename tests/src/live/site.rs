@@ -3,8 +3,10 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::{BufRead as _, BufReader},
     path::PathBuf,
     process::{Child, Stdio},
+    sync::mpsc,
     time::{Duration, Instant},
 };
 
@@ -23,18 +25,23 @@ pub struct Site {
 }
 
 impl Site {
-    /// Starts to read topics and to serve what comes of them.
-    pub fn start(source: &str, brokers: &str, topics: &[&str]) -> Self {
+    /// An empty data directory that is to be filled from topics; `properties` are librdkafka's.
+    pub fn new(source: &str, brokers: &str, topics: &[&str], properties: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let deltafold = Deltafold::on(&folder.path().join("data"));
-        let mut site = Self { folder, deltafold, server: None };
-        site.configure(source, brokers, topics, &[]);
+        let site = Self { folder, deltafold, server: None };
+        site.configure(source, brokers, topics, properties);
+        site
+    }
+
+    /// The same, with a process that reads the topics and serves what comes of them.
+    pub fn start(source: &str, brokers: &str, topics: &[&str]) -> Self {
+        let mut site = Self::new(source, brokers, topics, &[]);
         site.run();
         site
     }
 
-    /// Writes the configuration; `properties` are librdkafka's.
-    pub fn configure(&self, source: &str, brokers: &str, topics: &[&str], properties: &[(&str, &str)]) {
+    fn configure(&self, source: &str, brokers: &str, topics: &[&str], properties: &[(&str, &str)]) {
         let mut text = format!("[sources.{source}]\nkind = \"kafka\"\nbrokers = {brokers:?}\ntopics = {topics:?}\n");
         // A process that was killed is not waited for longer than the broker allows.
         let properties = [("session.timeout.ms", "6000")].iter().chain(properties);
@@ -64,6 +71,49 @@ impl Site {
     pub fn kill_and_run(&mut self) {
         self.server = None;
         self.run();
+    }
+
+    /// Forgets everything that was folded, and folds it from the store again.
+    pub fn fold_again(&mut self) {
+        self.server = None;
+        let index = self.folder.path().join("data").join("index");
+        fs::remove_dir_all(&index).expect("the index is removed");
+        self.run();
+    }
+
+    /// Runs a command that talks to the server, and expects success.
+    pub fn ask(&self, arguments: &[&str]) -> String {
+        let url = format!("http://{}", self.server().address());
+        self.deltafold.succeed(arguments.iter().copied().chain(["--url", &url]).collect::<Vec<_>>()).stdout
+    }
+
+    /// Answers of the server to a GraphQL request.
+    pub fn query(&self, document: &str) -> Result<Value, String> {
+        let mut connection = self.server().connect().map_err(|error| error.to_string())?;
+        connection.graphql(document, &Value::Null).map_err(|error| format!("{error:#}"))
+    }
+
+    /// What a process that reads the topics says on stderr until `is_enough`, and for so long afterwards; it is killed
+    /// then.
+    pub fn hear_for(&self, longer: Duration, is_enough: impl Fn(&[String]) -> bool) -> Vec<String> {
+        let mut command = self.deltafold.command(["ingest"]);
+        command.arg("--config").arg(self.config()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+        let process = Running(child);
+        let (send, lines) = mpsc::channel();
+        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+        let mut heard = Vec::new();
+        while !is_enough(&heard) {
+            let next = lines.recv_timeout(LIMIT);
+            heard.push(next.unwrap_or_else(|_| panic!("it says no more than {heard:?}")));
+        }
+        let until = Instant::now() + longer;
+        while let Ok(line) = lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            heard.push(line);
+        }
+        drop(process);
+        heard
     }
 
     /// A second process that reads the same topics into the same data directory, until it is dropped (SIGKILL) or

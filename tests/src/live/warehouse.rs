@@ -11,7 +11,7 @@ use crate::recording::Moment;
 const TRANSACTIONS: u32 = 12;
 
 /// What is known of the tables without asking.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Warehouse {
     suppliers: i64,
     skus: Vec<String>,
@@ -19,6 +19,10 @@ pub(super) struct Warehouse {
 }
 
 impl Workload for Warehouse {
+    fn copy(&self) -> Box<dyn Workload> {
+        Box::new(self.clone())
+    }
+
     fn name(&self) -> &'static str {
         "warehouse"
     }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 /// Every table, as SELECT gave it at one moment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Moment {
     /// RFC 3339 in UTC.
     pub at: String,
