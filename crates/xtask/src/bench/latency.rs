@@ -32,10 +32,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let most = RATES[2] * (STRETCH + WARM_UP).as_secs();
     let config = options.stream(Keys::Uniform);
     let stream = Stream::make(&xtask::generator::Config { events: config.events.max(most), ..config })?;
-    let lines: Vec<String> = BufReader::new(File::open(&stream.file)?)
-        .split(b'\n')
-        .map(|line| Ok(String::from_utf8_lossy(&line?).into_owned()))
-        .collect::<Result<_>>()?;
+    let lines: Vec<Vec<u8>> = BufReader::new(File::open(&stream.file)?).split(b'\n').collect::<Result<_, _>>()?;
     println!("latency: produced to visible, a change every {} ms among the others", PROBE_INTERVAL.as_millis());
     println!("  events/s    produced/s    p50 ms    p99 ms    most ms    changes");
     for rate in RATES {
@@ -64,7 +61,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// Produces at a rate, and watches a change now and then.
-fn measure(topic: &Topic, lines: &[String], rate: u64, server: &Server) -> Result<(f64, Series)> {
+fn measure(topic: &Topic, lines: &[Vec<u8>], rate: u64, server: &Server) -> Result<(f64, Series)> {
     let (done, produced) = (AtomicBool::new(false), AtomicU64::new(0));
     let (latency_ms, elapsed) = std::thread::scope(|scope| -> Result<_> {
         let load = scope.spawn(|| produce(topic, lines, rate, &done, &produced));
@@ -78,7 +75,7 @@ fn measure(topic: &Topic, lines: &[String], rate: u64, server: &Server) -> Resul
     Ok((produced.load(Ordering::Relaxed) as f64 / elapsed.as_secs_f64(), latency_ms))
 }
 
-fn produce(topic: &Topic, lines: &[String], rate: u64, done: &AtomicBool, produced: &AtomicU64) -> Result<()> {
+fn produce(topic: &Topic, lines: &[Vec<u8>], rate: u64, done: &AtomicBool, produced: &AtomicU64) -> Result<()> {
     let begun = Instant::now();
     let mut sent = 0u64;
     for line in lines.iter().cycle() {
@@ -111,7 +108,7 @@ fn watch(topic: &Topic, server: &Server, begun: Instant) -> Result<Series> {
         if begun.elapsed() < WARM_UP + STRETCH && Instant::now() >= due {
             let (key, value) = probe(next);
             let line = format!("{{\"key\":{key},\"value\":{value}}}");
-            topic.send(&Record::of_line(&line), Some(0))?;
+            topic.send(&Record::of_line(line.as_bytes()), Some(0))?;
             topic.poll();
             waiting.push_back((next, Instant::now()));
             next += 1;

@@ -1,9 +1,10 @@
 //! A topic to measure with.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -23,20 +24,33 @@ pub(crate) struct Topic {
 
 /// A record as a line of a generated stream has it.
 pub(crate) struct Record<'a> {
-    key: Option<&'a str>,
-    value: Option<&'a str>,
+    key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
+    /// Name, value, name, value.
+    headers: Vec<String>,
 }
 
 impl<'a> Record<'a> {
-    /// What is no pair of key and value, being poison, is a value as it is.
-    pub(crate) fn of_line(line: &'a str) -> Self {
-        let pair = line.strip_prefix("{\"key\":").and_then(|rest| rest.strip_suffix('}')?.split_once(",\"value\":"));
-        let present = |text: &'a str| Some(text).filter(|text| *text != "null");
-        match pair {
-            Some((key, value)) => Self { key: present(key), value: present(value) },
-            None => Self { key: None, value: Some(line) },
-        }
+    /// What is no pair of key and value, being poison, is a value as it is, text or not.
+    pub(crate) fn of_line(line: &'a [u8]) -> Self {
+        let present = |part: &'a [u8]| Some(part).filter(|part| *part != b"null");
+        let Some((key, value)) = pair(line) else { return Self { key: None, value: Some(line), headers: Vec::new() } };
+        // Between the two, where there are any.
+        let (key, headers) = match split(key, b",\"headers\":") {
+            Some((key, headers)) => (key, serde_json::from_slice(headers).unwrap_or_default()),
+            None => (key, Vec::new()),
+        };
+        Self { key: present(key), value: present(value), headers }
     }
+}
+
+fn pair(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    split(line.strip_prefix(b"{\"key\":")?.strip_suffix(b"}")?, b",\"value\":")
+}
+
+fn split<'a>(text: &'a [u8], between: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let at = text.windows(between.len()).position(|window| window == between)?;
+    Some((&text[..at], &text[at + between.len()..]))
 }
 
 impl Topic {
@@ -53,10 +67,13 @@ impl Topic {
 
     /// Hands a record over; waits while too many are under way.
     pub(crate) fn send(&self, record: &Record<'_>, partition: Option<i32>) -> Result<()> {
-        let mut message: BaseRecord<'_, str, str> = BaseRecord::to(self.name);
+        let mut message: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(self.name);
         message.key = record.key;
         message.payload = record.value;
         message.partition = partition;
+        if let [name, value] = record.headers.as_slice() {
+            message.headers = Some(OwnedHeaders::new().insert(Header { key: name, value: Some(value) }));
+        }
         loop {
             match self.producer.send(message) {
                 Ok(()) => return Ok(()),
@@ -84,8 +101,7 @@ impl Topic {
         let lines = BufReader::with_capacity(1 << 20, File::open(file)?);
         for (number, line) in lines.split(b'\n').enumerate() {
             let line = line.with_context(|| format!("read {}", file.display()))?;
-            let line = std::str::from_utf8(&line).map_err(|error| anyhow!("line {}: {error}", number + 1))?;
-            self.send(&Record::of_line(line), None)?;
+            self.send(&Record::of_line(&line), None)?;
             if number % 1000 == 0 {
                 self.poll();
             }
