@@ -218,6 +218,24 @@ fn a_partition_that_is_held_waits_and_loses_nothing() {
     assert_eq!(reader.of("t", 0), (0..50).collect::<Vec<_>>());
 }
 
+/// A lost race took the consumer back while a partition was held for being ahead: it was forgotten to be held, and never
+/// read again.
+#[test]
+fn a_partition_that_is_held_is_read_again_after_rewinding() {
+    let cluster = Cluster::new().topic("t", 1);
+    let mut reader = Reader::new(cluster.options(&["t"]), &[]);
+    reader.until("it is assigned", |reader| reader.status.state().partitions.len() == 1);
+    reader.source.hold(&[partition("t", 0)].into());
+    cluster.produce("t", 0, 0..10);
+    let began = Instant::now();
+    while !reader.source.rewind(&|_| None) {
+        assert!(began.elapsed() < LIMIT);
+    }
+    reader.source.hold(&[].into());
+    reader.until("it is read", |reader| reader.of("t", 0).len() >= 10);
+    assert_eq!(reader.of("t", 0), (0..10).collect::<Vec<_>>());
+}
+
 #[test]
 fn two_readers_share_and_the_one_that_stays_takes_over() {
     let cluster = Cluster::new().topic("t", 4);

@@ -208,25 +208,33 @@ impl KafkaSource {
             .collect();
         let (pause, resume): (Vec<_>, Vec<_>) =
             (wanted.difference(&self.held).cloned().collect(), self.held.difference(&wanted).cloned().collect());
-        self.change(&pause, Reading::Ahead, |consumer, list| consumer.pause(list));
-        self.change(&resume, Reading::Reading, |consumer, list| consumer.resume(list));
-        self.held = wanted;
+        if self.change(&pause, |consumer, list| consumer.pause(list)) {
+            pause.iter().for_each(|partition| self.status.read(partition, Reading::Ahead));
+            self.held.extend(pause);
+        }
+        if self.change(&resume, |consumer, list| consumer.resume(list)) {
+            for partition in resume {
+                self.status.read(&partition, Reading::Reading);
+                self.held.remove(&partition);
+            }
+        }
     }
 
+    /// Pauses partitions, or resumes them; whether that was done.
     fn change(
         &self,
         partitions: &[TopicPartition],
-        reading: Reading,
         how: impl Fn(&BaseConsumer<Connection>, &TopicPartitionList) -> KafkaResult<()>,
-    ) {
+    ) -> bool {
         if partitions.is_empty() {
-            return;
+            return true;
         }
         let list = list(partitions.iter().map(|partition| (partition, Offset::Invalid)));
-        match how(&self.consumer, &list) {
-            Ok(()) => partitions.iter().for_each(|partition| self.status.read(partition, reading)),
-            Err(error) => tracing::debug!(%error, source = self.options.name, "partitions could not be held or let go"),
+        let done = how(&self.consumer, &list);
+        if let Err(error) = &done {
+            tracing::debug!(%error, source = self.options.name, "partitions could not be held or let go");
         }
+        done.is_ok()
     }
 
     /// Does what the group has asked, in its order, up to what it wants back.
@@ -286,22 +294,29 @@ impl KafkaSource {
         true
     }
 
+    /// Reads partitions from these places on. Those that were not read until now, for being ahead or for what they lack,
+    /// are read again: who is ahead is to be found out anew.
     fn take_up(&mut self, places: BTreeMap<TopicPartition, (Option<i64>, PartitionState)>) {
-        let mut stopped = Vec::new();
+        let (mut stopped, mut let_go) = (Vec::new(), Vec::new());
+        let before = self.status.state();
+        let was_stopped = |partition: &TopicPartition| {
+            before.partitions.get(partition).is_some_and(|state| state.reading.is_stopped())
+        };
         for (partition, (stored, state)) in places {
+            let was_held = self.held.remove(&partition);
             if state.reading.is_stopped() {
                 stopped.push(partition.clone());
+            } else if was_held || was_stopped(&partition) {
+                let_go.push(partition.clone());
             }
             self.assigned.insert(partition.clone(), Place { stored, next: state.next });
-            self.held.remove(&partition);
             self.status.assigned(partition, state);
         }
-        if !stopped.is_empty() {
-            let list = list(stopped.iter().map(|partition| (partition, Offset::Invalid)));
-            if let Err(error) = self.consumer.pause(&list) {
-                tracing::debug!(%error, source = self.options.name, "partitions could not be stopped");
-            }
+        if !self.change(&let_go, |consumer, list| consumer.resume(list)) {
+            // As if they were ahead: the next look at who is tries again.
+            self.held.extend(let_go);
         }
+        self.change(&stopped, |consumer, list| consumer.pause(list));
     }
 
     /// Where a partition goes on.
