@@ -5,7 +5,7 @@ use crate::ingest::{clear, data_dir, ingest};
 use crate::numbers::Series;
 use crate::options::{Options, deltafold, work_dir};
 use crate::process::measure;
-use crate::servers::answering;
+use crate::servers::{Processors, answering};
 use crate::stream::Stream;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -30,7 +30,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let answer: Value = serde_json::from_str(&answer).with_context(|| format!("query printed {answer}"))?;
         check_count(&answer["data"]["orders"], stream.generated.model.orders.len())?;
         check_count(&answer["data"]["baskets"], stream.generated.model.baskets.len())?;
-        check_all_rows(&mut answering(&data)?.connect()?, &stream.generated.model)
+        check_all_rows(&mut answering(&data, Processors::One)?.connect()?, &stream.generated.model)
             .with_context(|| format!("run {run}"))?;
         rate.push(counts.events as f64 / usage.elapsed_s);
         processor.push(usage.processor_s / millions);

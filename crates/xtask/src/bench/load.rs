@@ -1,4 +1,5 @@
-//! Load on a server, from one thread on a processor of its own: it never sleeps, so that it adds no time of its own.
+//! Load on a server: from one thread that never sleeps, so that it adds no time of its own; or from some that do, so that
+//! they take none from the server.
 
 use crate::numbers::Series;
 use anyhow::{Context, Result, ensure};
@@ -71,6 +72,50 @@ impl Load {
             }
         }
         Ok(Seen { per_second: f64::from(sent) / begun.elapsed().as_secs_f64(), latency_ms })
+    }
+
+    /// As [`Self::paced`], from threads that sleep until a request is due. One that waits for the answer before it
+    /// counts from when it was due; that a thread slept longer than it meant to does not count. At an infinite pace they
+    /// send as many as are answered.
+    pub(crate) fn paced_asleep(&self, per_second: f64, lasting: Duration) -> Result<Series> {
+        let interval = Duration::from_secs_f64(1.0 / per_second);
+        let connections = (0..CONNECTIONS).map(|_| Connection::open(self.address)).collect::<Result<Vec<_>>>()?;
+        let begun = Instant::now();
+        std::thread::scope(|scope| {
+            let mut threads = Vec::new();
+            for (first, connection) in connections.into_iter().enumerate() {
+                let numbers = (first as u32..).step_by(CONNECTIONS);
+                let dues = numbers.map(move |number| (number as usize, interval * number));
+                let dues = dues.take_while(move |(_, due)| *due < lasting && begun.elapsed() < lasting);
+                threads.push(scope.spawn(move || self.send_when_due(connection, begun, dues)));
+            }
+            let mut latency_ms = Series::default();
+            for thread in threads {
+                latency_ms.extend(thread.join().expect("sending does not panic")?);
+            }
+            Ok(latency_ms)
+        })
+    }
+
+    fn send_when_due(
+        &self,
+        mut connection: Connection,
+        begun: Instant,
+        dues: impl Iterator<Item = (usize, Duration)>,
+    ) -> Result<Vec<f64>> {
+        let mut latency_ms = Vec::new();
+        for (number, due) in dues {
+            let mut from = begun + due;
+            if let Some(early) = from.checked_duration_since(Instant::now()) {
+                std::thread::sleep(early);
+                from = Instant::now();
+            }
+            connection.send(&self.requests[number % self.requests.len()])?;
+            let body = connection.receive()?.context("the connection waits for its answers")?;
+            latency_ms.push(from.elapsed().as_secs_f64() * 1e3);
+            self.check(body)?;
+        }
+        Ok(latency_ms)
     }
 
     fn check(&self, body: &[u8]) -> Result<()> {

@@ -90,21 +90,31 @@ pub(crate) fn pinned(program: &Path, processor: usize) -> Command {
     command
 }
 
-/// Keeps this thread, and those that it starts, to one processor, as [`pinned`].
-pub(crate) fn pin_ourselves(processor: usize) -> Result<()> {
-    if can_pin() {
-        let mut command = Command::new("taskset");
-        command.args(["--pid", "--cpu-list", &processor.to_string(), &std::process::id().to_string()]);
-        measure(&mut command)?;
+/// Keeps this thread, and those that it starts, to one processor, as [`pinned`], while `task` runs.
+pub(crate) fn while_pinned<T>(processor: usize, task: impl FnOnce() -> Result<T>) -> Result<T> {
+    if !can_pin() {
+        return task();
     }
-    Ok(())
+    let before = allowed_processors()?;
+    let keep_to = |processors: &str| {
+        measure(Command::new("taskset").args(["--pid", "--cpu-list", processors, &std::process::id().to_string()]))
+    };
+    keep_to(&processor.to_string())?;
+    let done = task();
+    keep_to(&before)?;
+    done
+}
+
+/// The processors that this thread may run on, as `0-1` or `0,2`.
+fn allowed_processors() -> Result<String> {
+    let status = std::fs::read_to_string("/proc/self/status").context("read our status")?;
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    Ok(list.context("the status has no Cpus_allowed_list")?.trim().to_owned())
 }
 
 pub(crate) fn can_pin() -> bool {
     let several = std::thread::available_parallelism().is_ok_and(|count| count.get() > 1);
-    let pinned_already = std::fs::read_to_string("/proc/self/status").is_ok_and(|status| {
-        status.lines().any(|line| line.starts_with("Cpus_allowed_list:") && !line.contains(['-', ',']))
-    });
+    let pinned_already = allowed_processors().is_ok_and(|list| !list.contains(['-', ',']));
     let has_taskset =
         Command::new("taskset").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success());
     (several || pinned_already) && has_taskset

@@ -1,16 +1,19 @@
 //! `bench reads`: GraphQL by key over HTTP: now, as of a time, as of a position; of keys with few versions and of one with
-//! thousands. The server has one processor, the load comes from the other.
+//! thousands. Throughput and the middle latency with the server on one processor and the load, which never sleeps, on
+//! another: the kinds are compared there. The slowest answers as in use: on all processors, from a load that sleeps. A load
+//! that never does leaves two processors none for anything else on the machine, which then takes its time from the server.
 
 use crate::ingest::{clear, data_dir, ingest};
 use crate::load::Load;
 use crate::numbers::{Series, figure};
 use crate::options::Options;
-use crate::process::{self, measure, pin_ourselves};
-use crate::servers::{LOAD_PROCESSOR, answering, bare};
+use crate::process::{self, measure, while_pinned};
+use crate::servers::{LOAD_PROCESSOR, Processors, answering, bare};
 use crate::stream::Stream;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 use xtask::audit::positions_by_line;
 use xtask::expected::{all_columns, check_row, rfc3339};
@@ -33,9 +36,13 @@ struct Kind {
 /// What was measured of one kind, run by run.
 #[derive(Default)]
 struct Seen {
+    /// On one processor: requests a second, and milliseconds at half of that.
     full: Series,
     p50: Series,
-    p99: Series,
+    /// On all of them, which the load shares.
+    full_all: Series,
+    p50_all: Series,
+    p99_all: Series,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -47,56 +54,80 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let positions = positions_by_line(&data, Model::watched)?;
     let kinds = kinds(model, &positions)?;
     println!("hot key: {} events of one order", model.history[&Model::HOT].len());
+    let mut seen: Vec<Seen> = kinds.iter().map(|_| Seen::default()).collect();
+    while_pinned(LOAD_PROCESSOR, || on_one_processor(&data, &kinds, &mut seen, options.runs))?;
+    on_all_processors(&data, &kinds, &mut seen, options.runs)?;
 
-    let server = answering(&data)?;
-    pin_ourselves(LOAD_PROCESSOR)?;
+    let now = seen[0].p50.median();
+    println!("  one processor{:>33} {:>26}", "requests/s", "ms at half of them, p50");
+    for (kind, Seen { full, p50, .. }) in kinds.iter().zip(&seen) {
+        println!("    {:<28} {full:>16} {p50:>26}   {} × now", kind.name, figure(p50.median() / now));
+    }
+    println!("  all processors{:>32} {:>26} {:>26}", "requests/s", "ms at half of them, p50", "p99");
+    for (kind, Seen { full_all, p50_all, p99_all, .. }) in kinds.iter().zip(&seen) {
+        println!("    {:<28} {full_all:>16} {p50_all:>26} {p99_all:>26}", kind.name);
+    }
+    clear(&data)
+}
+
+fn on_one_processor(data: &Path, kinds: &[Kind], seen: &mut [Seen], runs: usize) -> Result<()> {
+    let server = answering(data, Processors::One)?;
     let mut connection = server.connect()?;
-    for kind in &kinds {
+    for kind in kinds {
         check(kind, &mut connection).with_context(|| format!("check {}", kind.name))?;
     }
     println!("checked: {} answers as the model has them", kinds.iter().map(|kind| kind.questions.len()).sum::<usize>());
-
-    let bare = bare()?;
-    let loads: Vec<Load> = kinds.iter().map(|kind| load(kind, &server)).collect();
+    let bare = bare(Processors::One)?;
     let bare_load = load(&kinds[0], &bare);
-    let (mut bare_rate, mut bare_p99, mut share) = <(Series, Series, Series)>::default();
-    let mut seen: Vec<Seen> = kinds.iter().map(|_| Seen::default()).collect();
-    for _ in 0..options.runs {
+    let (mut bare_rate, mut share) = <(Series, Series)>::default();
+    for _ in 0..runs {
         bare_load.warm_up()?;
         let bare_per_second = bare_load.full(STRETCH)?.per_second;
         bare_rate.push(bare_per_second);
-        for (index, (load, seen)) in loads.iter().zip(&mut seen).enumerate() {
+        for (index, (kind, seen)) in kinds.iter().zip(&mut *seen).enumerate() {
+            let load = load(kind, &server);
             load.warm_up()?;
             let per_second = load.full(STRETCH)?.per_second;
             if index == 0 {
                 share.push(per_second / bare_per_second * 100.0);
             }
-            let latency_ms = load.paced(per_second / 2.0, STRETCH)?.latency_ms;
-            if index == 0 {
-                // What a server that does next to nothing shows at the same pace is the machine's doing.
-                bare_p99.push(bare_load.paced(per_second / 2.0, STRETCH)?.latency_ms.quantile(0.99));
-            }
             seen.full.push(per_second);
-            seen.p50.push(latency_ms.median());
-            seen.p99.push(latency_ms.quantile(0.99));
+            seen.p50.push(load.paced(per_second / 2.0, STRETCH)?.latency_ms.median());
         }
     }
-    println!("reads: {} runs, server on one processor", options.runs);
+    println!("reads: {runs} runs, server on one processor");
     println!("  bare axum JSON, requests/s      {bare_rate}");
     println!("  by key now, share of that, %    {share}");
-    println!("  bare at the pace of now, p99 ms {bare_p99}");
-    println!("  by key{:>41} {:>26} {:>26}", "requests/s", "ms at half of them, p50", "p99");
-    let now = seen[0].p50.median();
-    for (kind, Seen { full, p50, p99 }) in kinds.iter().zip(&seen) {
-        println!("    {:<28} {full:>16} {p50:>26} {p99:>26}   p50 {} × now", kind.name, figure(p50.median() / now));
-    }
     println!(
         "  server: {} s of processor time, peak {} MiB",
         figure(process::processor_s(&server.id().to_string())?),
         figure(process::peak_memory_mib(server.id())?)
     );
-    drop(server);
-    clear(&data)
+    Ok(())
+}
+
+fn on_all_processors(data: &Path, kinds: &[Kind], seen: &mut [Seen], runs: usize) -> Result<()> {
+    let (server, bare) = (answering(data, Processors::All)?, bare(Processors::All)?);
+    let mut bare_p99 = Series::default();
+    for _ in 0..runs {
+        for (index, (kind, seen)) in kinds.iter().zip(&mut *seen).enumerate() {
+            let load = load(kind, &server);
+            load.warm_up()?;
+            let full = load.paced_asleep(f64::INFINITY, STRETCH)?.len() as f64 / STRETCH.as_secs_f64();
+            let latency_ms = load.paced_asleep(full / 2.0, STRETCH)?;
+            seen.full_all.push(full);
+            if index == 0 {
+                // What a server that does next to nothing shows at the same pace is the machine's doing.
+                let bare_load = self::load(kind, &bare);
+                bare_load.warm_up()?;
+                bare_p99.push(bare_load.paced_asleep(full / 2.0, STRETCH)?.quantile(0.99));
+            }
+            seen.p50_all.push(latency_ms.median());
+            seen.p99_all.push(latency_ms.quantile(0.99));
+        }
+    }
+    println!("  all processors: bare at the pace of now, p99 ms {bare_p99}");
+    Ok(())
 }
 
 /// Questions about the watched orders, with the answers that the model gives.
