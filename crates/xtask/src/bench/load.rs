@@ -86,7 +86,11 @@ impl Load {
             for (first, connection) in connections.into_iter().enumerate() {
                 let numbers = (first as u32..).step_by(CONNECTIONS);
                 let dues = numbers.map(move |number| (number as usize, interval * number));
-                let dues = dues.take_while(move |(_, due)| *due < lasting && begun.elapsed() < lasting);
+                // All that are due are sent, however late: a server that falls behind must not be spared its backlog.
+                let dues = dues.take_while(move |(_, due)| {
+                    let reached = if interval.is_zero() { begun.elapsed() } else { *due };
+                    reached < lasting
+                });
                 threads.push(scope.spawn(move || self.send_when_due(connection, begun, dues)));
             }
             let mut latency_ms = Series::default();
