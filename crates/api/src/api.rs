@@ -9,7 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use async_graphql::{Response, Value};
+use async_graphql::{Response, Value, parser::types::OperationType};
 use deltafold_event::Position;
 use deltafold_projector::Catalog;
 use deltafold_store::EventStore;
@@ -19,11 +19,13 @@ use tokio::sync::watch;
 
 use crate::{
     answer::Answer,
-    documents::Documents,
+    auth::Principal,
+    documents::{Documents, operation},
     errors::{ApiError, are_of_validation, settle},
     limits::Limits,
     log::Log,
     model::Model,
+    permission,
     reading::{Reading, last_before},
     request::Request,
     schema::Built,
@@ -119,9 +121,9 @@ impl Api {
     }
 
     /// Answers a request: an object with `query`, and maybe `variables`, `operationName` and `extensions`. Whatever is
-    /// wrong is in the response.
+    /// wrong is in the response. Whoever calls this has the data, and so every right.
     pub async fn execute(&self, request: Json) -> Json {
-        self.respond(request).await.into_json()
+        self.respond(request, &Principal::local()).await.into_json()
     }
 
     /// The schema definition now.
@@ -144,16 +146,16 @@ impl Api {
     }
 
     /// Answers a request.
-    pub(crate) async fn respond(&self, request: Json) -> Answer {
+    pub(crate) async fn respond(&self, request: Json, principal: &Principal) -> Answer {
         let limit = self.inner.limits.timeout;
-        match tokio::time::timeout(limit, self.answer(request)).await {
+        match tokio::time::timeout(limit, self.answer(request, principal)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => error.into(),
             Err(_) => ApiError::Timeout { limit_ms: limit.as_millis() as u64 }.into(),
         }
     }
 
-    async fn answer(&self, request: Json) -> Result<Answer, ApiError> {
+    async fn answer(&self, request: Json, principal: &Principal) -> Result<Answer, ApiError> {
         let inner = &*self.inner;
         let Request { query, variables, operation_name, min_position } = Request::parse(request)?;
         let catalog = match min_position {
@@ -161,13 +163,19 @@ impl Api {
             Some(position) => self.reached(position).await?,
         };
         let built = self.current(&catalog)?;
-        let document = inner.documents.get(&built, &inner.limits, &query)?;
-        let operation = document.operation(operation_name.as_deref())?;
+        let document = inner.documents.get(&built, &inner.limits, &query, |parsed| {
+            let (_, operation) = operation(parsed, operation_name.as_deref())?;
+            permission::check(principal, parsed, operation)
+        })?;
+        let (_, operation) = operation(&document.parsed, operation_name.as_deref())?;
         document.check_variables(&built, &inner.limits, operation, &variables)?;
 
         let shape = document.shape(&built, operation, &variables);
         let reading = Arc::new(self.reading(&built, catalog)?);
         let mut request = async_graphql::Request::new(String::new()).variables(variables).data(reading.clone());
+        if operation.ty == OperationType::Mutation {
+            request = request.data(principal.clone());
+        }
         request.set_parsed_query(document.parsed.clone());
         request.operation_name = operation_name;
         let valid = document.is_valid();

@@ -17,18 +17,19 @@
 //!
 //! | module | about |
 //! |---|---|
-//! | `api`, `request`, `documents`, `limits`, `inputs`, `shape`, `answer`, `errors` | from a request to a response |
+//! | `api`, `request`, `documents`, `permission`, `limits`, `inputs`, `shape`, `answer`, `errors` | from a request to a response |
 //! | `model`, `names`, `schema`, `scalars`, `values` | from the catalog to a schema |
 //! | `reading`, `as_of` | the moment that a response reads at |
 //! | `row`, `by_key`, `list`, `filter`, `order`, `page`, `cursor`, `tables` | the views' rows |
 //! | `history`, `entries`, `diff`, `aggregate`, `events`, `log` | what happened |
 //! | `status`, `dead_letters` | what there is and how far it has come |
-//! | `http`, `console` | the server |
+//! | `http`, `auth`, `console` | the server, and who may ask it |
 
 mod aggregate;
 mod answer;
 mod api;
 mod as_of;
+mod auth;
 mod by_key;
 mod console;
 mod cursor;
@@ -49,6 +50,7 @@ mod model;
 mod names;
 mod order;
 mod page;
+mod permission;
 mod reading;
 mod request;
 mod row;
@@ -60,5 +62,6 @@ mod tables;
 mod values;
 
 pub use api::{Api, BuildError, Options};
-pub use http::serve;
+pub use auth::{Auth, AuthError, AuthOptions, JwtKey, JwtOptions, NewToken, Principal, Right, Rights, Secret};
+pub use http::{HttpOptions, serve};
 pub use limits::Limits;

@@ -9,7 +9,7 @@ use async_graphql::{
 
 use crate::{
     aggregate, as_of, by_key, dead_letters, errors::ApiError, events, filter, history, list, model::Model, order, page,
-    row, scalars, status,
+    permission, row, scalars, status,
 };
 
 /// A model with its schema.
@@ -29,7 +29,7 @@ impl Built {
     /// Builds the schema of a model.
     ///
     /// # Errors
-    /// When the names clash, which they never do.
+    /// When the names clash, or a mutation declares no right: they never do.
     pub(crate) fn new(model: Arc<Model>, introspection: bool, number: u64) -> Result<Self, ApiError> {
         let finish = |mode: ValidationMode| {
             // Depth and cost are limited before, with the sizes of pages (`limits`).
@@ -37,7 +37,9 @@ impl Built {
             let builder = if introspection { builder } else { builder.disable_introspection() };
             builder.finish().map_err(|error| ApiError::internal("schema", error))
         };
-        Ok(Self { strict: finish(ValidationMode::Strict)?, fast: finish(ValidationMode::Fast)?, model, number })
+        let (strict, fast) = (finish(ValidationMode::Strict)?, finish(ValidationMode::Fast)?);
+        permission::check_schema(strict.registry())?;
+        Ok(Self { strict, fast, model, number })
     }
 
     /// The schema definition, in a stable order.

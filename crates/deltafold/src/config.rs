@@ -8,4 +8,4 @@ mod model;
 
 pub(crate) use error::ConfigError;
 pub(crate) use load::{Flags, Loaded, Setting, load};
-pub(crate) use model::{Config, Format, SourceKind};
+pub(crate) use model::{Config, Format, Http, SourceKind};

@@ -1,13 +1,16 @@
 //! What the API answers, over a real store and real views.
 #![expect(clippy::unwrap_used, reason = "a helper that cannot go on has failed its test")]
 
+mod auth;
 mod errors;
 mod events;
 mod history;
 mod http;
+mod jwt;
 mod limits;
 mod lists;
 mod rows;
 mod schema;
+mod server;
 mod shop;
 mod status;

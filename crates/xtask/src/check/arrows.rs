@@ -50,7 +50,7 @@ const TABLE: &[Crate] = &[
     product(
         "deltafold-api",
         Only(&["deltafold-event", "deltafold-store", "deltafold-projection", "deltafold-view", "deltafold-projector"]),
-        &["async-graphql", "axum"],
+        &["async-graphql", "axum", "jsonwebtoken"],
     ),
     product("deltafold", All, &["clap"]),
 ];
