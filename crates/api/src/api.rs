@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -18,6 +19,7 @@ use serde_json::Value as Json;
 use tokio::sync::watch;
 
 use crate::{
+    Readiness,
     answer::Answer,
     auth::Principal,
     documents::{Documents, operation},
@@ -59,6 +61,9 @@ impl Default for Options {
         }
     }
 }
+
+/// How long it may take to fold what there is for the views to count as caught up.
+const PROMPT: Duration = Duration::from_millis(500);
 
 /// The query API. Cheap to clone; clones share everything.
 ///
@@ -139,10 +144,20 @@ impl Api {
         &self.inner.options
     }
 
-    /// Whether the views hold what the store holds, and are being folded.
-    pub fn is_ready(&self) -> bool {
+    /// Whether the views hold what the store holds now. While events come in they are always a little behind: what
+    /// counts is whether they get that far at once.
+    pub async fn readiness(&self) -> Readiness {
+        let end = self.inner.log.store().high_water_mark();
+        let mut catalog = self.inner.catalog.clone();
+        let reached = catalog.wait_for(|catalog| catalog.checkpoint >= end || catalog.failure.is_some());
+        // The projector may be gone, or not fast enough: what there is tells.
+        let _ = tokio::time::timeout(PROMPT, reached).await;
         let catalog = self.inner.catalog.borrow();
-        catalog.failure.is_none() && catalog.checkpoint >= self.inner.log.store().high_water_mark()
+        match &catalog.failure {
+            Some(_) => Readiness::stopped(),
+            None if catalog.checkpoint >= end => Readiness::ready(),
+            None => Readiness::catching_up(last_before(catalog.checkpoint), last_before(end)),
+        }
     }
 
     /// Answers a request.

@@ -189,11 +189,9 @@ async fn schema(State(shared): State<Arc<Shared>>) -> Response<Body> {
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response<Body> {
-    if shared.api.is_ready() {
-        text(StatusCode::OK, "ok\n")
-    } else {
-        text(StatusCode::SERVICE_UNAVAILABLE, "the views are behind the store\n")
-    }
+    let readiness = shared.api.readiness().await;
+    let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    text(status, format!("{readiness}\n"))
 }
 
 fn text(status: StatusCode, message: impl Into<Body>) -> Response<Body> {

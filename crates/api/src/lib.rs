@@ -22,7 +22,7 @@
 //! | `reading`, `as_of` | the moment that a response reads at |
 //! | `row`, `by_key`, `list`, `filter`, `order`, `page`, `cursor`, `tables` | the views' rows |
 //! | `history`, `entries`, `diff`, `aggregate`, `events`, `log` | what happened |
-//! | `status`, `dead_letters` | what there is and how far it has come |
+//! | `status`, `readiness`, `dead_letters` | what there is and how far it has come |
 //! | `http`, `auth`, `console` | the server, and who may ask it |
 
 mod aggregate;
@@ -51,6 +51,7 @@ mod names;
 mod order;
 mod page;
 mod permission;
+mod readiness;
 mod reading;
 mod request;
 mod row;
@@ -65,3 +66,4 @@ pub use api::{Api, BuildError, Options};
 pub use auth::{Auth, AuthError, AuthOptions, JwtKey, JwtOptions, NewToken, Principal, Right, Rights, Secret};
 pub use http::{HttpOptions, serve};
 pub use limits::Limits;
+pub use readiness::Readiness;
