@@ -93,6 +93,7 @@ impl Committer {
             self.letters_at = Some(next);
             self.summary.dead_letters += set_aside;
         }
+        metrics::counter!("deltafold_dead_letters_total", "source" => "file").increment(set_aside);
         if let Some(offset) = offset {
             let next = offset.next;
             let made = self.store.commit(prepared, vec![offset]).await.map(|_| ());
@@ -100,6 +101,7 @@ impl Committer {
             self.summary.appended += work.from_lines;
             self.summary.commits += 1;
         }
+        metrics::counter!("deltafold_events_appended_total", "source" => "file").increment(work.from_lines);
         self.progress.committed(work.from_lines, set_aside);
         self.summary.bytes += work.bytes;
         for (kind, count) in work.ignored {
