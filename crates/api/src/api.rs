@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
@@ -26,6 +26,7 @@ use crate::{
     errors::{ApiError, are_of_validation, settle},
     limits::Limits,
     log::Log,
+    measures::{self, ReadTimes},
     model::Model,
     permission,
     reading::{Reading, last_before},
@@ -81,6 +82,7 @@ struct Inner {
     numbers: AtomicU64,
     documents: Documents,
     tables: Tables,
+    times: ReadTimes,
     limits: Arc<Limits>,
     options: Options,
 }
@@ -119,6 +121,7 @@ impl Api {
             numbers: AtomicU64::new(1),
             documents: Documents::new(options.document_cache_bytes),
             tables: Tables::new(options.limits.memory_bytes).map_err(failed)?,
+            times: ReadTimes::new(),
             limits: Arc::new(options.limits.clone()),
             options,
         };
@@ -160,6 +163,11 @@ impl Api {
         }
     }
 
+    /// Tells the recorder of metrics what changes by itself.
+    pub(crate) fn observe(&self) {
+        measures::observe(&self.inner.catalog.borrow(), self.inner.log.store().high_water_mark());
+    }
+
     /// Answers a request.
     pub(crate) async fn respond(&self, request: Json, principal: &Principal) -> Answer {
         let limit = self.inner.limits.timeout;
@@ -171,6 +179,7 @@ impl Api {
     }
 
     async fn answer(&self, request: Json, principal: &Principal) -> Result<Answer, ApiError> {
+        let began = Instant::now();
         let inner = &*self.inner;
         let Request { query, variables, operation_name, min_position } = Request::parse(request)?;
         let catalog = match min_position {
@@ -182,20 +191,23 @@ impl Api {
             let (_, operation) = operation(parsed, operation_name.as_deref())?;
             permission::check(principal, parsed, operation)
         })?;
-        let (_, operation) = operation(&document.parsed, operation_name.as_deref())?;
+        let (number, operation) = operation(&document.parsed, operation_name.as_deref())?;
         document.check_variables(&built, &inner.limits, operation, &variables)?;
 
         let shape = document.shape(&built, operation, &variables);
         let reading = Arc::new(self.reading(&built, catalog)?);
         let mut request = async_graphql::Request::new(String::new()).variables(variables).data(reading.clone());
-        if operation.ty == OperationType::Mutation {
+        let is_read = operation.ty != OperationType::Mutation;
+        if !is_read {
             request = request.data(principal.clone());
         }
         request.set_parsed_query(document.parsed.clone());
         request.operation_name = operation_name;
         let valid = document.is_valid();
         let schema = if valid { &built.fast } else { &built.strict };
+        let timer = is_read.then(|| inner.times.time(document.kind(number), began));
         let Response { data, mut errors, .. } = schema.execute(request).await;
+        drop(timer);
         let is_invalid = are_of_validation(&errors);
         settle(&mut errors);
         if is_invalid {

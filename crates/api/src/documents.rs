@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_graphql::{
-    Variables,
+    Positioned, Variables,
     parser::{
         parse_query,
         types::{ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet},
@@ -20,6 +20,7 @@ use crate::{
     errors::ApiError,
     inputs,
     limits::Limits,
+    measures::ReadKind,
     schema::Built,
     shape::{Shape, has_conditions},
 };
@@ -35,6 +36,8 @@ pub(crate) struct Document {
     valid: AtomicBool,
     /// The shape of its responses, where there is only one.
     shape: Option<OnceLock<Arc<Shape>>>,
+    /// What kind of read each of its operations is, in their order.
+    kinds: Vec<ReadKind>,
 }
 
 /// Documents by schema and text. When it is full it starts over: what is in use comes back with its next request.
@@ -90,7 +93,9 @@ impl Documents {
         inputs::check_document(registry, &parsed)?;
         let varies = parsed.operations.iter().any(|(_, operation)| !operation.node.variable_definitions.is_empty());
         let shape = (parsed.operations.iter().count() == 1 && !has_conditions(&parsed)).then(OnceLock::new);
-        let document = Arc::new(Document { parsed, varies, valid: AtomicBool::new(false), shape });
+        let kind = |(_, operation): (_, &Positioned<OperationDefinition>)| built.kinds.of(&parsed, &operation.node);
+        let kinds = parsed.operations.iter().map(kind).collect();
+        let document = Arc::new(Document { parsed, varies, valid: AtomicBool::new(false), shape, kinds });
 
         let bytes = query.len() * BYTES_PER_LETTER;
         let mut known = self.lock();
@@ -166,6 +171,11 @@ pub(crate) fn root_fields<'a>(document: &'a ExecutableDocument, operation: &'a O
 }
 
 impl Document {
+    /// What kind of read an operation is.
+    pub(crate) fn kind(&self, number: usize) -> ReadKind {
+        self.kinds[number]
+    }
+
     /// Checks what depends on a request's variables: their types, and the cost of the pages they ask for.
     ///
     /// # Errors

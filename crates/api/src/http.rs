@@ -1,11 +1,11 @@
-//! The HTTP server: GraphQL, the schema, the console, and whether it lives.
+//! The HTTP server: GraphQL, the schema, the console, metrics, and whether it lives.
 //!
 //! Requests come as JSON by POST only, so that no page of another origin can send one without asking first. Who may ask
 //! at all is the [`guard`]'s.
 
 mod guard;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
@@ -32,10 +32,18 @@ use crate::{
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// What a server has beside its API.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct HttpOptions {
     /// Who may ask. Without, everybody may do everything: for loopback addresses only.
     pub auth: Option<Arc<Auth>>,
+    /// The metrics, as Prometheus reads them; the API tells the recorder of its own just before.
+    pub metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
+}
+
+impl fmt::Debug for HttpOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpOptions").field("auth", &self.auth).finish_non_exhaustive()
+    }
 }
 
 /// Serves an API until cancelled; then takes no new requests and ends those under way.
@@ -74,12 +82,13 @@ struct Shared {
     api: Api,
     /// Who asks where there is no authentication.
     anybody: Principal,
+    metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
 }
 
 fn router(api: Api, address: SocketAddr, options: HttpOptions) -> Router {
     let body_bytes = api.options().limits.body_bytes;
     let guard = Arc::new(Guard::new(api.options(), address, options.auth));
-    let shared = Arc::new(Shared { api, anybody: Principal::local() });
+    let shared = Arc::new(Shared { api, anybody: Principal::local(), metrics: options.metrics });
     let pages = Router::new()
         .route("/", get(async || console::file("index.html")))
         .route("/console/{*path}", get(async |Path(path): Path<String>| console::file(&path)))
@@ -89,6 +98,7 @@ fn router(api: Api, address: SocketAddr, options: HttpOptions) -> Router {
         .route("/graphql/schema.graphql", get(schema))
         .route(guard::LIVEZ, get(async || "ok\n"))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
         .merge(pages)
         .fallback(async || text(StatusCode::NOT_FOUND, "there is nothing here; the API is at POST /graphql\n"))
         .layer(DefaultBodyLimit::max(body_bytes))
@@ -192,6 +202,19 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response<Body> {
     let readiness = shared.api.readiness().await;
     let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     text(status, format!("{readiness}\n"))
+}
+
+/// The version of the format that Prometheus has taken since 2014.
+const METRICS_MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response<Body> {
+    let Some(metrics) = &shared.metrics else {
+        return text(StatusCode::NOT_FOUND, "this server keeps no metrics\n");
+    };
+    shared.api.observe();
+    let mut response = text(StatusCode::OK, metrics());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(METRICS_MEDIA_TYPE));
+    response
 }
 
 fn text(status: StatusCode, message: impl Into<Body>) -> Response<Body> {

@@ -22,7 +22,7 @@
 //! | `reading`, `as_of` | the moment that a response reads at |
 //! | `row`, `by_key`, `list`, `filter`, `order`, `page`, `cursor`, `tables` | the views' rows |
 //! | `history`, `entries`, `diff`, `aggregate`, `events`, `log` | what happened |
-//! | `status`, `readiness`, `dead_letters` | what there is and how far it has come |
+//! | `status`, `readiness`, `measures`, `dead_letters` | what there is and how far it has come |
 //! | `http`, `auth`, `console` | the server, and who may ask it |
 
 mod aggregate;
@@ -46,6 +46,7 @@ mod inputs;
 mod limits;
 mod list;
 mod log;
+mod measures;
 mod model;
 mod names;
 mod order;

@@ -8,8 +8,8 @@ use async_graphql::{
 };
 
 use crate::{
-    aggregate, as_of, by_key, dead_letters, errors::ApiError, events, filter, history, list, model::Model, order, page,
-    permission, row, scalars, status,
+    aggregate, as_of, by_key, dead_letters, errors::ApiError, events, filter, history, list, measures::ReadKinds,
+    model::Model, order, page, permission, row, scalars, status,
 };
 
 /// A model with its schema.
@@ -21,6 +21,8 @@ pub(crate) struct Built {
     pub(crate) strict: Schema,
     /// Takes documents as valid; for those that were.
     pub(crate) fast: Schema,
+    /// What kinds of read there are.
+    pub(crate) kinds: ReadKinds,
     /// Tells this schema from others.
     pub(crate) number: u64,
 }
@@ -39,7 +41,7 @@ impl Built {
         };
         let (strict, fast) = (finish(ValidationMode::Strict)?, finish(ValidationMode::Fast)?);
         permission::check_schema(strict.registry())?;
-        Ok(Self { strict, fast, model, number })
+        Ok(Self { strict, fast, kinds: ReadKinds::new(&model), model, number })
     }
 
     /// The schema definition, in a stable order.

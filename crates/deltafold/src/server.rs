@@ -10,6 +10,7 @@ use crate::{
     config::Http,
     engine::Engine,
     exit::{Exit, Failure},
+    telemetry::Metrics,
 };
 
 /// A bound address, and who may ask there.
@@ -17,10 +18,11 @@ pub(crate) struct Server {
     listener: TcpListener,
     address: SocketAddr,
     auth: Option<Arc<Auth>>,
+    metrics: Metrics,
 }
 
 impl Server {
-    /// Binds. Before anything else is started: an address in use is known at once.
+    /// Binds, and begins to record metrics. Before anything else is started: an address in use is known at once.
     pub(crate) async fn bind(http: &Http) -> anyhow::Result<Self> {
         let listen = http.listen;
         let auth = match http.auth() {
@@ -41,7 +43,7 @@ impl Server {
         let unavailable = |error| Failure::new(Exit::Unavailable, format!("cannot listen on {listen}: {error}"));
         let listener = TcpListener::bind(listen).await.map_err(unavailable)?;
         let address = listener.local_addr().map_err(unavailable)?;
-        Ok(Self { listener, address, auth })
+        Ok(Self { listener, address, auth, metrics: Metrics::install()? })
     }
 
     /// Where; with the port that the system chose, if it was left to it.
@@ -52,8 +54,12 @@ impl Server {
     /// Answers until cancelled, then finishes what it is answering.
     pub(crate) async fn run(self, engine: &Engine, cancel: CancellationToken) -> anyhow::Result<()> {
         tracing::info!("listening on {}", self.url());
-        let options = HttpOptions { auth: self.auth };
-        deltafold_api::serve(engine.api().clone(), self.listener, options, cancel).await?;
+        let metrics = self.metrics.clone();
+        let options = HttpOptions { auth: self.auth, metrics: Some(Arc::new(move || metrics.render())) };
+        tokio::select! {
+            served = deltafold_api::serve(engine.api().clone(), self.listener, options, cancel) => served?,
+            () = self.metrics.upkeep() => {}
+        }
         Ok(())
     }
 }

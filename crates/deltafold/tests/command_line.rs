@@ -3,6 +3,7 @@
 
 mod command_line {
     mod commands;
+    mod metrics;
     mod place;
     mod tokens;
 }

@@ -38,7 +38,8 @@ impl Tokens {
 
     async fn server(&self) -> Server {
         let auth = Auth::open(AuthOptions { tokens_file: Some(self.path()), jwt: None }).unwrap();
-        Server::start(HttpOptions { auth: Some(Arc::new(auth)) }).await
+        let metrics: Arc<dyn Fn() -> String + Send + Sync> = Arc::new(String::new);
+        Server::start(HttpOptions { auth: Some(Arc::new(auth)), metrics: Some(metrics) }).await
     }
 }
 
@@ -47,7 +48,7 @@ const APPEND: Rights = Rights::NONE.with(Right::Append);
 const ADMIN: Rights = Rights::NONE.with(Right::Admin);
 
 /// Everything there is, and something there is not.
-const ROUTES: [&str; 9] = [
+const ROUTES: [&str; 10] = [
     "GET /",
     "GET /console/console.js",
     "POST /graphql",
@@ -55,6 +56,7 @@ const ROUTES: [&str; 9] = [
     "OPTIONS /graphql",
     "GET /graphql/schema.graphql",
     "GET /readyz",
+    "GET /metrics",
     "GET /livez/",
     "GET /nothing",
 ];

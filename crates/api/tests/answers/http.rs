@@ -1,5 +1,7 @@
 //! The server.
 
+use std::sync::Arc;
+
 use deltafold_api::{HttpOptions, serve};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
@@ -63,8 +65,20 @@ async fn the_schema_the_console_and_the_probes_are_served() {
         let response = server.send(&format!("GET {path}"), &[], "").await;
         assert!(status(&response) == "200" && response.ends_with("\r\n\r\nok\n"), "{response}");
     }
+    // Of a library's server, without a recorder.
+    assert_eq!(status(&server.send("GET /metrics", &[], "").await), "404");
     assert_eq!(status(&server.send("GET /nothing", &[], "").await), "404");
     assert_eq!(status(&server.send("GET /console/../Cargo.toml", &[], "").await), "404");
+}
+
+#[tokio::test]
+async fn metrics_are_served_as_prometheus_reads_them() {
+    let metrics: Arc<dyn Fn() -> String + Send + Sync> = Arc::new(|| "up 1\n".to_owned());
+    let server = Server::start(HttpOptions { metrics: Some(metrics), ..HttpOptions::default() }).await;
+    let response = server.send("GET /metrics", &[], "").await;
+    assert_eq!(status(&response), "200");
+    assert!(response.contains("content-type: text/plain; version=0.0.4"), "{response}");
+    assert!(response.ends_with("\r\n\r\nup 1\n"), "{response}");
 }
 
 #[tokio::test]

@@ -136,7 +136,7 @@ impl Taking {
         };
         set(&mut options);
         let auth = Auth::open(AuthOptions { tokens_file: None, jwt: Some(options) }).unwrap();
-        let options = HttpOptions { auth: Some(Arc::new(auth)) };
+        let options = HttpOptions { auth: Some(Arc::new(auth)), ..HttpOptions::default() };
         Self { server: Server::start(options).await, _dir: dir }
     }
 
