@@ -26,9 +26,16 @@ impl Answer {
         Self { data: None, errors, extension: None }
     }
 
-    /// Whether the request was not run.
-    pub(crate) fn is_refused(&self) -> bool {
-        self.data.is_none()
+    /// The code of the first error, if the request was not run.
+    pub(crate) fn refusal(&self) -> Option<&str> {
+        if self.data.is_some() {
+            return None;
+        }
+        let extensions = self.errors.first().and_then(|error| error.extensions.as_ref());
+        match extensions.and_then(|extensions| extensions.get("code")) {
+            Some(Value::String(code)) => Some(code),
+            _ => Some(""),
+        }
     }
 
     /// The JSON of it.

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
@@ -18,13 +19,17 @@ use serde_json::Value as Json;
 use tokio::sync::watch;
 
 use crate::{
+    Readiness,
     answer::Answer,
+    auth::Principal,
     commands::Commands,
-    documents::Documents,
+    documents::{Documents, operation},
     errors::{ApiError, are_of_validation, settle},
     limits::Limits,
     log::Log,
+    measures::{self, ReadTimes},
     model::Model,
+    permission,
     reading::{Reading, last_before},
     request::Request,
     schema::Built,
@@ -59,6 +64,9 @@ impl Default for Options {
     }
 }
 
+/// How long it may take to fold what there is for the views to count as caught up.
+const PROMPT: Duration = Duration::from_millis(500);
+
 /// The query API. Cheap to clone; clones share everything.
 ///
 /// Its schema follows the catalog: a view or column that appears can be asked for with the next request.
@@ -76,6 +84,7 @@ struct Inner {
     numbers: AtomicU64,
     documents: Documents,
     tables: Tables,
+    times: ReadTimes,
     limits: Arc<Limits>,
     options: Options,
 }
@@ -116,6 +125,7 @@ impl Api {
             numbers: AtomicU64::new(1),
             documents: Documents::new(options.document_cache_bytes),
             tables: Tables::new(options.limits.memory_bytes).map_err(failed)?,
+            times: ReadTimes::new(),
             limits: Arc::new(options.limits.clone()),
             options,
         };
@@ -123,9 +133,9 @@ impl Api {
     }
 
     /// Answers a request: an object with `query`, and maybe `variables`, `operationName` and `extensions`. Whatever is
-    /// wrong is in the response.
+    /// wrong is in the response. Whoever calls this has the data, and so every right.
     pub async fn execute(&self, request: Json) -> Json {
-        self.respond(request).await.into_json()
+        self.respond(request, &Principal::local()).await.into_json()
     }
 
     /// The schema definition now.
@@ -141,10 +151,25 @@ impl Api {
         &self.inner.options
     }
 
-    /// Whether the views hold what the store holds, and are being folded.
-    pub fn is_ready(&self) -> bool {
+    /// Whether the views hold what the store holds now. While events come in they are always a little behind: what
+    /// counts is whether they get that far at once.
+    pub async fn readiness(&self) -> Readiness {
+        let end = self.inner.log.store().high_water_mark();
+        let mut catalog = self.inner.catalog.clone();
+        let reached = catalog.wait_for(|catalog| catalog.checkpoint >= end || catalog.failure.is_some());
+        // The projector may be gone, or not fast enough: what there is tells.
+        let _ = tokio::time::timeout(PROMPT, reached).await;
         let catalog = self.inner.catalog.borrow();
-        catalog.failure.is_none() && catalog.checkpoint >= self.inner.log.store().high_water_mark()
+        match &catalog.failure {
+            Some(_) => Readiness::stopped(),
+            None if catalog.checkpoint >= end => Readiness::ready(),
+            None => Readiness::catching_up(last_before(catalog.checkpoint), last_before(end)),
+        }
+    }
+
+    /// Tells the recorder of metrics what changes by itself.
+    pub(crate) fn observe(&self) {
+        measures::observe(&self.inner.catalog.borrow(), self.inner.log.store().high_water_mark());
     }
 
     /// The databases of which events are held, since they were restored or replaced: each with why.
@@ -156,16 +181,17 @@ impl Api {
     }
 
     /// Answers a request.
-    pub(crate) async fn respond(&self, request: Json) -> Answer {
+    pub(crate) async fn respond(&self, request: Json, principal: &Principal) -> Answer {
         let limit = self.inner.limits.timeout;
-        match tokio::time::timeout(limit, self.answer(request)).await {
+        match tokio::time::timeout(limit, self.answer(request, principal)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => error.into(),
             Err(_) => ApiError::Timeout { limit_ms: limit.as_millis() as u64 }.into(),
         }
     }
 
-    async fn answer(&self, request: Json) -> Result<Answer, ApiError> {
+    async fn answer(&self, request: Json, principal: &Principal) -> Result<Answer, ApiError> {
+        let began = Instant::now();
         let inner = &*self.inner;
         let Request { query, variables, operation_name, min_position } = Request::parse(request)?;
         let catalog = match min_position {
@@ -173,21 +199,27 @@ impl Api {
             Some(position) => self.reached(position).await?,
         };
         let built = self.current(&catalog)?;
-        let document = inner.documents.get(&built, &inner.limits, &query)?;
-        let operation = document.operation(operation_name.as_deref())?;
+        let document = inner.documents.get(&built, &inner.limits, &query, |parsed| {
+            let (_, operation) = operation(parsed, operation_name.as_deref())?;
+            permission::check(principal, parsed, operation)
+        })?;
+        let (number, operation) = operation(&document.parsed, operation_name.as_deref())?;
         document.check_variables(&built, &inner.limits, operation, &variables)?;
 
         let shape = document.shape(&built, operation, &variables);
         let reading = Arc::new(self.reading(&built, catalog)?);
         let mut request = async_graphql::Request::new(String::new()).variables(variables).data(reading.clone());
-        if operation.ty == OperationType::Mutation {
-            request = request.data(inner.commands.clone());
+        let is_read = operation.ty != OperationType::Mutation;
+        if !is_read {
+            request = request.data(principal.clone()).data(inner.commands.clone());
         }
         request.set_parsed_query(document.parsed.clone());
         request.operation_name = operation_name;
         let valid = document.is_valid();
         let schema = if valid { &built.fast } else { &built.strict };
+        let timer = is_read.then(|| inner.times.time(document.kind(number), began));
         let Response { data, mut errors, .. } = schema.execute(request).await;
+        drop(timer);
         let is_invalid = are_of_validation(&errors);
         settle(&mut errors);
         if is_invalid {

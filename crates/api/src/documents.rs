@@ -1,7 +1,7 @@
 //! Documents that were parsed before: parsing is most of what a small request costs.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -9,10 +9,10 @@ use std::{
 };
 
 use async_graphql::{
-    Variables,
+    Positioned, Variables,
     parser::{
         parse_query,
-        types::{ExecutableDocument, OperationDefinition},
+        types::{ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet},
     },
 };
 
@@ -20,6 +20,7 @@ use crate::{
     errors::ApiError,
     inputs,
     limits::Limits,
+    measures::ReadKind,
     schema::Built,
     shape::{Shape, has_conditions},
 };
@@ -35,6 +36,8 @@ pub(crate) struct Document {
     valid: AtomicBool,
     /// The shape of its responses, where there is only one.
     shape: Option<OnceLock<Arc<Shape>>>,
+    /// What kind of read each of its operations is, in their order.
+    kinds: Vec<ReadKind>,
 }
 
 /// Documents by schema and text. When it is full it starts over: what is in use comes back with its next request.
@@ -60,28 +63,39 @@ impl Documents {
         Self { known: Mutex::default(), max_bytes }
     }
 
-    /// The document of a text, checked against the limits and the schema's input types.
+    /// The document of a text, checked against the limits and the schema's input types; `permit` says first whether
+    /// it may be run.
     ///
     /// # Errors
-    /// When it is not GraphQL, beyond a limit, or has a value that does not fit.
-    pub(crate) fn get(&self, built: &Built, limits: &Limits, query: &str) -> Result<Arc<Document>, ApiError> {
+    /// When it is not GraphQL, not permitted, beyond a limit, or has a value that does not fit.
+    pub(crate) fn get(
+        &self,
+        built: &Built,
+        limits: &Limits,
+        query: &str,
+        permit: impl FnOnce(&ExecutableDocument) -> Result<(), ApiError>,
+    ) -> Result<Arc<Document>, ApiError> {
         {
             let mut known = self.lock();
             if known.schema != built.number {
                 *known = Known { schema: built.number, ..Known::default() };
             }
-            if let Some(document) = known.documents.get(query) {
-                return Ok(document.clone());
+            if let Some(document) = known.documents.get(query).cloned() {
+                drop(known);
+                return permit(&document.parsed).map(|()| document);
             }
         }
         limits.check_text(query)?;
         let parsed = parse_query(query).map_err(|error| ApiError::Parse(told(&error)))?;
+        permit(&parsed)?;
         let registry = built.strict.registry();
         limits.check_document(registry, &parsed, &Variables::default())?;
         inputs::check_document(registry, &parsed)?;
         let varies = parsed.operations.iter().any(|(_, operation)| !operation.node.variable_definitions.is_empty());
         let shape = (parsed.operations.iter().count() == 1 && !has_conditions(&parsed)).then(OnceLock::new);
-        let document = Arc::new(Document { parsed, varies, valid: AtomicBool::new(false), shape });
+        let kind = |(_, operation): (_, &Positioned<OperationDefinition>)| built.kinds.of(&parsed, &operation.node);
+        let kinds = parsed.operations.iter().map(kind).collect();
+        let document = Arc::new(Document { parsed, varies, valid: AtomicBool::new(false), shape, kinds });
 
         let bytes = query.len() * BYTES_PER_LETTER;
         let mut known = self.lock();
@@ -110,26 +124,56 @@ fn told(error: &async_graphql::parser::Error) -> String {
     }
 }
 
-impl Document {
-    /// The operation that a request names, or the only one.
-    ///
-    /// # Errors
-    /// When there is none of that name, or several without one.
-    pub(crate) fn operation(&self, name: Option<&str>) -> Result<&OperationDefinition, ApiError> {
-        let mut operations = self.parsed.operations.iter();
-        let found = match name {
-            Some(name) => operations.find(|(known, _)| known.is_some_and(|known| known == name)),
-            None => match (operations.next(), operations.next()) {
-                (only, None) => only,
-                _ => None,
-            },
-        };
-        found.map(|(_, operation)| &operation.node).ok_or_else(|| {
-            ApiError::BadRequest(match name {
-                Some(name) => format!("operationName: the query has no operation named \"{name}\""),
-                None => "operationName: the query has several operations; name the one to run".to_owned(),
-            })
+/// The operation of a document that a request names, or the only one, and its number.
+///
+/// # Errors
+/// When there is none of that name, or several without one.
+pub(crate) fn operation<'a>(
+    document: &'a ExecutableDocument,
+    name: Option<&str>,
+) -> Result<(usize, &'a OperationDefinition), ApiError> {
+    let mut operations = document.operations.iter().enumerate();
+    let found = match name {
+        Some(name) => operations.find(|(_, (known, _))| known.is_some_and(|known| known == name)),
+        None => match (operations.next(), operations.next()) {
+            (only, None) => only,
+            _ => None,
+        },
+    };
+    found.map(|(number, (_, operation))| (number, &operation.node)).ok_or_else(|| {
+        ApiError::BadRequest(match name {
+            Some(name) => format!("operationName: the query has no operation named \"{name}\""),
+            None => "operationName: the query has several operations; name the one to run".to_owned(),
         })
+    })
+}
+
+/// The fields at the root of an operation, those of fragments too.
+pub(crate) fn root_fields<'a>(document: &'a ExecutableDocument, operation: &'a OperationDefinition) -> Vec<&'a Field> {
+    let (mut fields, mut spread) = (Vec::new(), HashSet::new());
+    let mut pending: Vec<&SelectionSet> = vec![&operation.selection_set.node];
+    while let Some(selection) = pending.pop() {
+        for item in &selection.items {
+            match &item.node {
+                Selection::Field(field) => fields.push(&field.node),
+                Selection::InlineFragment(fragment) => pending.push(&fragment.node.selection_set.node),
+                Selection::FragmentSpread(fragment) => {
+                    let name = fragment.node.fragment_name.node.as_str();
+                    // Spread once more it has nothing new, even if by itself.
+                    if let Some(fragment) = document.fragments.get(name).filter(|_| spread.insert(name)) {
+                        pending.push(&fragment.node.selection_set.node);
+                    }
+                }
+            }
+        }
+    }
+    fields
+}
+
+impl Document {
+    /// What kind of read an operation is.
+    pub(crate) fn kind(&self, number: usize) -> ReadKind {
+        self.kinds[number]
     }
 
     /// Checks what depends on a request's variables: their types, and the cost of the pages they ask for.

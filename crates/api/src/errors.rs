@@ -6,7 +6,7 @@ use async_graphql::{
 };
 use deltafold_event::Position;
 
-use crate::commands::CommandError;
+use crate::{auth::Refused, commands::CommandError};
 
 /// Why a request, or a part of it, has no answer. Each has a stable code in `extensions.code`; the message names the
 /// place, what was expected there and, where there is one, the nearest right name.
@@ -15,6 +15,19 @@ pub(crate) enum ApiError {
     /// The body is not a GraphQL request.
     #[error("{0}")]
     BadRequest(String),
+    /// There is no good token.
+    #[error("{0}")]
+    Unauthenticated(Refused),
+    /// The token's rights do not go that far.
+    #[error("{what} needs the right {needs}, which {name:?} does not have")]
+    Forbidden {
+        /// What was to be done.
+        what: String,
+        /// What it takes.
+        needs: &'static str,
+        /// Who wants to.
+        name: String,
+    },
     /// The query text is not GraphQL.
     #[error("{0}")]
     Parse(String),
@@ -127,6 +140,8 @@ impl ApiError {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::BadRequest(_) => "BAD_REQUEST",
+            Self::Unauthenticated(_) => "UNAUTHENTICATED",
+            Self::Forbidden { .. } => "FORBIDDEN",
             Self::Parse(_) => "GRAPHQL_PARSE_FAILED",
             Self::BadInput { .. } => "BAD_INPUT",
             Self::UnknownName { .. } => "UNKNOWN_NAME",
@@ -198,7 +213,9 @@ impl ApiError {
                 values.set("limit", "timeout_ms");
                 values.set("max", *limit_ms);
             }
+            Self::Forbidden { needs, .. } => values.set("needs", *needs),
             Self::BadRequest(_)
+            | Self::Unauthenticated(_)
             | Self::Parse(_)
             | Self::Misfit { .. }
             | Self::NotFound(_)

@@ -1,17 +1,18 @@
-//! The HTTP server: GraphQL, the schema, the console, and whether it lives.
+//! The HTTP server: GraphQL, the schema, the console, metrics, and whether it lives.
 //!
-//! Requests come as JSON by POST only, so that no page of another origin can send one without asking first; where
-//! a browser says its origin, it has to be ours or one that is allowed. On loopback the name that we are called by has
-//! to be one of this machine, or a page could reach us through a name of its own that resolves to 127.0.0.1.
+//! Requests come as JSON by POST only, so that no page of another origin can send one without asking first. Who may ask
+//! at all is the [`guard`]'s.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+mod guard;
+
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     body::{Body, Bytes},
     extract::{DefaultBodyLimit, Path, State, rejection::BytesRejection},
-    http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header},
-    middleware::{self, Next},
+    http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header},
+    middleware,
     routing::{get, post},
     serve::ListenerExt,
 };
@@ -19,8 +20,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 
+use self::guard::Guard;
 use crate::{
-    Api, Options,
+    Api, Auth, Principal,
     answer::Answer,
     console,
     errors::{ApiError, shortened},
@@ -29,19 +31,39 @@ use crate::{
 /// How long requests under way may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// What a server has beside its API.
+#[derive(Clone, Default)]
+pub struct HttpOptions {
+    /// Who may ask. Without, everybody may do everything: for loopback addresses only.
+    pub auth: Option<Arc<Auth>>,
+    /// The metrics, as Prometheus reads them; the API tells the recorder of its own just before.
+    pub metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
+}
+
+impl fmt::Debug for HttpOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpOptions").field("auth", &self.auth).finish_non_exhaustive()
+    }
+}
+
 /// Serves an API until cancelled; then takes no new requests and ends those under way.
 ///
 /// # Errors
-/// When the listener fails.
-pub async fn serve(api: Api, listener: TcpListener, cancel: CancellationToken) -> io::Result<()> {
+/// When the listener fails, or when there is no authentication and it listens on anything but loopback.
+pub async fn serve(api: Api, listener: TcpListener, options: HttpOptions, cancel: CancellationToken) -> io::Result<()> {
     let address = listener.local_addr()?;
+    if options.auth.is_none() && !address.ip().is_loopback() {
+        let reason = format!("{address} is not a loopback address: without authentication it is not served");
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+    }
     // An answer that waits for the acknowledgement of the one before it waits for the client's timer.
     let listener = listener.tap_io(|socket| {
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, "a connection keeps small packets back");
         }
     });
-    let server = axum::serve(listener, router(api, address)).with_graceful_shutdown(cancel.clone().cancelled_owned());
+    let router = router(api, address, options);
+    let server = axum::serve(listener, router).with_graceful_shutdown(cancel.clone().cancelled_owned());
     let drained = async {
         cancel.cancelled().await;
         tokio::time::sleep(DRAIN).await;
@@ -58,30 +80,35 @@ pub async fn serve(api: Api, listener: TcpListener, cancel: CancellationToken) -
 /// What handlers share.
 struct Shared {
     api: Api,
-    is_loopback: bool,
+    /// Who asks where there is no authentication.
+    anybody: Principal,
+    metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
 }
 
-fn router(api: Api, address: SocketAddr) -> Router {
+fn router(api: Api, address: SocketAddr, options: HttpOptions) -> Router {
     let body_bytes = api.options().limits.body_bytes;
-    let shared = Arc::new(Shared { api, is_loopback: address.ip().is_loopback() });
+    let guard = Arc::new(Guard::new(api.options(), address, options.auth));
+    let shared = Arc::new(Shared { api, anybody: Principal::local(), metrics: options.metrics });
     let pages = Router::new()
         .route("/", get(async || console::file("index.html")))
         .route("/console/{*path}", get(async |Path(path): Path<String>| console::file(&path)))
         .layer(CompressionLayer::new());
     Router::new()
-        .route("/graphql", post(graphql).fallback(wrong_method))
+        .route(guard::GRAPHQL, post(graphql).fallback(wrong_method))
         .route("/graphql/schema.graphql", get(schema))
-        .route("/livez", get(async || "ok\n"))
+        .route(guard::LIVEZ, get(async || "ok\n"))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
         .merge(pages)
         .fallback(async || text(StatusCode::NOT_FOUND, "there is nothing here; the API is at POST /graphql\n"))
         .layer(DefaultBodyLimit::max(body_bytes))
-        .layer(middleware::from_fn_with_state(shared.clone(), check_origin))
+        .layer(middleware::from_fn_with_state(guard, guard::admit))
         .with_state(shared)
 }
 
 async fn graphql(
     State(shared): State<Arc<Shared>>,
+    principal: Option<Extension<Principal>>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response<Body> {
@@ -109,11 +136,16 @@ async fn graphql(
             return answer(&error.into(), StatusCode::BAD_REQUEST, media_type);
         }
     };
-    let response = shared.api.respond(request).await;
+    let principal = principal.as_ref().map_or(&shared.anybody, |Extension(principal)| principal);
+    let response = shared.api.respond(request, principal).await;
     // In a media type of its own a refusal has a status of its own (GraphQL over HTTP); as plain JSON it is 200, for
     // clients that would look no further otherwise.
-    let is_refusal = response.is_refused() && media_type == OWN_MEDIA_TYPE;
-    answer(&response, if is_refusal { StatusCode::BAD_REQUEST } else { StatusCode::OK }, media_type)
+    let status = match response.refusal() {
+        Some("FORBIDDEN") if media_type == OWN_MEDIA_TYPE => StatusCode::FORBIDDEN,
+        Some(_) if media_type == OWN_MEDIA_TYPE => StatusCode::BAD_REQUEST,
+        _ => StatusCode::OK,
+    };
+    answer(&response, status, media_type)
 }
 
 const OWN_MEDIA_TYPE: &str = "application/graphql-response+json; charset=utf-8";
@@ -169,10 +201,9 @@ async fn schema(State(shared): State<Arc<Shared>>) -> Response<Body> {
 /// Whether the views hold what the store holds, and what is held back of it all the same: answers are then right, of the
 /// time before a restore.
 async fn ready(State(shared): State<Arc<Shared>>) -> Response<Body> {
-    let (status, mut said) = match shared.api.is_ready() {
-        true => (StatusCode::OK, "ok\n".to_owned()),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "the views are behind the store\n".to_owned()),
-    };
+    let readiness = shared.api.readiness().await;
+    let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut said = format!("{readiness}\n");
     for suspect in shared.api.suspects() {
         said.push_str(&suspect);
         said.push('\n');
@@ -180,41 +211,17 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response<Body> {
     text(status, said)
 }
 
-async fn check_origin(State(shared): State<Arc<Shared>>, request: Request<Body>, next: Next) -> Response<Body> {
-    match shared.refusal(&request) {
-        Some(reason) => text(StatusCode::FORBIDDEN, reason),
-        None => next.run(request).await,
-    }
-}
+/// The version of the format that Prometheus has taken since 2014.
+const METRICS_MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-impl Shared {
-    /// Why a request may not come from where it comes from.
-    fn refusal(&self, request: &Request<Body>) -> Option<&'static str> {
-        let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let host = header(header::HOST).or_else(|| request.uri().authority().map(|authority| authority.as_str()));
-        let Options { allowed_hosts, allowed_origins, .. } = self.api.options();
-        let is_known = |host: &str| is_this_machine(host) || is_one_of(allowed_hosts, host);
-        if self.is_loopback && !host.is_some_and(is_known) {
-            return Some("this server does not go by that name; see http.allowed_hosts\n");
-        }
-        let origin = header(header::ORIGIN)?;
-        let is_ours = origin.split_once("://").is_some_and(|(_, of)| Some(of) == host);
-        let is_refused = !is_ours && !is_one_of(allowed_origins, origin);
-        is_refused.then_some("pages of that origin may not ask here; see http.allowed_origins\n")
-    }
-}
-
-fn is_one_of(allowed: &[String], given: &str) -> bool {
-    allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(given))
-}
-
-fn is_this_machine(host: &str) -> bool {
-    let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, _)) => address,
-        None => host.split(':').next().unwrap_or_default(),
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response<Body> {
+    let Some(metrics) = &shared.metrics else {
+        return text(StatusCode::NOT_FOUND, "this server keeps no metrics\n");
     };
-    name.eq_ignore_ascii_case("localhost")
-        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    shared.api.observe();
+    let mut response = text(StatusCode::OK, metrics());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(METRICS_MEDIA_TYPE));
+    response
 }
 
 fn text(status: StatusCode, message: impl Into<Body>) -> Response<Body> {
@@ -227,16 +234,6 @@ fn text(status: StatusCode, message: impl Into<Body>) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_of_this_machine() {
-        for host in ["localhost:8080", "127.0.0.1:8080", "127.0.0.1", "[::1]:8080", "LOCALHOST"] {
-            assert!(is_this_machine(host), "{host}");
-        }
-        for host in ["shop.example:8080", "localhost.shop.example", "10.0.0.1", ""] {
-            assert!(!is_this_machine(host), "{host}");
-        }
-    }
 
     #[test]
     fn media_types() {

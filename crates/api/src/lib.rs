@@ -17,19 +17,20 @@
 //!
 //! | module | about |
 //! |---|---|
-//! | `api`, `request`, `documents`, `limits`, `inputs`, `shape`, `answer`, `errors` | from a request to a response |
+//! | `api`, `request`, `documents`, `permission`, `limits`, `inputs`, `shape`, `answer`, `errors` | from a request to a response |
 //! | `model`, `names`, `schema`, `scalars`, `values` | from the catalog to a schema |
 //! | `reading`, `as_of` | the moment that a response reads at |
 //! | `row`, `by_key`, `list`, `filter`, `order`, `page`, `cursor`, `tables` | the views' rows |
 //! | `history`, `entries`, `diff`, `aggregate`, `events`, `log` | what happened |
-//! | `status`, `dead_letters` | what there is and how far it has come |
+//! | `status`, `readiness`, `measures`, `dead_letters` | what there is and how far it has come |
 //! | `commands`, `mutations` | what can be changed, and who is asked to change it |
-//! | `http`, `console` | the server |
+//! | `http`, `auth`, `console` | the server, and who may ask it |
 
 mod aggregate;
 mod answer;
 mod api;
 mod as_of;
+mod auth;
 mod by_key;
 mod commands;
 mod console;
@@ -47,12 +48,15 @@ mod inputs;
 mod limits;
 mod list;
 mod log;
+mod measures;
 mod model;
 mod mutations;
 mod names;
 mod order;
 mod origins;
 mod page;
+mod permission;
+mod readiness;
 mod reading;
 mod request;
 mod row;
@@ -64,6 +68,8 @@ mod tables;
 mod values;
 
 pub use api::{Api, BuildError, Options};
+pub use auth::{Auth, AuthError, AuthOptions, JwtKey, JwtOptions, NewToken, Principal, Right, Rights, Secret};
 pub use commands::{CommandError, CommandResult, Commands, LetterChoice, LetterFailure, Settled};
-pub use http::serve;
+pub use http::{HttpOptions, serve};
 pub use limits::Limits;
+pub use readiness::Readiness;

@@ -78,13 +78,8 @@ impl Reading {
 
     /// How long ago the views held all that there is, in milliseconds; 0 while they do.
     pub(crate) fn lag_ms(&self) -> i32 {
-        if self.log.store().high_water_mark() <= self.end {
-            return 0;
-        }
-        let Some(recorded_at) = self.catalog.recorded_at else { return i32::MAX };
-        let lag = (chrono::Utc::now().timestamp_micros() - recorded_at.as_micros()) / 1_000;
-        // While there is something to fold there is a lag, however short.
-        i32::try_from(lag.max(1)).unwrap_or(i32::MAX)
+        let lag = lag_ms(&self.catalog, self.end, self.log.store().high_water_mark());
+        lag.and_then(|lag| i32::try_from(lag).ok()).unwrap_or(i32::MAX)
     }
 
     /// The newest moment at which every transaction read so far is whole, estimated: just before the newest one.
@@ -130,6 +125,17 @@ impl Reading {
             std::cmp::Ordering::Less => Ok(position),
         }
     }
+}
+
+/// How long ago views that hold everything before `end` held all that there was, in milliseconds; 0 while they do, none
+/// while nothing has been folded that would tell.
+pub(crate) fn lag_ms(catalog: &Catalog, end: Position, high_water_mark: Position) -> Option<u64> {
+    if high_water_mark <= end {
+        return Some(0);
+    }
+    let lag = (chrono::Utc::now().timestamp_micros() - catalog.recorded_at?.as_micros()) / 1_000;
+    // While there is something to fold there is a lag, however short.
+    Some(lag.max(1).unsigned_abs())
 }
 
 /// The last position before an exclusive end.

@@ -8,8 +8,8 @@ use async_graphql::{
 };
 
 use crate::{
-    aggregate, as_of, by_key, dead_letters, errors::ApiError, events, filter, history, list, model::Model, mutations,
-    order, origins, page, row, scalars, status,
+    aggregate, as_of, by_key, dead_letters, errors::ApiError, events, filter, history, list, measures::ReadKinds,
+    model::Model, mutations, order, origins, page, permission, row, scalars, status,
 };
 
 /// A model with its schema.
@@ -21,6 +21,8 @@ pub(crate) struct Built {
     pub(crate) strict: Schema,
     /// Takes documents as valid; for those that were.
     pub(crate) fast: Schema,
+    /// What kinds of read there are.
+    pub(crate) kinds: ReadKinds,
     /// Tells this schema from others.
     pub(crate) number: u64,
 }
@@ -29,7 +31,7 @@ impl Built {
     /// Builds the schema of a model.
     ///
     /// # Errors
-    /// When the names clash, which they never do.
+    /// When the names clash, or a mutation declares no right: they never do.
     pub(crate) fn new(model: Arc<Model>, introspection: bool, number: u64) -> Result<Self, ApiError> {
         let finish = |mode: ValidationMode| {
             // Depth and cost are limited before, with the sizes of pages (`limits`).
@@ -37,7 +39,9 @@ impl Built {
             let builder = if introspection { builder } else { builder.disable_introspection() };
             builder.finish().map_err(|error| ApiError::internal("schema", error))
         };
-        Ok(Self { strict: finish(ValidationMode::Strict)?, fast: finish(ValidationMode::Fast)?, model, number })
+        let (strict, fast) = (finish(ValidationMode::Strict)?, finish(ValidationMode::Fast)?);
+        permission::check_schema(strict.registry())?;
+        Ok(Self { strict, fast, kinds: ReadKinds::new(&model), model, number })
     }
 
     /// The schema definition, in a stable order.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     config::Flags,
-    context::Context,
+    context::{Context, TOKEN, TOKEN_FILE},
     engine::Engine,
     exit::{Exit, Failure},
 };
@@ -15,7 +15,7 @@ pub(crate) enum Answers {
     /// The data directory, opened here, folded up to what was in the store then.
     Here(Engine),
     /// A running server.
-    Server { client: reqwest::Client, endpoint: String },
+    Server { client: reqwest::Client, endpoint: String, token: Option<String> },
 }
 
 impl Answers {
@@ -23,7 +23,7 @@ impl Answers {
     pub(crate) async fn open(context: &Context) -> anyhow::Result<Self> {
         if let Some(url) = context.url() {
             let endpoint = format!("{}/graphql", url.trim_end_matches('/'));
-            return Ok(Self::Server { client: reqwest::Client::new(), endpoint });
+            return Ok(Self::Server { client: reqwest::Client::new(), endpoint, token: context.token()? });
         }
         let loaded = context.config(&Flags::default())?;
         let store = context.open_existing_store().await?;
@@ -37,7 +37,7 @@ impl Answers {
         let request = json!({ "query": document, "variables": variables });
         match self {
             Self::Here(engine) => Ok(engine.execute(request).await),
-            Self::Server { client, endpoint } => {
+            Self::Server { client, endpoint, token } => {
                 let unavailable = |error: reqwest::Error| {
                     let error = error.without_url();
                     Failure::new(
@@ -45,9 +45,16 @@ impl Answers {
                         format!("{endpoint} does not answer: {:#}", anyhow::Error::from(error)),
                     )
                 };
-                let response = client.post(endpoint).json(&request).send().await.map_err(unavailable)?;
+                let mut request = client.post(endpoint).json(&request);
+                if let Some(token) = token {
+                    request = request.bearer_auth(token);
+                }
+                let response = request.send().await.map_err(unavailable)?;
                 let status = response.status();
                 let text = response.text().await.map_err(unavailable)?;
+                if status == reqwest::StatusCode::UNAUTHORIZED {
+                    return Err(unauthenticated(endpoint, token.is_some(), &text).into());
+                }
                 serde_json::from_str(&text).with_context(|| {
                     format!("{endpoint} answered {status}, and not with JSON: is it a deltafold server?")
                 })
@@ -70,6 +77,18 @@ impl Answers {
             engine.stop().await;
         }
     }
+}
+
+/// What to do about a server that wants another token, or one at all.
+fn unauthenticated(endpoint: &str, had_token: bool, body: &str) -> Failure {
+    let response: Value = serde_json::from_str(body).unwrap_or_default();
+    let why = match (had_token, response["errors"][0]["message"].as_str()) {
+        (true, Some(told)) => format!("refuses the token ({told})"),
+        (true, None) => "refuses the token".to_owned(),
+        (false, _) => "wants a token".to_owned(),
+    };
+    let message = format!("{endpoint} {why}: set {TOKEN} or {TOKEN_FILE}, or name a file with --token-file");
+    Failure::new(Exit::Failed, message)
 }
 
 /// What a response with errors means for the command that asked.

@@ -9,7 +9,7 @@ use crate::{
     commands::{
         completions::Completions, config::ConfigCommand, dead_letters::DeadLetters, demo::Demo, diff::Diff, get::Get,
         history::History, ingest::Ingest, projections::Projections, query::Query, run::Run, serve::Serve,
-        sources::Sources,
+        sources::Sources, token::Token,
     },
     config::Flags,
 };
@@ -38,6 +38,10 @@ pub(crate) struct Global {
     /// Talk to a running server rather than open the data
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) url: Option<String>,
+    /// The file with the token that the server wants [default: DELTAFOLD_TOKEN_FILE; or the token itself in
+    /// DELTAFOLD_TOKEN]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
     /// Print JSON: one document, or one per line where it streams
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -80,6 +84,8 @@ pub(crate) enum Command {
     Vacuum,
     /// The configuration: every value with where it came from
     Config(ConfigCommand),
+    /// Make a token for the server's tokens file
+    Token(Token),
     /// A script that completes commands in a shell
     Completions(Completions),
 }

@@ -15,5 +15,6 @@ pub(crate) mod query;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod sources;
+pub(crate) mod token;
 pub(crate) mod vacuum;
 pub(crate) mod verify;

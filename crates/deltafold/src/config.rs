@@ -9,4 +9,4 @@ mod model;
 
 pub(crate) use error::ConfigError;
 pub(crate) use load::{Flags, Loaded, Setting, load};
-pub(crate) use model::{Aggregates, Config, Format, SourceKind};
+pub(crate) use model::{Aggregates, Config, Format, Http, SourceKind};

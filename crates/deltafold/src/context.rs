@@ -11,6 +11,10 @@ use crate::{
     failures::OrExit,
 };
 
+/// The token to send to a server, and the file that has it: what is on the command line comes before both.
+pub(crate) const TOKEN: &str = "DELTAFOLD_TOKEN";
+pub(crate) const TOKEN_FILE: &str = "DELTAFOLD_TOKEN_FILE";
+
 /// What commands share.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
@@ -35,6 +39,26 @@ impl Context {
     /// The server to talk to instead.
     pub(crate) fn url(&self) -> Option<&str> {
         self.global.url.as_deref()
+    }
+
+    /// The token to send to it, if there is one.
+    pub(crate) fn token(&self) -> Result<Option<String>, Failure> {
+        let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let (from, text) = match (&self.global.token_file, set(TOKEN)) {
+            (None, Some(token)) => (TOKEN.to_owned(), token),
+            (file, _) => {
+                let Some(file) = file.clone().or_else(|| set(TOKEN_FILE).map(PathBuf::from)) else { return Ok(None) };
+                let text = std::fs::read_to_string(&file).map_err(|error| {
+                    Failure::new(Exit::Usage, format!("cannot read the token in {}: {error}", file.display()))
+                })?;
+                (file.display().to_string(), text)
+            }
+        };
+        let token = text.trim();
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Failure::new(Exit::Usage, format!("{from}: expected a token, one word of ASCII")));
+        }
+        Ok(Some(token.to_owned()))
     }
 
     /// Whether output is for programs.

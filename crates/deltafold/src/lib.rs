@@ -83,6 +83,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Checkpoint => commands::checkpoint::run(&context).await,
         Command::Vacuum => commands::vacuum::run(&context).await,
         Command::Config(command) => command.run(&context),
+        Command::Token(command) => command.run(&context),
         Command::Completions(command) => {
             command.run();
             Ok(())

@@ -31,7 +31,7 @@ impl Serving {
         listen.set(&mut flags);
         let loaded = context.config(&flags)?;
         let cancel = shutdown::on_ctrl_c();
-        let server = Server::bind(loaded.config.http.listen).await?;
+        let server = Server::bind(&loaded.config.http).await?;
         let store = context.open_store().await?;
         let engine = Engine::start(&context.data(), &store, &loaded.config).await?;
         let care = tokio::spawn({

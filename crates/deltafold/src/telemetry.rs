@@ -1,8 +1,12 @@
-//! Logs, on stderr.
+//! Logs, on stderr; metrics, for whoever asks the server.
+
+mod metrics;
 
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
+
+pub(crate) use metrics::Metrics;
 
 /// Begins to log: warnings and what we say ourselves; more with `-v`, other with `RUST_LOG`.
 pub(crate) fn start(verbose: u8) {

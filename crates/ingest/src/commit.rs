@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use deltafold_source::{AppId, LetterCopies, LetterCopy};
 use deltafold_store::{AppendError, DeadLetter, EventStore, Offset, Prepared};
+use metrics::Counter;
 use tokio::sync::mpsc;
 
 use crate::{FileMark, IngestError, Progress, Summary, commits::Commits, work::Work};
@@ -88,8 +89,26 @@ pub(crate) struct Committer {
     pub(crate) copies: Option<Arc<LetterCopies>>,
     /// By app id: up to where dead letters are recorded, where this has recorded any.
     pub(crate) letters_at: HashMap<Arc<str>, i64>,
+    /// What is told to whoever measures.
+    pub(crate) counts: Counts,
     /// What was done so far.
     pub(crate) summary: Summary,
+}
+
+/// The counters of a source.
+pub(crate) struct Counts {
+    appended: Counter,
+    dead_letters: Counter,
+}
+
+impl Counts {
+    pub(crate) fn of(source: &str) -> Self {
+        let source = source.to_owned();
+        Self {
+            appended: metrics::counter!("deltafold_events_appended_total", "source" => source.clone()),
+            dead_letters: metrics::counter!("deltafold_dead_letters_total", "source" => source),
+        }
+    }
 }
 
 impl Committer {
@@ -131,6 +150,7 @@ impl Committer {
             self.letters_at.extend(of_letters.into_iter().map(|offset| (offset.app_id.into(), offset.next)));
             self.summary.dead_letters += set_aside;
         }
+        self.counts.dead_letters.increment(set_aside);
         if !offsets.is_empty() {
             let made = self.store.commit(prepared, offsets.clone()).await.map(|_| ());
             self.settle(made, EventStore::offset, &offsets).await?;
@@ -140,6 +160,7 @@ impl Committer {
                 commits.made(offsets.iter().map(|offset| (offset.app_id.as_str(), offset.next)));
             }
         }
+        self.counts.appended.increment(work.from_records);
         self.progress.committed(work.from_records, set_aside);
         self.summary.bytes += work.bytes;
         for (kind, count) in work.ignored {

@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{
     IngestError, Options, Summary,
-    commit::{Committer, Preparer, ReadFile},
+    commit::{Committer, Counts, Preparer, ReadFile},
     commits::Commits,
     group::group,
     read::Ended,
@@ -62,6 +62,7 @@ where
         commits,
         copies,
         letters_at: HashMap::new(),
+        counts: Counts::of(&options.decoder.source),
         summary: Summary::default(),
     };
     let (chunks, mut to_decode) = mpsc::channel::<T>(READ_AHEAD);

@@ -64,6 +64,8 @@ struct PreparedFile {
     file: NewFile,
     bytes: Bytes,
     written: Instant,
+    /// How long that took.
+    writing: Duration,
     raw_bytes: u64,
     control: Vec<Control>,
     claims: Vec<Control>,
@@ -117,15 +119,17 @@ impl EventStore {
             size: encoded.bytes.len() as u64,
             statistics: encoded.statistics,
         };
-        let prepared = PreparedFile {
+        let mut prepared = PreparedFile {
             file,
             bytes: encoded.bytes.into(),
             written: Instant::now(),
+            writing: Duration::ZERO,
             raw_bytes: raw_bytes as u64,
             control,
             claims,
         };
         self.write_data(&prepared).await?;
+        prepared.writing = prepared.written.elapsed();
         Ok(Prepared { events, file: Some(prepared) })
     }
 
@@ -152,7 +156,9 @@ impl EventStore {
             file.file.path = format!("part-{}.zstd.parquet", Uuid::new_v4());
             file.written = Instant::now();
             self.write_data(file).await?;
+            file.writing = file.written.elapsed();
         }
+        let began = Instant::now();
         let file = prepared.file.as_ref();
         let proposal = Proposal {
             file: file.map(|file| {
@@ -164,7 +170,7 @@ impl EventStore {
             points: ["store::before_log_entry", "store::after_log_entry"],
             ..Proposal::default()
         };
-        let raw_bytes = file.map_or(0, |file| file.raw_bytes as usize);
+        let (raw_bytes, writing) = file.map_or((0, Duration::ZERO), |file| (file.raw_bytes as usize, file.writing));
         let events = prepared.events;
         let done = |version, recorded_at| {
             let stored = events.into_iter().enumerate().map(|(ordinal, event)| {
@@ -175,7 +181,9 @@ impl EventStore {
             self.recent().push(batch.clone(), raw_bytes);
             batch
         };
-        Ok(table.commit(&proposal, done).await?)
+        let batch = table.commit(&proposal, done).await?;
+        metrics::histogram!("deltafold_commit_duration_seconds").record(writing + began.elapsed());
+        Ok(batch)
     }
 }
 

@@ -1,60 +1,17 @@
 //! The server.
 
-use deltafold_api::serve;
+use std::sync::Arc;
+
+use deltafold_api::{HttpOptions, serve};
 use serde_json::json;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    task::JoinHandle,
-};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::shop::Shop;
-
-struct Server {
-    port: u16,
-    cancel: CancellationToken,
-    task: JoinHandle<std::io::Result<()>>,
-    _shop: Shop,
-}
-
-impl Server {
-    async fn start() -> Self {
-        let shop = Shop::with_orders().await;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let cancel = CancellationToken::new();
-        let task = tokio::spawn(serve(shop.api.clone(), listener, cancel.clone()));
-        Self { port, cancel, task, _shop: shop }
-    }
-
-    /// The whole response to a request with these lines and this body.
-    async fn send(&self, request: &str, headers: &[(&str, &str)], body: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
-        let mut text = format!("{request} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
-        if !headers.iter().any(|(name, _)| *name == "host") {
-            text.push_str(&format!("host: 127.0.0.1:{}\r\n", self.port));
-        }
-        for (name, value) in headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
-        }
-        stream.write_all(format!("{text}\r\n{body}").as_bytes()).await.unwrap();
-        let mut response = Vec::new();
-        // A server that refuses a body may close before it was read.
-        let _ = stream.read_to_end(&mut response).await;
-        String::from_utf8_lossy(&response).into_owned()
-    }
-}
-
-const JSON: (&str, &str) = ("content-type", "application/json");
-
-fn status(response: &str) -> &str {
-    response.split(' ').nth(1).unwrap_or_default()
-}
+use crate::server::{JSON, Server, status};
 
 #[tokio::test]
 async fn requests_are_json_by_post() {
-    let server = Server::start().await;
+    let server = Server::start(HttpOptions::default()).await;
     let body = json!({ "query": "{ ordersByKey(id: 1) { status } }" }).to_string();
     let good = server.send("POST /graphql", &[JSON], &body).await;
     assert_eq!(status(&good), "200");
@@ -75,7 +32,7 @@ async fn requests_are_json_by_post() {
 
 #[tokio::test]
 async fn refusals_have_a_status_in_the_media_type_of_their_own() {
-    let server = Server::start().await;
+    let server = Server::start(HttpOptions::default()).await;
     let own = ("accept", "application/graphql-response+json");
     let body = json!({ "query": "{ nothing }" }).to_string();
     let refused = server.send("POST /graphql", &[JSON, own], &body).await;
@@ -86,7 +43,7 @@ async fn refusals_have_a_status_in_the_media_type_of_their_own() {
 
 #[tokio::test]
 async fn pages_of_other_origins_are_refused() {
-    let server = Server::start().await;
+    let server = Server::start(HttpOptions::default()).await;
     let body = json!({ "query": "{ store { events } }" }).to_string();
     let ours = format!("http://127.0.0.1:{}", server.port);
     assert_eq!(status(&server.send("POST /graphql", &[JSON, ("origin", &ours)], &body).await), "200");
@@ -97,7 +54,7 @@ async fn pages_of_other_origins_are_refused() {
 
 #[tokio::test]
 async fn the_schema_the_console_and_the_probes_are_served() {
-    let server = Server::start().await;
+    let server = Server::start(HttpOptions::default()).await;
     let schema = server.send("GET /graphql/schema.graphql", &[], "").await;
     assert!(schema.contains("type Orders {"), "{schema}");
     let page = server.send("GET /", &[], "").await;
@@ -105,15 +62,36 @@ async fn the_schema_the_console_and_the_probes_are_served() {
     let script = server.send("GET /console/console.js", &[], "").await;
     assert!(script.contains("text/javascript"), "{script}");
     for path in ["/livez", "/readyz"] {
-        assert_eq!(status(&server.send(&format!("GET {path}"), &[], "").await), "200");
+        let response = server.send(&format!("GET {path}"), &[], "").await;
+        assert!(status(&response) == "200" && response.ends_with("\r\n\r\nok\n"), "{response}");
     }
+    // Of a library's server, without a recorder.
+    assert_eq!(status(&server.send("GET /metrics", &[], "").await), "404");
     assert_eq!(status(&server.send("GET /nothing", &[], "").await), "404");
     assert_eq!(status(&server.send("GET /console/../Cargo.toml", &[], "").await), "404");
 }
 
 #[tokio::test]
+async fn metrics_are_served_as_prometheus_reads_them() {
+    let metrics: Arc<dyn Fn() -> String + Send + Sync> = Arc::new(|| "up 1\n".to_owned());
+    let server = Server::start(HttpOptions { metrics: Some(metrics), ..HttpOptions::default() }).await;
+    let response = server.send("GET /metrics", &[], "").await;
+    assert_eq!(status(&response), "200");
+    assert!(response.contains("content-type: text/plain; version=0.0.4"), "{response}");
+    assert!(response.ends_with("\r\n\r\nup 1\n"), "{response}");
+}
+
+#[tokio::test]
+async fn without_authentication_only_loopback_is_served() {
+    let shop = crate::shop::Shop::open(deltafold_api::Limits::default()).await;
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let served = serve(shop.api.clone(), listener, HttpOptions::default(), CancellationToken::new()).await;
+    assert_eq!(served.unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
+}
+
+#[tokio::test]
 async fn it_stops_when_cancelled() {
-    let server = Server::start().await;
+    let server = Server::start(HttpOptions::default()).await;
     // A connection that stays open, but idle, does not hold it up.
     let _idle = TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
     server.cancel.cancel();

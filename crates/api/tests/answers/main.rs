@@ -1,15 +1,18 @@
 //! What the API answers, over a real store and real views.
 #![expect(clippy::unwrap_used, reason = "a helper that cannot go on has failed its test")]
 
+mod auth;
 mod dead_letters;
 mod errors;
 mod events;
 mod history;
 mod http;
+mod jwt;
 mod limits;
 mod lists;
 mod origins;
 mod rows;
 mod schema;
+mod server;
 mod shop;
 mod status;

@@ -1,6 +1,12 @@
 //! What there is, and how far it has come.
 
+use std::sync::Arc;
+
+use deltafold_api::{Api, Options};
+use deltafold_projector::{Catalog, Failure};
+use deltafold_view::ViewStore;
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::shop::Shop;
 
@@ -42,5 +48,29 @@ async fn the_store_counts_what_it_holds() {
     assert_eq!((&data["store"]["events"], &data["store"]["deadLetters"]), (&json!("8"), &json!("0")));
     assert_eq!(data["store"]["position"], response["extensions"]["deltafold"]["position"]);
     assert_eq!((&data["sources"], &data["deadLetters"]["nodes"]), (&json!([]), &json!([])));
-    assert!(shop.api.is_ready());
+    let readiness = shop.api.readiness().await;
+    assert_eq!((readiness.is_ready(), readiness.to_string().as_str()), (true, "ok"));
+}
+
+#[tokio::test]
+async fn it_is_not_ready_while_the_views_catch_up() {
+    let shop = Shop::with_orders().await;
+    let dir = tempfile::tempdir().unwrap();
+    let views = ViewStore::open(&dir.path().join("index"), deltafold_view::Options::default()).unwrap();
+    let (folded, catalog) = watch::channel(Arc::new(Catalog::default()));
+    let api = Api::new(shop.store.clone(), views, catalog, Options::default()).unwrap();
+    let readiness = api.readiness().await;
+    assert!(!readiness.is_ready());
+    assert!(readiness.to_string().starts_with("catching up: the views are folded up to position 0 of "), "{readiness}");
+
+    // What is folded while it is asked counts.
+    let checkpoint = shop.store.high_water_mark();
+    let (readiness, _) = tokio::join!(api.readiness(), async {
+        folded.send_replace(Arc::new(Catalog { checkpoint, ..Catalog::default() }))
+    });
+    assert!(readiness.is_ready(), "{readiness}");
+
+    let failure = Some(Failure { what: "the disk is full".into(), is_disk: true });
+    folded.send_replace(Arc::new(Catalog { checkpoint, failure, ..Catalog::default() }));
+    assert_eq!(api.readiness().await.to_string(), "folding has stopped; the server's log says why");
 }

@@ -1,9 +1,15 @@
 //! `deltafold config [show | check]`
 
 use clap::{Args, Subcommand};
+use deltafold_api::Auth;
 use serde_json::json;
 
-use crate::{config::Flags, context::Context, output};
+use crate::{
+    config::Flags,
+    context::Context,
+    exit::{Exit, Failure},
+    output,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigCommand {
@@ -22,7 +28,11 @@ enum What {
 impl ConfigCommand {
     pub(crate) fn run(self, context: &Context) -> anyhow::Result<()> {
         let loaded = context.config(&Flags::default())?;
-        match self.what.unwrap_or(What::Show) {
+        let what = self.what.unwrap_or(What::Show);
+        if let (What::Check, Some(options)) = (what, loaded.config.http.auth()) {
+            Auth::open(options).map_err(|error| Failure::new(Exit::Usage, error))?;
+        }
+        match what {
             What::Check if context.json() => output::json(&json!({ "ok": true }))?,
             What::Check => output::line("the configuration is in order")?,
             What::Show if context.json() => {

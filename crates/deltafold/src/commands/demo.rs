@@ -72,7 +72,7 @@ impl Demo {
         self.listen.set(&mut flags);
         let loaded = context.config(&flags)?;
         let cancel = shutdown::on_ctrl_c();
-        let server = Server::bind(loaded.config.http.listen).await?;
+        let server = Server::bind(&loaded.config.http).await?;
         let home = Home::fresh(context)?;
         let began = Instant::now();
         let store = open_store(home.path()).await?;

@@ -5,6 +5,14 @@ use figment::value::{Dict, Value};
 /// Every key; `*` is a name that the user chooses.
 const KEYS: &[&str] = &[
     "http.listen",
+    "http.tokens_file",
+    "http.jwt.jwks_file",
+    "http.jwt.secret",
+    "http.jwt.secret_file",
+    "http.jwt.public_key_file",
+    "http.jwt.issuer",
+    "http.jwt.audience",
+    "http.jwt.rights_claim",
     "sources.*.kind",
     "sources.*.files",
     "sources.*.follow",

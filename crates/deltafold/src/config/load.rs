@@ -15,6 +15,9 @@ use super::{Config, ConfigError, kafka::is_secret, keys::unknown_keys, model::So
 const PREFIX: &str = "DELTAFOLD_";
 /// Read when it is there and no other file was named.
 const DEFAULT_FILE: &str = "deltafold.toml";
+/// The keys of values that are not shown, and what is shown instead.
+const SECRETS: &[&str] = &["http.jwt.secret"];
+const HIDDEN: &str = "\"…\"";
 
 /// What the command line sets: a flag, the key it stands for, and its value.
 #[derive(Debug, Clone, Default)]
@@ -83,15 +86,23 @@ fn read(figment: &Figment) -> Result<Loaded, Vec<ConfigError>> {
     let config: Config = figment
         .extract()
         .map_err(|error| error.into_iter().map(|error| wrong_value(figment, error)).collect::<Vec<_>>())?;
-    check(&config)?;
+    check(figment, &config)?;
     let mut settings = Vec::new();
     list(figment, &mut Vec::new(), &dict, &mut settings);
     Ok(Loaded { config, settings })
 }
 
 /// What types alone cannot say.
-fn check(config: &Config) -> Result<(), Vec<ConfigError>> {
+fn check(figment: &Figment, config: &Config) -> Result<(), Vec<ConfigError>> {
     let mut errors = Vec::new();
+    if let Some(jwt) = config.http.jwt.as_ref().filter(|jwt| jwt.keys().len() != 1) {
+        let (key, found) = ("http.jwt", jwt.keys().len());
+        let what = format!(
+            "tokens are checked by one of jwks_file, secret, secret_file and public_key_file, and {found} of them are set"
+        );
+        let from = from(figment.find_metadata(key), key);
+        errors.push(ConfigError::Value { from, key: key.to_owned(), what });
+    }
     for (name, source) in &config.sources {
         if source.kind == SourceKind::Kafka {
             let missing = [("brokers", source.kafka.brokers.is_none()), ("topics", source.kafka.topics.is_empty())];
@@ -162,7 +173,8 @@ fn list(figment: &Figment, path: &mut Vec<String>, dict: &Dict, settings: &mut V
             _ => {
                 let key = path.join(".");
                 let from = from(figment.get_metadata(value.tag()), &key);
-                let value = if is_secret(&key) { "\"(hidden)\"".to_owned() } else { as_toml(value) };
+                let is_secret = SECRETS.contains(&key.as_str()) || is_secret(&key);
+                let value = if is_secret { HIDDEN.to_owned() } else { as_toml(value) };
                 settings.push(Setting { value, from, key });
             }
         }
@@ -297,6 +309,39 @@ mod tests {
         assert!(error.starts_with("TOML source string: aggregates.orders.columns.total: "), "{error}");
         assert!(errors("[http]\nlisten = \"8080\"\n")[0].contains("http.listen: invalid socket address"));
         assert!(errors("[http\n")[0].contains("line 1"));
+    }
+
+    #[test]
+    fn tokens_are_checked_by_one_kind_of_key() {
+        let counted = |found: usize| {
+            format!(
+                "TOML source string: http.jwt: tokens are checked by one of jwks_file, secret, secret_file and \
+                 public_key_file, and {found} of them are set"
+            )
+        };
+        assert_eq!(errors("[http.jwt]\nissuer = \"us\"\n"), [counted(0)]);
+        assert_eq!(errors("[http.jwt]\njwks_file = \"a\"\nsecret_file = \"b\"\n"), [counted(2)]);
+        assert_eq!(
+            errors("[http]\ntoken_file = \"a\"\n[http.jwt]\naudiense = \"a\"\n"),
+            [
+                "TOML source string: there is no key http.jwt.audiense; the nearest is http.jwt.audience",
+                "TOML source string: there is no key http.token_file; the nearest is http.tokens_file",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_secret_is_taken_but_not_shown() {
+        let secret = "0123456789abcdef0123456789abcdef";
+        let loaded = loaded(&format!("[http.jwt]\nsecret = \"{secret}\"\n"), &Flags::default()).unwrap();
+        let shown = loaded.settings.iter().find(|setting| setting.key == "http.jwt.secret");
+        assert_eq!(shown.map(|setting| setting.value.as_str()), Some("\"…\""));
+        assert!(loaded.config.http.auth().is_some());
+        assert!(!format!("{loaded:?}").contains(secret));
+        assert_eq!(
+            errors("[http.jwt]\nsecret = \"short\"\n"),
+            ["TOML source string: http.jwt.secret: expected a secret of at least 32 bytes, found 5"]
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
+use deltafold_api::{AuthOptions, JwtKey, JwtOptions, Secret};
 use deltafold_cdc::{AggregateConfig, DecoderConfig, NameTemplate};
 use deltafold_event::ColumnType;
 use deltafold_source::{Start, TopicPattern};
@@ -38,6 +39,48 @@ impl Config {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Http {
     pub(crate) listen: SocketAddr,
+    pub(crate) tokens_file: Option<PathBuf>,
+    pub(crate) jwt: Option<Jwt>,
+}
+
+/// `[http.jwt]`
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Jwt {
+    jwks_file: Option<PathBuf>,
+    secret: Option<Parsed<Secret>>,
+    secret_file: Option<PathBuf>,
+    public_key_file: Option<PathBuf>,
+    issuer: Option<String>,
+    audience: Option<String>,
+    rights_claim: Option<String>,
+}
+
+impl Jwt {
+    /// What is set of what tokens can be checked by: it should be one.
+    pub(crate) fn keys(&self) -> Vec<JwtKey> {
+        [
+            self.jwks_file.clone().map(JwtKey::JwksFile),
+            self.secret.clone().map(|secret| JwtKey::Secret(secret.0)),
+            self.secret_file.clone().map(JwtKey::SecretFile),
+            self.public_key_file.clone().map(JwtKey::PublicKeyFile),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+impl Http {
+    /// Where tokens come from, if anything is configured.
+    pub(crate) fn auth(&self) -> Option<AuthOptions> {
+        let jwt = self.jwt.as_ref().and_then(|jwt| {
+            let rights_claim = jwt.rights_claim.clone().unwrap_or_else(|| JwtOptions::RIGHTS_CLAIM.to_owned());
+            let (issuer, audience) = (jwt.issuer.clone(), jwt.audience.clone());
+            Some(JwtOptions { key: jwt.keys().pop()?, issuer, audience, rights_claim })
+        });
+        let tokens_file = self.tokens_file.clone();
+        (tokens_file.is_some() || jwt.is_some()).then_some(AuthOptions { tokens_file, jwt })
+    }
 }
 
 /// `[sources.NAME]`

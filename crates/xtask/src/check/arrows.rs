@@ -50,9 +50,9 @@ const TABLE: &[Crate] = &[
     product(
         "deltafold-api",
         Only(&["deltafold-event", "deltafold-store", "deltafold-projection", "deltafold-view", "deltafold-projector"]),
-        &["async-graphql", "axum"],
+        &["async-graphql", "axum", "jsonwebtoken"],
     ),
-    product("deltafold", All, &["clap"]),
+    product("deltafold", All, &["clap", "metrics-exporter-prometheus"]),
 ];
 
 /// Not part of the product: they may use everything, for they measure and attack it.

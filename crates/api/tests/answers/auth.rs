@@ -1,0 +1,184 @@
+//! Who may ask, by tokens of a file.
+
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+
+use deltafold_api::{Auth, AuthOptions, HttpOptions, NewToken, Right, Rights};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::server::{JSON, Server, status};
+
+/// A file of tokens, and its directory.
+struct Tokens {
+    dir: TempDir,
+}
+
+impl Tokens {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("tokens")
+    }
+
+    /// Writes a file with one token for each of these rights, in one step.
+    fn write<const N: usize>(&self, rights: [Rights; N]) -> [String; N] {
+        let made = rights.map(|rights| NewToken::make("somebody", rights).unwrap());
+        let lines: Vec<&str> = made.iter().map(|made| made.line.as_str()).collect();
+        self.replace(&lines.join("\n"));
+        made.map(|made| made.token)
+    }
+
+    fn replace(&self, text: &str) {
+        let next = self.dir.path().join("next");
+        fs::write(&next, text).unwrap();
+        fs::rename(next, self.path()).unwrap();
+    }
+
+    async fn server(&self) -> Server {
+        let auth = Auth::open(AuthOptions { tokens_file: Some(self.path()), jwt: None }).unwrap();
+        let metrics: Arc<dyn Fn() -> String + Send + Sync> = Arc::new(String::new);
+        Server::start(HttpOptions { auth: Some(Arc::new(auth)), metrics: Some(metrics) }).await
+    }
+}
+
+const READ: Rights = Rights::NONE.with(Right::Read);
+const APPEND: Rights = Rights::NONE.with(Right::Append);
+const ADMIN: Rights = Rights::NONE.with(Right::Admin);
+
+/// Everything there is, and something there is not.
+const ROUTES: [&str; 10] = [
+    "GET /",
+    "GET /console/console.js",
+    "POST /graphql",
+    "GET /graphql",
+    "OPTIONS /graphql",
+    "GET /graphql/schema.graphql",
+    "GET /readyz",
+    "GET /metrics",
+    "GET /livez/",
+    "GET /nothing",
+];
+
+fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
+/// A GraphQL response to this document.
+async fn asked(server: &Server, token: &str, request: Value) -> Value {
+    let response = server.send("POST /graphql", &[JSON, ("authorization", &bearer(token))], &request.to_string()).await;
+    assert_eq!(status(&response), "200", "{response}");
+    serde_json::from_str(response.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+async fn code(server: &Server, token: &str, query: &str) -> String {
+    let response = asked(server, token, json!({ "query": query })).await;
+    response["errors"][0]["extensions"]["code"].as_str().unwrap_or("none").to_owned()
+}
+
+#[tokio::test]
+async fn every_route_but_livez_wants_a_token() {
+    let tokens = Tokens::new();
+    let [token] = tokens.write([READ]);
+    let server = tokens.server().await;
+    let body = json!({ "query": "{ store { events } }" }).to_string();
+    let wrong = [bearer("dfold_wrong"), bearer(""), "Basic c29tZTpib2R5".to_owned(), token.clone()];
+    for route in ROUTES {
+        let none = server.send(route, &[JSON], &body).await;
+        assert_eq!(status(&none), "401", "{route}: {none}");
+        assert!(none.contains("www-authenticate: Bearer realm=\"deltafold\"\r\n"), "{route}: {none}");
+        for wrong in &wrong {
+            let refused = server.send(route, &[JSON, ("authorization", wrong)], &body).await;
+            assert_eq!(status(&refused), "401", "{route} with {wrong}: {refused}");
+        }
+        for scheme in ["Bearer", "bearer"] {
+            let good = server.send(route, &[JSON, ("authorization", &format!("{scheme} {token}"))], &body).await;
+            assert_ne!(status(&good), "401", "{route}: {good}");
+        }
+    }
+    let refused = server.send("POST /graphql", &[JSON, ("authorization", &wrong[0])], &body).await;
+    assert!(refused.contains("error=\"invalid_token\", error_description=\"the token is not valid\""), "{refused}");
+    assert!(refused.contains("\"code\":\"UNAUTHENTICATED\""), "{refused}");
+    assert_eq!(status(&server.send("GET /livez", &[], "").await), "200");
+    assert_eq!(status(&server.send("GET /livez", &[("authorization", &wrong[0])], "").await), "200");
+}
+
+#[tokio::test]
+async fn a_read_token_runs_no_mutation() {
+    let tokens = Tokens::new();
+    let [read, append, admin] = tokens.write([READ, APPEND, ADMIN]);
+    let server = tokens.server().await;
+    for mutation in [
+        "mutation { anything }",
+        "mutation { newEpoch(name: 1.5, reason: $reason) { a } }",
+        "mutation { appendEvents }",
+        "mutation { ...f } fragment f on Mutation { ...f }",
+        "mutation M($m: Nothing!) { m(m: $m) }",
+    ] {
+        assert_eq!(code(&server, &read, mutation).await, "FORBIDDEN", "{mutation}");
+    }
+    // Seen before, by somebody who may.
+    assert_eq!(code(&server, &admin, "mutation { anything }").await, "GRAPHQL_VALIDATION_FAILED");
+    assert_eq!(code(&server, &read, "mutation { anything }").await, "FORBIDDEN");
+
+    let both = "query Q { store { events } } mutation M { anything }";
+    let of_both = async |name: &str| {
+        let response = asked(&server, &read, json!({ "query": both, "operationName": name })).await;
+        response["errors"][0]["extensions"]["code"].as_str().unwrap_or("none").to_owned()
+    };
+    assert_eq!((of_both("M").await.as_str(), of_both("Q").await.as_str()), ("FORBIDDEN", "GRAPHQL_VALIDATION_FAILED"));
+    assert_eq!(code(&server, &append, "mutation { newEpoch }").await, "FORBIDDEN");
+    assert_eq!(code(&server, &append, "mutation { appendEvents }").await, "GRAPHQL_VALIDATION_FAILED");
+
+    let own = ("accept", "application/graphql-response+json");
+    let body = json!({ "query": "mutation { anything }" }).to_string();
+    let response = server.send("POST /graphql", &[JSON, own, ("authorization", &bearer(&read))], &body).await;
+    assert_eq!(status(&response), "403", "{response}");
+}
+
+#[tokio::test]
+async fn reading_takes_the_right_to_read() {
+    let tokens = Tokens::new();
+    let [read, append, admin] = tokens.write([READ, APPEND, ADMIN]);
+    let server = tokens.server().await;
+    assert_eq!(code(&server, &read, "{ store { events } }").await, "none");
+    assert_eq!(code(&server, &append, "{ store { events } }").await, "FORBIDDEN");
+    assert_eq!(code(&server, &admin, "{ store { events } }").await, "none");
+    for route in ROUTES.iter().filter(|route| !route.ends_with(" /graphql")) {
+        let by =
+            async |token: &str| status(&server.send(route, &[("authorization", &bearer(token))], "").await).to_owned();
+        assert_eq!(by(&append).await, "403", "{route}");
+        assert_eq!(by(&read).await, by(&admin).await, "{route}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_are_rotated_while_it_runs() {
+    let tokens = Tokens::new();
+    let [old] = tokens.write([READ]);
+    let server = tokens.server().await;
+    let is_good = async |token: &str| {
+        let response = server.send("GET /readyz", &[("authorization", &bearer(token))], "").await;
+        status(&response) == "200"
+    };
+    assert!(is_good(&old).await);
+    let [new] = tokens.write([READ]);
+    let read_again = async {
+        while !is_good(&new).await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), read_again).await.expect("the file is read again");
+    assert!(!is_good(&old).await);
+}
+
+#[tokio::test]
+async fn a_file_of_tokens_that_is_wrong_is_named_with_its_line() {
+    let tokens = Tokens::new();
+    let opened = || Auth::open(AuthOptions { tokens_file: Some(tokens.path()), jwt: None });
+    let shown = || opened().unwrap_err().to_string().replace(tokens.dir.path().to_str().unwrap(), "…");
+    assert!(shown().starts_with("cannot read …/tokens: "));
+    tokens.replace("# one\n\nci read abc\n");
+    assert!(shown().starts_with("…/tokens:3: expected sha256: and 64 hexadecimal digits"), "{}", shown());
+}
