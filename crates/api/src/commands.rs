@@ -2,25 +2,33 @@
 //!
 //! This crate changes nothing itself: whoever makes an [`crate::Api`] hands in its [`Commands`].
 
-use std::sync::Arc;
-
-use async_graphql::Context;
 use deltafold_event::Position;
 use futures::future::BoxFuture;
+
+use crate::Principal;
 
 /// What mutations do. An operation that was begun runs to its end, even if nobody waits for it any more: what it has
 /// changed by then stays, and the store says how far it came. Each says in the event store who has asked for it.
 pub trait Commands: Send + Sync + 'static {
     /// Decodes dead letters once more and appends what they become.
-    fn retry_dead_letters(&self, which: LetterChoice, by: Arc<str>) -> BoxFuture<'static, CommandResult<Settled>>;
+    fn retry_dead_letters(&self, which: LetterChoice, by: Principal) -> BoxFuture<'static, CommandResult<Settled>>;
 
     /// Gives dead letters up, for a reason.
     fn discard_dead_letters(
         &self,
         which: LetterChoice,
         reason: String,
-        by: Arc<str>,
+        by: Principal,
     ) -> BoxFuture<'static, CommandResult<Settled>>;
+
+    /// Lets a database that was restored go on in this epoch, for a reason: where that stands in the store.
+    fn new_epoch(
+        &self,
+        origin: String,
+        epoch: u32,
+        reason: String,
+        by: Principal,
+    ) -> BoxFuture<'static, CommandResult<Position>>;
 }
 
 /// What a command comes to.
@@ -86,19 +94,4 @@ pub struct LetterFailure {
     pub code: String,
     /// The reason, for a person, with what to do.
     pub reason: String,
-}
-
-/// Who asks for a mutation, in the request's data: the name that goes on record. Whoever authenticates requests puts it
-/// there, and has looked by then whether they may: every mutation needs the right to administer.
-#[derive(Debug, Clone)]
-pub(crate) struct Requester(pub(crate) Arc<str>);
-
-impl Requester {
-    /// Who asks where nobody has to say who they are.
-    const LOCAL: &str = "local";
-
-    /// Of the request that is being answered.
-    pub(crate) fn of(ctx: &Context<'_>) -> Arc<str> {
-        ctx.data_opt::<Self>().map_or_else(|| Self::LOCAL.into(), |requester| requester.0.clone())
-    }
 }

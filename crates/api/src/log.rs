@@ -4,7 +4,7 @@
 //! across the store's own streams are `Send` for every lifetime (rust-lang/rust#102211).
 
 use deltafold_event::{EventId, Position, StoredEvent, Timestamp};
-use deltafold_store::{Append, DeadLetterFilter, Direction, EventFilter, EventStore, RecordedLetter};
+use deltafold_store::{DeadLetterFilter, Direction, EventFilter, EventStore, RecordedLetter};
 use futures::future::BoxFuture;
 
 use crate::errors::ApiError;
@@ -60,15 +60,6 @@ impl Log {
         let store = self.0.clone();
         aside(async move || {
             store.control(aggregate_type).await.map_err(|error| ApiError::internal("control events", error))
-        })
-    }
-
-    /// Appends events; the position of the last of them.
-    pub(crate) fn append(&self, append: Append) -> Answer<Position> {
-        let store = self.0.clone();
-        aside(async move || {
-            let batch = store.append(append).await.map_err(|error| ApiError::internal("append", error))?;
-            Ok(batch.events.last().map_or(batch.end(), |last| last.position))
         })
     }
 

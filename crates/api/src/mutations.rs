@@ -1,25 +1,26 @@
 //! Mutations: one file for each group of them, all of the same form. The root field says what it takes, calls its
-//! [`crate::Commands`] with the name of who asks, and gives back what was done.
+//! [`crate::Commands`] with who asks, and gives back what was done.
 
 mod dead_letters;
+mod new_epoch;
 
 use std::sync::Arc;
 
 use async_graphql::dynamic::{Object, ResolverContext};
 
-use crate::{commands::Commands, origins};
+use crate::commands::Commands;
 
 /// The root type's name.
 pub(crate) const ROOT: &str = "Mutation";
 
 /// The root type.
 pub(crate) fn root() -> Object {
-    dead_letters::fields().into_iter().chain(origins::mutations()).fold(Object::new(ROOT), Object::field)
+    dead_letters::fields().into_iter().chain(new_epoch::fields()).fold(Object::new(ROOT), Object::field)
 }
 
 /// The types.
-pub(crate) fn objects() -> [Object; 2] {
-    dead_letters::objects()
+pub(crate) fn objects() -> impl Iterator<Item = Object> {
+    dead_letters::objects().into_iter().chain([new_epoch::object()])
 }
 
 /// What does it, for the request that is being answered.

@@ -1,95 +1,14 @@
-//! The databases that events come from, and letting those go on that were restored.
+//! The databases that events come from, and why one of them is held.
 
 use async_graphql::{
     Value,
-    dynamic::{Field, FieldFuture, FieldValue, InputValue, Object, TypeRef},
+    dynamic::{Field, FieldFuture, FieldValue, Object, TypeRef},
 };
-use deltafold_event::Timestamp;
-use deltafold_projector::{NewEpoch, OriginInfo, Suspect};
-use deltafold_store::Append;
-
-use crate::{
-    errors::{ApiError, nearest},
-    reading::Reading,
-};
-
-/// The fields of the mutation type.
-pub(crate) fn mutations() -> [Field; 1] {
-    let text = || TypeRef::named_nn(TypeRef::STRING);
-    [Field::new("newEpoch", TypeRef::named_nn("NewEpoch"), |ctx| {
-        FieldFuture::new(async move {
-            let argument = |name| ctx.args.get(name).and_then(|text| text.string().ok()).unwrap_or_default().to_owned();
-            let (name, reason) = (argument("source"), argument("reason"));
-            let said = new_epoch(Reading::of(ctx.ctx), &name, reason).await;
-            Ok(Some(FieldValue::owned_any(said.map_err(|error| error.into_graphql(&ctx))?)))
-        })
-    })
-    .description("Lets a database go on that was restored or replaced: what is held of it is folded in a new epoch.")
-    .argument(
-        InputValue::new("source", text()).description(
-            "The origin (postgresql/shop), or the name of its server or its source if that is one origin's.",
-        ),
-    )
-    .argument(InputValue::new("reason", text()).description("Why: it stays on record."))]
-}
+use deltafold_projector::{OriginInfo, Suspect};
 
 /// The types.
-pub(crate) fn objects() -> [Object; 3] {
-    [origin(), reset(), begun()]
-}
-
-/// What a mutation has put on record.
-struct Begun {
-    origin: String,
-    epoch: u32,
-    position: String,
-}
-
-async fn new_epoch(reading: &Reading, name: &str, reason: String) -> Result<Begun, ApiError> {
-    if reason.trim().is_empty() {
-        return Err(ApiError::input("newEpoch.reason", "why the database was restored", "nothing"));
-    }
-    let origins = &reading.catalog.origins;
-    let origin = named(origins, name)?;
-    let Some(suspect) = &origin.suspect else {
-        return Err(ApiError::Conflict(format!(
-            "newEpoch.source: nothing is held of {}: it is in epoch {}",
-            origin.id, origin.epoch
-        )));
-    };
-    let said = NewEpoch { epoch: suspect.epoch, reason, by: "operator".to_owned() };
-    let event = said.event(&origin.id, Timestamp::from(chrono::Utc::now()));
-    let position = reading.log.append(Append { events: vec![event], ..Append::default() }).await?;
-    Ok(Begun { origin: origin.id.clone(), epoch: suspect.epoch, position: position.to_string() })
-}
-
-/// The origin that a name means: its own, else its server's, else its source's, if only one has it. Of several, the one
-/// that is held.
-fn named<'a>(origins: &'a [OriginInfo], name: &str) -> Result<&'a OriginInfo, ApiError> {
-    let by_id = origins.iter().filter(|origin| origin.id == name).collect::<Vec<_>>();
-    let by_server = origins.iter().filter(|origin| origin.server == name).collect::<Vec<_>>();
-    let by_source = origins.iter().filter(|origin| origin.sources.iter().any(|source| source == name));
-    let by_source = by_source.collect::<Vec<_>>();
-    let Some(found) = [by_id, by_server, by_source].into_iter().find(|found| !found.is_empty()) else {
-        let names = origins
-            .iter()
-            .flat_map(|origin| [&origin.id, &origin.server].into_iter().chain(&origin.sources).map(String::as_str));
-        return Err(ApiError::UnknownName {
-            path: "newEpoch.source".to_owned(),
-            kind: "origin",
-            name: name.to_owned(),
-            nearest: nearest(name, names),
-        });
-    };
-    let held: Vec<_> = found.iter().filter(|origin| origin.suspect.is_some()).collect();
-    match (found.as_slice(), held.as_slice()) {
-        ([one], _) => Ok(one),
-        (_, [one]) => Ok(one),
-        _ => {
-            let ids: Vec<&str> = found.iter().map(|origin| origin.id.as_str()).collect();
-            Err(ApiError::input("newEpoch.source", format!("one of {}", ids.join(", ")), format!("\"{name}\"")))
-        }
-    }
+pub(crate) fn objects() -> [Object; 2] {
+    [origin(), reset()]
 }
 
 fn origin() -> Object {
@@ -170,21 +89,4 @@ fn reset() -> Object {
         .field(field("topic", text(), |suspect| suspect.since.topic.as_str().into()))
         .field(field("partition", TypeRef::named_nn(TypeRef::INT), |suspect| suspect.since.partition.into()))
         .field(field("offset", TypeRef::named_nn("BigInt"), |suspect| suspect.since.offset.to_string().into()))
-}
-
-fn begun() -> Object {
-    let field = |name: &str, type_ref: TypeRef, of: fn(&Begun) -> Value| {
-        Field::new(name, type_ref, move |ctx| FieldFuture::from_value(ctx.parent_value.downcast_ref::<Begun>().map(of)))
-    };
-    Object::new("NewEpoch")
-        .description("That an origin goes on, as it was put on record.")
-        .field(field("origin", TypeRef::named_nn(TypeRef::ID), |begun| begun.origin.as_str().into()))
-        .field(
-            field("epoch", TypeRef::named_nn(TypeRef::INT), |begun| begun.epoch.into())
-                .description("The epoch that it goes on in."),
-        )
-        .field(
-            field("position", TypeRef::named_nn("Position"), |begun| begun.position.as_str().into())
-                .description("From where on what was held counts as recorded. Wait for it with minPosition."),
-        )
 }

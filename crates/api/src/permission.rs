@@ -2,7 +2,7 @@
 //! nothing of what there is, and long before anything is resolved.
 //!
 //! A mutation's root field is in [`MUTATIONS`] with its right, or the schema is not built. Its resolver finds who asks
-//! as `ctx.data::<Principal>()`.
+//! by [`Principal::of`].
 
 use async_graphql::{
     parser::types::{ExecutableDocument, OperationDefinition, OperationType},

@@ -2,9 +2,11 @@
 
 use std::{future::Future, sync::Arc};
 
-use deltafold_api::{CommandError, CommandResult, Commands, LetterChoice, LetterFailure, Settled};
+use deltafold_api::{CommandError, CommandResult, Commands, LetterChoice, LetterFailure, Principal, Settled};
+use deltafold_event::{Position, Timestamp};
 use deltafold_ingest::{LetterSelection, SettleError, SettleSummary, discard_dead_letters, retry_dead_letters};
-use deltafold_store::EventStore;
+use deltafold_projector::NewEpoch;
+use deltafold_store::{Append, EventStore};
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 
@@ -24,12 +26,12 @@ impl Operations {
 }
 
 impl Commands for Operations {
-    fn retry_dead_letters(&self, which: LetterChoice, by: Arc<str>) -> BoxFuture<'static, CommandResult<Settled>> {
+    fn retry_dead_letters(&self, which: LetterChoice, by: Principal) -> BoxFuture<'static, CommandResult<Settled>> {
         let (store, config) = (self.store.clone(), Arc::clone(&self.config));
         to_the_end(async move || {
             let decoders = move |source: &str| config.decoder_of(source);
             let (selection, limit) = selection(which);
-            settled(retry_dead_letters(&store, &selection, limit, decoders, &by).await)
+            settled(retry_dead_letters(&store, &selection, limit, decoders, by.name()).await)
         })
     }
 
@@ -37,12 +39,32 @@ impl Commands for Operations {
         &self,
         which: LetterChoice,
         reason: String,
-        by: Arc<str>,
+        by: Principal,
     ) -> BoxFuture<'static, CommandResult<Settled>> {
         let store = self.store.clone();
         to_the_end(async move || {
             let (selection, limit) = selection(which);
-            settled(discard_dead_letters(&store, &selection, limit, &reason, &by).await)
+            settled(discard_dead_letters(&store, &selection, limit, &reason, by.name()).await)
+        })
+    }
+
+    fn new_epoch(
+        &self,
+        origin: String,
+        epoch: u32,
+        reason: String,
+        by: Principal,
+    ) -> BoxFuture<'static, CommandResult<Position>> {
+        let store = self.store.clone();
+        to_the_end(async move || {
+            let said = NewEpoch { epoch, reason, by: by.name().to_owned() };
+            let event = said.event(&origin, Timestamp::from(chrono::Utc::now()));
+            let appended = store.append(Append { events: vec![event], ..Append::default() }).await;
+            let batch = appended.map_err(|error| match error.exit() {
+                Exit::Unavailable => CommandError::Unavailable(error.to_string()),
+                _ => CommandError::Failed(error.to_string()),
+            })?;
+            Ok(batch.events.last().map_or(batch.end(), |last| last.position))
         })
     }
 }

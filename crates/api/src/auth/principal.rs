@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use async_graphql::Context;
+
 use super::{Right, Rights};
 
 /// Who asks, and what they may do. Cheap to clone.
 ///
-/// A mutation finds it in its context (`ctx.data::<Principal>()`), to write who did it into the events it makes.
+/// The name goes on record with what a mutation does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
     name: Arc<str>,
@@ -22,6 +24,11 @@ impl Principal {
     /// Whoever is on this machine, where no authentication is configured: the owner of the data, who may do everything.
     pub fn local() -> Self {
         Self::new("local", Rights::ALL)
+    }
+
+    /// Whoever asks for the mutation that is being run.
+    pub(crate) fn of(ctx: &Context<'_>) -> Self {
+        ctx.data_opt::<Self>().cloned().unwrap_or_else(Self::local)
     }
 
     /// The name: of a token its name in the file, of a JWT its subject.

@@ -7,7 +7,8 @@ use async_graphql::{
 
 use super::commands;
 use crate::{
-    commands::{LetterChoice, LetterFailure, Requester, Settled},
+    Principal,
+    commands::{LetterChoice, LetterFailure, Settled},
     errors::ApiError,
     reading::Reading,
 };
@@ -18,7 +19,7 @@ pub(super) fn fields() -> [Field; 2] {
         FieldFuture::new(async move {
             let settled = async {
                 let which = choice(&ctx, "retryDeadLetters")?;
-                let retried = commands(&ctx).retry_dead_letters(which, Requester::of(ctx.ctx));
+                let retried = commands(&ctx).retry_dead_letters(which, Principal::of(ctx.ctx));
                 retried.await.map_err(ApiError::of_command)
             };
             told(settled.await, &ctx)
@@ -35,7 +36,7 @@ pub(super) fn fields() -> [Field; 2] {
                 let reason = text(&ctx.args, "reason").filter(|reason| !reason.trim().is_empty());
                 let reason =
                     reason.ok_or_else(|| ApiError::input("discardDeadLetters.reason", "a reason", "an empty text"))?;
-                let discarded = commands(&ctx).discard_dead_letters(which, reason, Requester::of(ctx.ctx));
+                let discarded = commands(&ctx).discard_dead_letters(which, reason, Principal::of(ctx.ctx));
                 discarded.await.map_err(ApiError::of_command)
             };
             told(settled.await, &ctx)

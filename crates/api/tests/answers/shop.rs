@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use deltafold_api::{Api, CommandResult, Commands, LetterChoice, Limits, Options, Settled};
+use deltafold_api::{Api, CommandResult, Commands, LetterChoice, Limits, Options, Principal, Settled};
 use deltafold_event::{
     Coordinates, Event, EventId, Identity, Operation, Position, RowSchema, SourcePosition, Timestamp, control,
 };
-use deltafold_projector::Projector;
+use deltafold_projector::{NewEpoch, Projector};
 use deltafold_store::{Append, EventStore};
 use deltafold_view::ViewStore;
 use futures::future::BoxFuture;
@@ -46,7 +46,7 @@ impl Shop {
         let options = deltafold_projector::Options { declared, ..deltafold_projector::Options::default() };
         let projector = Projector::start(store.clone(), views.clone(), options).await.unwrap();
         let options = Options { limits, ..Options::default() };
-        let operator = Arc::<Operator>::default();
+        let operator = Arc::new(Operator::new(store.clone()));
         let api = Api::new(store.clone(), views, projector.watch(), operator.clone(), options).unwrap();
         Self { api, operator, store, projector, _dir: dir }
     }
@@ -132,14 +132,20 @@ impl Shop {
     }
 }
 
-/// Does what mutations ask for by writing down what it was asked, and answers as it was told to.
-#[derive(Debug, Default)]
+/// Does what mutations ask for dead letters by writing down what it was asked, and answers as it was told to; puts new
+/// epochs on record.
+#[derive(Debug)]
 pub(crate) struct Operator {
+    store: EventStore,
     pub(crate) asked: Mutex<Vec<String>>,
     pub(crate) answer: Mutex<Option<CommandResult<Settled>>>,
 }
 
 impl Operator {
+    pub(crate) fn new(store: EventStore) -> Self {
+        Self { store, asked: Mutex::default(), answer: Mutex::default() }
+    }
+
     fn answer(&self, asked: String) -> BoxFuture<'static, CommandResult<Settled>> {
         self.asked.lock().unwrap().push(asked);
         let answer = self.answer.lock().unwrap().take().unwrap_or_else(|| Ok(Settled::default()));
@@ -148,17 +154,34 @@ impl Operator {
 }
 
 impl Commands for Operator {
-    fn retry_dead_letters(&self, which: LetterChoice, by: Arc<str>) -> BoxFuture<'static, CommandResult<Settled>> {
-        self.answer(format!("{by} retries {which:?}"))
+    fn retry_dead_letters(&self, which: LetterChoice, by: Principal) -> BoxFuture<'static, CommandResult<Settled>> {
+        self.answer(format!("{} retries {which:?}", by.name()))
     }
 
     fn discard_dead_letters(
         &self,
         which: LetterChoice,
         reason: String,
-        by: Arc<str>,
+        by: Principal,
     ) -> BoxFuture<'static, CommandResult<Settled>> {
-        self.answer(format!("{by} discards {which:?} because {reason}"))
+        self.answer(format!("{} discards {which:?} because {reason}", by.name()))
+    }
+
+    fn new_epoch(
+        &self,
+        origin: String,
+        epoch: u32,
+        reason: String,
+        by: Principal,
+    ) -> BoxFuture<'static, CommandResult<Position>> {
+        let said = NewEpoch { epoch, reason, by: by.name().to_owned() };
+        let event = said.event(&origin, Timestamp::from_micros(0));
+        let store = self.store.clone();
+        let handle = tokio::runtime::Handle::current();
+        let appended = tokio::task::spawn_blocking(move || {
+            handle.block_on(store.append(Append { events: vec![event], ..Append::default() }))
+        });
+        Box::pin(async { Ok(appended.await.unwrap().unwrap().events[0].position) })
     }
 }
 
