@@ -1,9 +1,6 @@
 //! What a server says of itself to Prometheus.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
 
 use super::place::{Place, Server, a_day_in_the_shop};
 
@@ -42,13 +39,7 @@ fn every_metric_is_there_after_some_reads() {
     place.write("orders.jsonl", &a_day_in_the_shop());
     place.write("deltafold.toml", "[sources.shop]\nkind = \"files\"\nfiles = [\"orders.jsonl\"]\n");
     let server = Server::start(&place, &["run"]);
-    let deadline = Instant::now() + Duration::from_secs(30);
-    let appended = "deltafold_events_appended_total{source=\"file\"}";
-    let scrape = || scraped(&server.get("/metrics", None).1);
-    while scrape().samples.get(appended) != Some(&2.0) {
-        assert!(Instant::now() < deadline, "the file is not ingested");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    server.wait_for("sources read to their ends");
     assert_eq!(server.get("/readyz", None), (200, "ok\n".to_owned()));
     for query in [
         "{ ordersByKey(id: \"7\") { status } }",
@@ -60,8 +51,9 @@ fn every_metric_is_there_after_some_reads() {
         place.done(&["query", query, "--url", &server.url]);
     }
 
-    let Scraped { samples, types } = scrape();
+    let Scraped { samples, types } = scraped(&server.get("/metrics", None).1);
     let value = |name: &str| *samples.get(name).unwrap_or_else(|| panic!("no {name} in {samples:#?}"));
+    assert_eq!(value("deltafold_events_appended_total{source=\"file\"}"), 2.0);
     assert_eq!(value("deltafold_dead_letters_total{source=\"file\"}"), 1.0);
     assert!(value("deltafold_commit_duration_seconds_count") >= 1.0);
     assert!(value("deltafold_commit_duration_seconds_bucket{le=\"+Inf\"}") >= 1.0);

@@ -6,6 +6,8 @@ use std::{
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Stdio},
+    sync::mpsc,
+    time::Duration,
 };
 
 use assert_cmd::Command;
@@ -49,10 +51,15 @@ impl Place {
     }
 }
 
+/// How long a server may be silent before it says what it is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A server on a port of the system's choice, stopped with SIGTERM when it goes.
 pub(crate) struct Server {
     child: Child,
     pub(crate) url: String,
+    /// What it has logged since it listens.
+    log: mpsc::Receiver<String>,
 }
 
 impl Server {
@@ -78,8 +85,20 @@ impl Server {
                 break address.trim().replace("0.0.0.0", "127.0.0.1");
             }
         };
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url }
+        let (log, lines_after) = mpsc::channel();
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(log.send(line))));
+        Self { child, url, log: lines_after }
+    }
+
+    /// Waits until its log says something.
+    pub(crate) fn wait_for(&self, text: &str) {
+        loop {
+            let line =
+                self.log.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("it does not say {text:?}: {error}"));
+            if line.contains(text) {
+                return;
+            }
+        }
     }
 
     /// Asks it to stop; how it ended.
