@@ -33,6 +33,7 @@ use crate::{
     reading::{Reading, last_before},
     request::Request,
     schema::Built,
+    source_state::{SourceState, Sources},
     tables::Tables,
     values,
 };
@@ -79,6 +80,7 @@ struct Inner {
     log: Log,
     views: ViewStore,
     commands: Arc<dyn Commands>,
+    sources: Arc<dyn Sources>,
     catalog: watch::Receiver<Arc<Catalog>>,
     current: ArcSwap<Current>,
     numbers: AtomicU64,
@@ -101,7 +103,8 @@ struct Current {
 pub struct BuildError(String);
 
 impl Api {
-    /// An API over a store and its views, as a projector keeps them. What mutations do is for `commands`.
+    /// An API over a store and its views, as a projector keeps them. What mutations do is for `commands`,
+    /// how this process reads for `sources`.
     ///
     /// # Errors
     /// When the query engine or the schema cannot be set up.
@@ -110,6 +113,7 @@ impl Api {
         views: ViewStore,
         catalog: watch::Receiver<Arc<Catalog>>,
         commands: Arc<dyn Commands>,
+        sources: Arc<dyn Sources>,
         options: Options,
     ) -> Result<Self, BuildError> {
         let failed = |error: ApiError| BuildError(error.to_string());
@@ -120,6 +124,7 @@ impl Api {
             log: Log::new(store),
             views,
             commands,
+            sources,
             catalog,
             current: ArcSwap::from_pointee(Current { catalog: now, built: Arc::new(built) }),
             numbers: AtomicU64::new(1),
@@ -159,25 +164,25 @@ impl Api {
         let reached = catalog.wait_for(|catalog| catalog.checkpoint >= end || catalog.failure.is_some());
         // The projector may be gone, or not fast enough: what there is tells.
         let _ = tokio::time::timeout(PROMPT, reached).await;
-        let catalog = self.inner.catalog.borrow();
-        match &catalog.failure {
+        let catalog = self.inner.catalog.borrow().clone();
+        let readiness = match &catalog.failure {
             Some(_) => Readiness::stopped(),
             None if catalog.checkpoint >= end => Readiness::ready(),
             None => Readiness::catching_up(last_before(catalog.checkpoint), last_before(end)),
-        }
+        };
+        let held = catalog.origins.iter().filter_map(|origin| {
+            let suspect = origin.suspect.as_ref()?;
+            Some(format!("{}: {} events are held: {}", origin.id, suspect.held, suspect.since))
+        });
+        let states = self.inner.sources.states();
+        readiness.with_notes(held.chain(states.iter().flat_map(SourceState::problems)))
     }
 
     /// Tells the recorder of metrics what changes by itself.
     pub(crate) fn observe(&self) {
-        measures::observe(&self.inner.catalog.borrow(), self.inner.log.store().high_water_mark());
-    }
-
-    /// The databases of which events are held, since they were restored or replaced: each with why.
-    pub fn suspects(&self) -> Vec<String> {
-        let catalog = self.inner.catalog.borrow();
-        let held = catalog.origins.iter().filter_map(|origin| Some((origin, origin.suspect.as_ref()?)));
-        held.map(|(origin, suspect)| format!("{}: {} events are held: {}", origin.id, suspect.held, suspect.since))
-            .collect()
+        let catalog = self.inner.catalog.borrow().clone();
+        measures::observe(&catalog, self.inner.log.store().high_water_mark());
+        measures::observe_sources(&self.inner.sources.states());
     }
 
     /// Answers a request.
@@ -208,7 +213,10 @@ impl Api {
 
         let shape = document.shape(&built, operation, &variables);
         let reading = Arc::new(self.reading(&built, catalog)?);
-        let mut request = async_graphql::Request::new(String::new()).variables(variables).data(reading.clone());
+        let mut request = async_graphql::Request::new(String::new())
+            .variables(variables)
+            .data(reading.clone())
+            .data(inner.sources.clone());
         let is_read = operation.ty != OperationType::Mutation;
         if !is_read {
             request = request.data(principal.clone()).data(inner.commands.clone());

@@ -9,7 +9,7 @@
 //! #     projector: &deltafold_projector::Projector, commands: std::sync::Arc<dyn deltafold_api::Commands>) -> Result<(), Box<dyn std::error::Error>> {
 //! use deltafold_api::{Api, Options};
 //!
-//! let api = Api::new(store, views, projector.watch(), commands, Options::default())?;
+//! let api = Api::new(store, views, projector.watch(), commands, sources, Options::default())?;
 //! let response = api.execute(serde_json::json!({ "query": "{ projections { name } }" })).await;
 //! println!("{response}");
 //! # Ok(()) }
@@ -22,7 +22,7 @@
 //! | `reading`, `as_of` | the moment that a response reads at |
 //! | `row`, `by_key`, `list`, `filter`, `order`, `page`, `cursor`, `tables` | the views' rows |
 //! | `history`, `entries`, `diff`, `aggregate`, `events`, `log` | what happened |
-//! | `status`, `readiness`, `measures`, `dead_letters` | what there is and how far it has come |
+//! | `status`, `sources`, `source_state`, `origins`, `dead_letters`, `readiness`, `measures` | what there is and how far it has come |
 //! | `commands`, `mutations` | what can be changed, and who is asked to change it |
 //! | `http`, `auth`, `console` | the server, and who may ask it |
 
@@ -63,6 +63,8 @@ mod row;
 mod scalars;
 mod schema;
 mod shape;
+mod source_state;
+mod sources;
 mod status;
 mod tables;
 mod values;
@@ -73,3 +75,4 @@ pub use commands::{CommandError, CommandResult, Commands, LetterChoice, LetterFa
 pub use http::{HttpOptions, serve};
 pub use limits::Limits;
 pub use readiness::Readiness;
+pub use source_state::{PartitionState, SourceState, Sources};

@@ -15,6 +15,7 @@ use crate::{
     documents::root_fields,
     model::Model,
     reading::{lag_ms, last_before},
+    source_state::SourceState,
 };
 
 /// What a read is of, as far as its cost depends on it.
@@ -118,6 +119,31 @@ pub(crate) fn observe(catalog: &Catalog, high_water_mark: Position) {
     let lag_s = lag.map_or(f64::NAN, |lag| Duration::from_millis(lag).as_secs_f64());
     for view in &catalog.views {
         gauge!("deltafold_projection_lag_seconds", "projection" => view.name.to_string()).set(lag_s);
+    }
+    for origin in &catalog.origins {
+        let is_suspect = f64::from(u8::from(origin.suspect.is_some()));
+        gauge!("deltafold_origin_suspect", "origin" => origin.id.clone()).set(is_suspect);
+    }
+}
+
+/// Tells how far the sources have come that this process reads. A partition that it does not read any more is not shown
+/// for long: the recorder forgets gauges that nobody sets.
+pub(crate) fn observe_sources(states: &[SourceState]) {
+    for state in states {
+        let is_hindered = f64::from(u8::from(state.hindrance.is_some()));
+        gauge!("deltafold_source_hindered", "source" => state.name.clone()).set(is_hindered);
+        for partition in &state.partitions {
+            let labels = [
+                ("source", state.name.clone()),
+                ("topic", partition.topic.clone()),
+                ("partition", partition.partition.to_string()),
+            ];
+            let is_stopped = f64::from(u8::from(partition.problem.is_some()));
+            gauge!("deltafold_source_partition_stopped", &labels).set(is_stopped);
+            if let Some(lag) = partition.lag {
+                gauge!("deltafold_source_lag_records", &labels).set(lag as f64);
+            }
+        }
     }
 }
 

@@ -35,6 +35,12 @@ impl Readiness {
         Self { state: State::Stopped, notes: Vec::new() }
     }
 
+    /// The same, with what an operator should know of.
+    pub(crate) fn with_notes(mut self, notes: impl IntoIterator<Item = String>) -> Self {
+        self.notes.extend(notes);
+        self
+    }
+
     /// Whether they do.
     pub fn is_ready(&self) -> bool {
         self.state == State::Ready
@@ -60,10 +66,9 @@ mod tests {
 
     #[test]
     fn notes_follow_the_verdict() {
-        let mut readiness = Readiness::catching_up(Position::ZERO, Position::from_i64(7).unwrap());
+        let readiness = Readiness::catching_up(Position::ZERO, Position::from_i64(7).unwrap());
         assert_eq!(readiness.to_string(), "catching up: the views are folded up to position 0 of 7");
-        readiness = Readiness::ready();
-        readiness.notes.push("origin shop is suspect".to_owned());
+        let readiness = Readiness::ready().with_notes(["origin shop is suspect".to_owned()]);
         assert_eq!((readiness.is_ready(), readiness.to_string().as_str()), (true, "ok\norigin shop is suspect"));
     }
 }

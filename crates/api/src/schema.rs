@@ -9,7 +9,7 @@ use async_graphql::{
 
 use crate::{
     aggregate, as_of, by_key, dead_letters, errors::ApiError, events, filter, history, list, measures::ReadKinds,
-    model::Model, mutations, order, origins, page, permission, row, scalars, status,
+    model::Model, mutations, order, origins, page, permission, row, scalars, sources, status,
 };
 
 /// A model with its schema.
@@ -57,6 +57,7 @@ fn register(model: &Model) -> SchemaBuilder {
         query = query.field(by_key::field(view)).field(list::field(view));
     }
     query = query.field(event).field(events).field(aggregate::field());
+    query = query.field(sources::field());
     query = status::fields().into_iter().chain(dead_letters::fields()).fold(query, Object::field);
 
     let mut schema = Schema::build("Query", Some(mutations::ROOT), None)
@@ -69,6 +70,7 @@ fn register(model: &Model) -> SchemaBuilder {
         .chain(history::objects())
         .chain(events::objects())
         .chain(status::objects())
+        .chain(sources::objects())
         .chain(origins::objects())
         .chain(dead_letters::objects())
         .chain(mutations::objects())

@@ -1,13 +1,11 @@
-//! What there is and how far it has come: `projections`, `sources`, `store`.
+//! What there is and how far it has come: `projections`, `store`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use async_graphql::{
     Value,
     dynamic::{Field, FieldFuture, FieldValue, InputValue, Object, ResolverContext, TypeRef},
 };
-use deltafold_event::{StoredEvent, control};
-use deltafold_projector::OriginInfo;
 use deltafold_view::At;
 
 use crate::{
@@ -18,7 +16,7 @@ use crate::{
 };
 
 /// The root fields.
-pub(crate) fn fields() -> [Field; 4] {
+pub(crate) fn fields() -> [Field; 3] {
     [
         Field::new("projections", TypeRef::named_nn_list_nn("Projection"), |ctx| {
             let views = &Reading::of(ctx.ctx).model.views;
@@ -33,21 +31,14 @@ pub(crate) fn fields() -> [Field; 4] {
         })
         .description("The projection of this name; null if there is none.")
         .argument(InputValue::new("name", TypeRef::named_nn(TypeRef::STRING)).description("The view's name.")),
-        Field::new("sources", TypeRef::named_nn_list_nn("Source"), |ctx| {
-            FieldFuture::new(async move {
-                let found = sources(Reading::of(ctx.ctx)).await.map_err(|error| error.into_graphql(&ctx))?;
-                Ok(Some(FieldValue::list(found.into_iter().map(FieldValue::owned_any))))
-            })
-        })
-        .description("What has been read from where."),
         Field::new("store", TypeRef::named_nn("Store"), |_| FieldFuture::Value(Some(FieldValue::owned_any(StoreNode))))
             .description("The event store."),
     ]
 }
 
 /// The types.
-pub(crate) fn objects() -> [Object; 6] {
-    [projection(), column(), source(), file(), partition(), store()]
+pub(crate) fn objects() -> [Object; 3] {
+    [projection(), column(), store()]
 }
 
 /// A column of a projection.
@@ -180,139 +171,6 @@ fn column() -> Object {
         .field(
             field("scalar", |view, index| scalars::of_type(view.type_of(index)).to_owned())
                 .description("The scalar of its values: what an argument for it has."),
-        )
-}
-
-/// A source.
-struct SourceNode {
-    name: String,
-    files: Vec<StoredEvent>,
-    partitions: Vec<(String, i32, i64)>,
-    origins: Vec<OriginInfo>,
-}
-
-async fn sources(reading: &Reading) -> Result<Vec<SourceNode>, ApiError> {
-    let mut found: BTreeMap<String, SourceNode> = BTreeMap::new();
-    let origins = &reading.catalog.origins;
-    let node = |name: &str| {
-        let feeds = |origin: &&OriginInfo| origin.sources.iter().any(|source| source == name);
-        let origins = origins.iter().filter(feeds).cloned().collect();
-        SourceNode { name: name.to_owned(), files: Vec::new(), partitions: Vec::new(), origins }
-    };
-    let files = reading.log.control(control::FILE).await?;
-    // The newest event of a file says how far it was read.
-    let mut newest: BTreeMap<String, StoredEvent> = BTreeMap::new();
-    for event in files {
-        if let Some(id) = event.event.aggregate_id.clone() {
-            newest.insert(id, event);
-        }
-    }
-    for (app_id, next) in reading.log.store().offsets() {
-        let of_partition = app_id.split_once('/').and_then(|(source, rest)| {
-            let (topic, partition) = rest.rsplit_once('/')?;
-            Some((source.to_owned(), topic.to_owned(), partition.parse::<i32>().ok()?))
-        });
-        if let Some((source, topic, partition)) = of_partition.filter(|_| !newest.contains_key(&app_id)) {
-            found.entry(source.clone()).or_insert_with(|| node(&source)).partitions.push((topic, partition, next));
-        }
-    }
-    for source in origins.iter().flat_map(|origin| &origin.sources) {
-        found.entry(source.clone()).or_insert_with(|| node(source));
-    }
-    if !newest.is_empty() {
-        found.entry("file".to_owned()).or_insert_with(|| node("file")).files = newest.into_values().collect();
-    }
-    Ok(found.into_values().collect())
-}
-
-fn source() -> Object {
-    Object::new("Source")
-        .description("Where records come from.")
-        .field(Field::new("name", TypeRef::named_nn(TypeRef::STRING), |ctx| {
-            let node = ctx.parent_value.downcast_ref::<SourceNode>();
-            FieldFuture::from_value(node.map(|node| node.name.as_str().into()))
-        }))
-        .field(
-            Field::new("kind", TypeRef::named_nn(TypeRef::STRING), |ctx| {
-                let node = ctx.parent_value.downcast_ref::<SourceNode>();
-                FieldFuture::from_value(node.map(|node| if node.files.is_empty() { "kafka" } else { "files" }.into()))
-            })
-            .description("kafka or files."),
-        )
-        .field(Field::new("files", TypeRef::named_nn_list_nn("SourceFile"), |ctx| {
-            let node = ctx.parent_value.downcast_ref::<SourceNode>();
-            FieldFuture::Value(
-                node.map(|node| FieldValue::list(node.files.iter().map(|file| FieldValue::borrowed_any(file)))),
-            )
-        }))
-        .field(Field::new("partitions", TypeRef::named_nn_list_nn("SourcePartition"), |ctx| {
-            let node = ctx.parent_value.downcast_ref::<SourceNode>();
-            FieldFuture::Value(node.map(|node| {
-                FieldValue::list(node.partitions.iter().map(|partition| FieldValue::borrowed_any(partition)))
-            }))
-        }))
-        .field(
-            Field::new("origins", TypeRef::named_nn_list_nn("Origin"), |ctx| {
-                let node = ctx.parent_value.downcast_ref::<SourceNode>();
-                FieldFuture::Value(
-                    node.map(|node| {
-                        FieldValue::list(node.origins.iter().map(|origin| FieldValue::borrowed_any(origin)))
-                    }),
-                )
-            })
-            .description("The databases that its events come from; of files none is told."),
-        )
-}
-
-fn file() -> Object {
-    let field = |name: &str, type_ref: TypeRef, of: fn(&StoredEvent, &serde_json::Value) -> Option<Value>| {
-        Field::new(name, type_ref, move |ctx| {
-            let Some(event) = ctx.parent_value.downcast_ref::<StoredEvent>() else { return FieldFuture::Value(None) };
-            let said = event.event.after.as_deref().and_then(|json| serde_json::from_str(json).ok());
-            FieldFuture::from_value(of(event, &said.unwrap_or_default()))
-        })
-    };
-    Object::new("SourceFile")
-        .description("A file that events were read from, known by its content.")
-        .field(field("id", TypeRef::named_nn(TypeRef::ID), |event, _| {
-            event.event.aggregate_id.as_deref().map(Value::from)
-        }))
-        .field(
-            field("bytes", TypeRef::named("BigInt"), |_, said| Some(said.get("bytes")?.to_string().into()))
-                .description("How much of it was read, decompressed."),
-        )
-        .field(
-            field("name", TypeRef::named(TypeRef::STRING), |_, said| Some(said.get("name")?.as_str()?.into()))
-                .description("The name under which it was read last."),
-        )
-        .field(
-            field("events", TypeRef::named("BigInt"), |_, said| Some(said.get("events")?.to_string().into()))
-                .description("How many events came from it."),
-        )
-        .field(field("lines", TypeRef::named("BigInt"), |_, said| Some(said.get("lines")?.to_string().into())))
-        .field(
-            field("digest", TypeRef::named(TypeRef::STRING), |_, said| Some(said.get("digest")?.as_str()?.into()))
-                .description("The digest of what was read."),
-        )
-        .field(field("recordedAt", TypeRef::named_nn("DateTime"), |event, _| {
-            Some(event.recorded_at.to_string().into())
-        }))
-}
-
-fn partition() -> Object {
-    type Partition = (String, i32, i64);
-    let field = |name: &str, type_ref: TypeRef, of: fn(&Partition) -> Value| {
-        Field::new(name, type_ref, move |ctx| {
-            FieldFuture::from_value(ctx.parent_value.downcast_ref::<Partition>().map(of))
-        })
-    };
-    Object::new("SourcePartition")
-        .description("A partition of a topic.")
-        .field(field("topic", TypeRef::named_nn(TypeRef::STRING), |(topic, ..)| topic.as_str().into()))
-        .field(field("partition", TypeRef::named_nn(TypeRef::INT), |(_, partition, _)| (*partition).into()))
-        .field(
-            field("nextOffset", TypeRef::named_nn("BigInt"), |(.., next)| next.to_string().into())
-                .description("The offset that is read next."),
         )
 }
 

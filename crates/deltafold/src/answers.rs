@@ -8,6 +8,7 @@ use crate::{
     context::{Context, TOKEN, TOKEN_FILE},
     engine::Engine,
     exit::{Exit, Failure},
+    kafka_statuses::KafkaStatuses,
 };
 
 /// Who answers GraphQL documents. Both give the same.
@@ -27,7 +28,7 @@ impl Answers {
         }
         let loaded = context.config(&Flags::default())?;
         let store = context.open_existing_store().await?;
-        let engine = Engine::start(&context.data(), &store, &loaded.config).await?;
+        let engine = Engine::start(&context.data(), &store, &loaded.config, KafkaStatuses::default()).await?;
         engine.caught_up().await?;
         Ok(Self::Here(engine))
     }

@@ -12,6 +12,7 @@ use crate::{
     config::Config,
     exit::{Exit, Failure},
     failures::OrExit,
+    kafka_statuses::KafkaStatuses,
     operations::Operations,
 };
 
@@ -22,13 +23,19 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Opens the index beside the store and begins to fold what it has not.
-    pub(crate) async fn start(data: &Path, store: &EventStore, config: &Config) -> Result<Self, Failure> {
+    /// Opens the index beside the store and begins to fold what it has not. `sources` are those that this process reads.
+    pub(crate) async fn start(
+        data: &Path,
+        store: &EventStore,
+        config: &Config,
+        sources: KafkaStatuses,
+    ) -> Result<Self, Failure> {
         let views = open_views(&data.join("index"))?;
         let options = config.projector();
         let projector = Projector::start(store.clone(), views.clone(), options).await.or_exit()?;
         let operations = Arc::new(Operations::new(store.clone(), config.clone()));
-        let api = Api::new(store.clone(), views, projector.watch(), operations, deltafold_api::Options::default())
+        let options = deltafold_api::Options::default();
+        let api = Api::new(store.clone(), views, projector.watch(), operations, Arc::new(sources), options)
             .map_err(|error| Failure::new(Exit::Failed, error))?;
         Ok(Self { projector, api })
     }

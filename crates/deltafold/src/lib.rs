@@ -8,6 +8,7 @@
 //! | `context` | what commands share |
 //! | `engine`, `server`, `answers` | the system in this process; over HTTP; whichever of the two answers a command |
 //! | `operations` | what mutations do: the crates that the query API may not use |
+//! | `kafka_statuses` | how the sources that this process reads are doing |
 //! | `output`, `progress`, `telemetry` | stdout for results, stderr for the rest |
 //! | `exit`, `failures`, `shutdown` | how a command ends |
 //!
@@ -21,6 +22,7 @@ mod context;
 mod engine;
 mod exit;
 mod failures;
+mod kafka_statuses;
 mod moment;
 mod operations;
 mod output;

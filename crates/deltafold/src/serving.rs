@@ -6,9 +6,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::Listen,
-    config::{Flags, Loaded},
+    config::{Config, Flags, Loaded},
     context::Context,
     engine::Engine,
+    kafka_statuses::KafkaStatuses,
     server::Server,
     shutdown,
 };
@@ -17,6 +18,8 @@ use crate::{
 pub(crate) struct Serving {
     pub(crate) loaded: Loaded,
     pub(crate) store: EventStore,
+    /// How the sources are doing that this process reads.
+    pub(crate) sources: KafkaStatuses,
     /// Ends it.
     pub(crate) cancel: CancellationToken,
     server: Server,
@@ -25,20 +28,25 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Binds the address, opens the store and the index, and begins to fold.
-    pub(crate) async fn start(context: &Context, listen: &Listen) -> anyhow::Result<Self> {
+    /// Binds the address, opens the store and the index, and begins to fold; `reads` says which sources this process reads.
+    pub(crate) async fn start(
+        context: &Context,
+        listen: &Listen,
+        reads: impl FnOnce(&Config) -> KafkaStatuses,
+    ) -> anyhow::Result<Self> {
         let mut flags = Flags::default();
         listen.set(&mut flags);
         let loaded = context.config(&flags)?;
         let cancel = shutdown::on_ctrl_c();
         let server = Server::bind(&loaded.config.http).await?;
         let store = context.open_store().await?;
-        let engine = Engine::start(&context.data(), &store, &loaded.config).await?;
+        let sources = reads(&loaded.config);
+        let engine = Engine::start(&context.data(), &store, &loaded.config, sources.clone()).await?;
         let care = tokio::spawn({
             let (store, cancel) = (store.clone(), cancel.clone());
             async move { store.maintain(cancel).await }
         });
-        Ok(Self { loaded, store, cancel, server, engine, care })
+        Ok(Self { loaded, store, sources, cancel, server, engine, care })
     }
 
     /// Answers until cancelled, and stops what was started.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use deltafold_api::{Api, CommandResult, Commands, LetterChoice, Limits, Options, Principal, Settled};
+use deltafold_api::{Api, CommandResult, Commands, LetterChoice, Limits, Options, Principal, Settled, SourceState};
 use deltafold_event::{
     Coordinates, Event, EventId, Identity, Operation, Position, RowSchema, SourcePosition, Timestamp, control,
 };
@@ -25,6 +25,11 @@ pub(crate) struct Shop {
 impl Shop {
     /// An empty shop.
     pub(crate) async fn open(limits: Limits) -> Self {
+        Self::fed_by(limits, Vec::new()).await
+    }
+
+    /// An empty shop whose process reads sources.
+    pub(crate) async fn fed_by(limits: Limits, sources: Vec<SourceState>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = EventStore::open(dir.path(), deltafold_store::Options::default()).await.unwrap();
         let views = ViewStore::open(&dir.path().join("index"), deltafold_view::Options::default()).unwrap();
@@ -47,7 +52,8 @@ impl Shop {
         let projector = Projector::start(store.clone(), views.clone(), options).await.unwrap();
         let options = Options { limits, ..Options::default() };
         let operator = Arc::new(Operator::new(store.clone()));
-        let api = Api::new(store.clone(), views, projector.watch(), operator.clone(), options).unwrap();
+        let api =
+            Api::new(store.clone(), views, projector.watch(), operator.clone(), Arc::new(sources), options).unwrap();
         Self { api, operator, store, projector, _dir: dir }
     }
 

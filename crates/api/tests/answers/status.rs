@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use deltafold_api::{Api, Options};
+use deltafold_api::{Api, Limits, Options, PartitionState, SourceState};
 use deltafold_projector::{Catalog, Failure};
 use deltafold_view::ViewStore;
 use serde_json::json;
@@ -53,12 +53,61 @@ async fn the_store_counts_what_it_holds() {
 }
 
 #[tokio::test]
+async fn sources_show_how_they_are_read() {
+    let read = |partition, lag, problem: Option<&str>| PartitionState {
+        topic: "shop.public.orders".to_owned(),
+        partition,
+        next: 7,
+        lag,
+        state: if problem.is_some() { "data_lost" } else { "reading" },
+        problem: problem.map(str::to_owned),
+    };
+    let state = SourceState {
+        name: "shop".to_owned(),
+        hindrance: Some("no broker can be reached".to_owned()),
+        unknown_topics: vec!["shop.public.x".to_owned()],
+        partitions: vec![read(0, Some(3), None), read(1, None, Some("retention ran past us"))],
+        letters_copied: 2,
+        ..SourceState::default()
+    };
+    let shop = Shop::fed_by(Limits::default(), vec![state]).await;
+    let data = shop
+        .data(
+            "{ sources { name kind hindrance unknownTopics deletedTopics lettersCopied lettersNotCopied
+                 partitions { topic partition nextOffset lag state problem } } }",
+        )
+        .await;
+    assert_eq!(
+        data["sources"],
+        json!([{
+            "name": "shop", "kind": "kafka", "hindrance": "no broker can be reached",
+            "unknownTopics": ["shop.public.x"], "deletedTopics": [], "lettersCopied": "2", "lettersNotCopied": "0",
+            "partitions": [
+                { "topic": "shop.public.orders", "partition": 0, "nextOffset": "7", "lag": "3", "state": "reading",
+                  "problem": null },
+                { "topic": "shop.public.orders", "partition": 1, "nextOffset": "7", "lag": null, "state": "data_lost",
+                  "problem": "retention ran past us" },
+            ],
+        }])
+    );
+    let readiness = shop.api.readiness().await;
+    assert!(readiness.is_ready());
+    assert_eq!(
+        readiness.to_string(),
+        "ok\nsource shop: no broker can be reached\nsource shop: there is no topic shop.public.x\n\
+         source shop: shop.public.orders/1: retention ran past us"
+    );
+}
+
+#[tokio::test]
 async fn it_is_not_ready_while_the_views_catch_up() {
     let shop = Shop::with_orders().await;
     let dir = tempfile::tempdir().unwrap();
     let views = ViewStore::open(&dir.path().join("index"), deltafold_view::Options::default()).unwrap();
     let (folded, catalog) = watch::channel(Arc::new(Catalog::default()));
-    let api = Api::new(shop.store.clone(), views, catalog, Options::default()).unwrap();
+    let api =
+        Api::new(shop.store.clone(), views, catalog, shop.operator.clone(), Arc::new(Vec::new()), Options::default())
+            .unwrap();
     let readiness = api.readiness().await;
     assert!(!readiness.is_ready());
     assert!(readiness.to_string().starts_with("catching up: the views are folded up to position 0 of "), "{readiness}");

@@ -19,6 +19,7 @@ use crate::{
     engine::Engine,
     exit::{Exit, Failure},
     failures::OrExit,
+    kafka_statuses::KafkaStatuses,
     output,
     server::Server,
     shutdown,
@@ -78,7 +79,7 @@ impl Demo {
         let store = open_store(home.path()).await?;
         // The shop is decoded as it was recorded, whatever is configured here.
         let config = Config { aggregates: Aggregates::default(), ..loaded.config };
-        let engine = Engine::start(home.path(), &store, &config).await?;
+        let engine = Engine::start(home.path(), &store, &config, KafkaStatuses::default()).await?;
         let summary = play(&store, &cancel).await?;
         let served = if cancel.is_cancelled() {
             Ok(())

@@ -19,6 +19,7 @@ use crate::{
     context::Context,
     exit::{Exit, Failure},
     failures::OrExit,
+    kafka_statuses::KafkaStatuses,
     output, progress, shutdown,
 };
 
@@ -55,7 +56,7 @@ impl Ingest {
             async move { store.maintain(cancel).await }
         });
         let done = if self.file.is_empty() {
-            configured(&store, &loaded, &cancel).await
+            configured(&store, &loaded, &KafkaStatuses::of(&loaded.config), &cancel).await
         } else {
             files(&store, &self, &loaded, &cancel).await
         };
@@ -90,6 +91,7 @@ async fn files(
 pub(crate) async fn configured(
     store: &EventStore,
     loaded: &Loaded,
+    statuses: &KafkaStatuses,
     cancel: &CancellationToken,
 ) -> Result<Summary, Failure> {
     let mut inputs = Vec::new();
@@ -100,7 +102,8 @@ pub(crate) async fn configured(
                 let topics = source.kafka.options(name, store.id())?;
                 let decoder = DecoderConfig { source: name.as_str().into(), ..decoder };
                 let options = Options { decoder, ..Options::default() };
-                inputs.push(Input::Topics(Box::new(topics), Arc::new(KafkaStatus::new(name)), options));
+                let status = statuses.get(name).unwrap_or_else(|| Arc::new(KafkaStatus::new(name)));
+                inputs.push(Input::Topics(Box::new(topics), status, options));
             }
             SourceKind::Files => inputs.extend(source.files.iter().map(|path| {
                 let options = Options { decoder: decoder.clone(), follow: source.follow, ..Options::default() };

@@ -2,7 +2,9 @@
 
 use clap::Args;
 
-use crate::{cli::Listen, commands::ingest::configured, context::Context, serving::Serving};
+use crate::{
+    cli::Listen, commands::ingest::configured, context::Context, kafka_statuses::KafkaStatuses, serving::Serving,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
@@ -13,11 +15,12 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         context.refuse_url("run")?;
-        let serving = Serving::start(context, &self.listen).await?;
+        let serving = Serving::start(context, &self.listen, KafkaStatuses::of).await?;
         let sources = tokio::spawn({
             let (store, loaded, cancel) = (serving.store.clone(), serving.loaded.clone(), serving.cancel.clone());
+            let statuses = serving.sources.clone();
             async move {
-                let ended = configured(&store, &loaded, &cancel).await;
+                let ended = configured(&store, &loaded, &statuses, &cancel).await;
                 match &ended {
                     Ok(summary) => tracing::info!(
                         appended = summary.appended,

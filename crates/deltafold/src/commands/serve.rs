@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::{cli::Listen, context::Context, serving::Serving};
+use crate::{cli::Listen, context::Context, kafka_statuses::KafkaStatuses, serving::Serving};
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
@@ -13,6 +13,6 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         context.refuse_url("serve")?;
-        Serving::start(context, &self.listen).await?.run().await
+        Serving::start(context, &self.listen, |_| KafkaStatuses::default()).await?.run().await
     }
 }

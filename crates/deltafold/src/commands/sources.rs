@@ -1,6 +1,6 @@
 //! `deltafold sources [list | new-epoch]`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Args, Subcommand};
 use deltafold_event::control;
@@ -16,7 +16,9 @@ use crate::{
 
 const FILES: &str = "{ sources { files { id name bytes lines events recordedAt } } }";
 
-const ORIGINS: &str = "{ sources { name origins { id status epoch unverified
+const ORIGINS: &str = "{ sources { name kind hindrance unknownTopics deletedTopics lettersNotCopied
+  partitions { topic partition nextOffset lag state problem }
+  origins { id status epoch unverified
   suspect { epoch held reason position recordedAt source topic partition offset occurredAt } } } }";
 
 const NEW_EPOCH: &str = "mutation ($source: String!, $reason: String!) {
@@ -31,7 +33,7 @@ pub(crate) struct Sources {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// One line for each file, and for each database that events come from
+    /// One line for each file, each source of topics, and each database that events come from
     List,
     /// Let a database go on that was restored or replaced
     NewEpoch(NewEpoch),
@@ -72,15 +74,18 @@ impl NewEpoch {
 }
 
 async fn list(context: &Context) -> anyhow::Result<()> {
-    let (files, origins) = match context.url() {
+    let Listed { files, topics, origins } = match context.url() {
         Some(_) => of_server(context).await?,
         None => of_data(context).await?,
     };
     if context.json() {
-        return files.iter().chain(&origins).try_for_each(output::json);
+        return files.iter().chain(&topics).chain(&origins).try_for_each(output::json);
     }
-    if !files.is_empty() || origins.is_empty() {
+    if !files.is_empty() || (topics.is_empty() && origins.is_empty()) {
         print_files(&files)?;
+    }
+    if !topics.is_empty() {
+        print_topics(&topics)?;
     }
     if !origins.is_empty() {
         print_origins(&origins)?;
@@ -97,6 +102,34 @@ fn print_files(files: &[Value]) -> anyhow::Result<()> {
         table.add_row([id, name, lines, bytes, events, read_at]);
     }
     Ok(output::print_table(&table)?)
+}
+
+fn print_topics(topics: &[Value]) -> anyhow::Result<()> {
+    let mut table = output::table(&["source", "topics", "partitions", "lag", "problems"]);
+    for source in topics {
+        let partitions = source["partitions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let names: BTreeSet<String> = partitions.iter().map(|partition| shown(&partition["topic"])).collect();
+        // Of partitions that another process reads nothing is known but how far they came.
+        let lags: Vec<u64> = partitions.iter().filter_map(|partition| partition["lag"].as_u64()).collect();
+        let lag = if lags.is_empty() { String::new() } else { output::count(lags.iter().sum()) };
+        let [topics, partitions] = [names.len(), partitions.len()].map(|count| output::count(count as u64));
+        table.add_row([shown(&source["source"]), topics, partitions, lag, problems(source).join("\n")]);
+    }
+    Ok(output::print_table(&table)?)
+}
+
+fn problems(source: &Value) -> Vec<String> {
+    let list = |name: &str| source[name].as_array().into_iter().flatten();
+    let mut found: Vec<String> = source["hindrance"].as_str().into_iter().map(str::to_owned).collect();
+    found.extend(list("unknownTopics").map(|topic| format!("there is no topic {}", shown(topic))));
+    found.extend(list("deletedTopics").map(|topic| format!("the topic {} was deleted", shown(topic))));
+    found.extend(list("partitions").filter(|partition| !partition["problem"].is_null()).map(|partition| {
+        let [topic, number, problem] = ["topic", "partition", "problem"].map(|part| shown(&partition[part]));
+        format!("{topic}/{number}: {problem}")
+    }));
+    let not_copied = source["lettersNotCopied"].as_u64().filter(|count| *count > 0);
+    found.extend(not_copied.map(|count| format!("{} dead letters could not be copied", output::count(count))));
+    found
 }
 
 fn print_origins(origins: &[Value]) -> anyhow::Result<()> {
@@ -116,7 +149,12 @@ fn print_origins(origins: &[Value]) -> anyhow::Result<()> {
     Ok(output::print_table(&table)?)
 }
 
-type Listed = (Vec<Value>, Vec<Value>);
+/// A document for each thing that is listed.
+struct Listed {
+    files: Vec<Value>,
+    topics: Vec<Value>,
+    origins: Vec<Value>,
+}
 
 async fn of_data(context: &Context) -> anyhow::Result<Listed> {
     let store = context.open_existing_store().await?;
@@ -133,17 +171,18 @@ async fn of_data(context: &Context) -> anyhow::Result<Listed> {
         });
         files.insert(id, file);
     }
-    let has_origins = store.offsets().keys().any(|app_id| !app_id.starts_with("file/"));
+    let has_topics = store.offsets().keys().any(|app_id| !app_id.starts_with("file/"));
     drop(store);
-    let mut origins = Vec::new();
+    let (mut topics, mut origins) = (Vec::new(), Vec::new());
     // What is known of databases is folded from events; of files the store alone can tell.
-    if has_origins {
+    if has_topics {
         let answers = Answers::open(context).await?;
         let data = answers.data(ORIGINS, json!({})).await;
         answers.close().await;
-        origins = origins_of(&data?);
+        let data = data?;
+        (topics, origins) = (topics_of(&data), origins_of(&data));
     }
-    Ok((files.into_values().collect(), origins))
+    Ok(Listed { files: files.into_values().collect(), topics, origins })
 }
 
 /// The same from what a server says, where 64-bit numbers are texts.
@@ -162,7 +201,34 @@ async fn of_server(context: &Context) -> anyhow::Result<Listed> {
             "readAt": file["recordedAt"],
         })
     };
-    Ok((files.map(document).collect(), origins_of(&answers.data(ORIGINS, json!({})).await?)))
+    let files = files.map(document).collect();
+    let data = answers.data(ORIGINS, json!({})).await?;
+    Ok(Listed { files, topics: topics_of(&data), origins: origins_of(&data) })
+}
+
+/// The sources of topics of a response.
+fn topics_of(data: &Value) -> Vec<Value> {
+    let sources = data["sources"].as_array().into_iter().flatten().filter(|source| source["kind"] == "kafka");
+    let document = |source: &Value| {
+        let partitions = source["partitions"].as_array().into_iter().flatten().map(|partition| {
+            let mut partition = partition.clone();
+            for part in ["nextOffset", "lag"] {
+                if let Some(digits) = number(&partition[part]) {
+                    partition[part] = digits.into();
+                }
+            }
+            partition
+        });
+        json!({
+            "source": source["name"],
+            "hindrance": source["hindrance"],
+            "unknownTopics": source["unknownTopics"],
+            "deletedTopics": source["deletedTopics"],
+            "lettersNotCopied": number(&source["lettersNotCopied"]),
+            "partitions": partitions.collect::<Vec<_>>(),
+        })
+    };
+    sources.map(document).collect()
 }
 
 /// The origins of a response, each once, with the sources that it comes through.
@@ -201,6 +267,28 @@ fn number(value: &Value) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_source_of_topics_is_listed_with_its_problems() {
+        let partition = |number: u32, lag: &str, problem: Option<&str>| json!({ "topic": "shop.orders", "partition": number, "nextOffset": "7", "lag": lag, "state": "reading", "problem": problem });
+        let source = json!({
+            "name": "shop", "kind": "kafka", "hindrance": "no broker can be reached", "unknownTopics": ["shop.x"],
+            "deletedTopics": [], "lettersNotCopied": "2",
+            "partitions": [partition(0, "3", None), partition(1, "4", Some("retention ran past us"))],
+        });
+        let listed = topics_of(&json!({ "sources": [source, { "name": "file", "kind": "files" }] }));
+        let [listed] = listed.as_slice() else { panic!("{listed:?}") };
+        assert_eq!((&listed["partitions"][0]["lag"], &listed["partitions"][1]["nextOffset"]), (&json!(3), &json!(7)));
+        assert_eq!(
+            problems(listed),
+            [
+                "no broker can be reached",
+                "there is no topic shop.x",
+                "shop.orders/1: retention ran past us",
+                "2 dead letters could not be copied",
+            ]
+        );
+    }
 
     #[test]
     fn an_origin_is_listed_once_with_all_its_sources() {

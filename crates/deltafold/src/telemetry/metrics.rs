@@ -5,9 +5,14 @@ use std::time::Duration;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
+use metrics_util::MetricKindMask;
 
 /// How often samples are put into their buckets: in between they are kept one by one.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Gauges that nobody has set for so long are not shown any more. All are set before each look at them, but those of what
+/// is gone: a partition that another instance reads now.
+const FORGOTTEN: Duration = Duration::from_secs(60);
 
 const READ: &str = "deltafold_read_duration_seconds";
 /// From a seek in memory to a request that is about to be given up.
@@ -31,6 +36,7 @@ impl Metrics {
         let recorded = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Full(READ.to_owned()), &READ_BUCKETS)?
             .set_buckets_for_metric(Matcher::Full(COMMIT.to_owned()), &COMMIT_BUCKETS)?
+            .idle_timeout(MetricKindMask::GAUGE, Some(FORGOTTEN))
             .install_recorder()?;
         let process = Collector::default();
         process.describe();
@@ -76,6 +82,17 @@ fn describe() {
         "Records of a partition that have not been read yet, by source, topic and partition."
     );
     describe_gauge!(
+        "deltafold_source_hindered",
+        Unit::Count,
+        "1 for a source that cannot be read: no broker answers, or the brokers refuse our credentials."
+    );
+    describe_gauge!(
+        "deltafold_source_partition_stopped",
+        Unit::Count,
+        "1 for a partition that waits for a person: its records were lost before they were read, or its topic was \
+         made again."
+    );
+    describe_gauge!(
         "deltafold_projection_lag_seconds",
         Unit::Seconds,
         "How long ago a projection held all that the store held: 0 while it does, NaN until something was folded \
@@ -94,6 +111,6 @@ fn describe() {
     describe_gauge!(
         "deltafold_origin_suspect",
         Unit::Count,
-        "1 for an origin whose database seems to have been restored or replaced, and is held."
+        "1 for an origin whose database seems to have been restored or replaced, and is held; 0 for any other."
     );
 }
