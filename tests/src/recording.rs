@@ -10,13 +10,15 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use flate2::read::GzDecoder;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use xtask::server::Server;
 
-use crate::process::Deltafold;
+use crate::{live::wait_until, process::Deltafold};
 
 pub(crate) use answers::Answers;
 pub use disturbance::disturb;
@@ -77,7 +79,7 @@ impl Recording {
 #[derive(Debug)]
 pub struct Served {
     server: Server,
-    _folder: TempDir,
+    _folder: Arc<TempDir>,
 }
 
 /// Ingests the pieces, each as a file of its own, and serves what came of them.
@@ -88,6 +90,44 @@ pub fn served(recording: &Recording, pieces: &[Vec<String>]) -> Served {
         assert_eq!(ingest(&deltafold, &folder, &format!("piece-{number}"), piece, ""), 0, "dead letters");
     }
     serve(folder, recording.declared)
+}
+
+/// Two servers on one data directory, each with an index of its own and started before there is anything, beside which
+/// the pieces are ingested; half-way the second is killed and started again.
+pub fn served_apart(recording: &Recording, pieces: &[Vec<String>]) -> [Served; 2] {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let deltafold = Deltafold::on(&folder.path().join("data"));
+    let config = configure(&folder, recording.declared);
+    let start = |index: &str| {
+        let mut command = deltafold.command(["serve", "--listen", "127.0.0.1:0", "--config", &config]);
+        command.arg("--index").arg(folder.path().join(index));
+        Server::start(&mut command).expect("the server starts")
+    };
+    let (one, mut other) = (start("one"), start("other"));
+    for (number, piece) in pieces.iter().enumerate() {
+        if number == pieces.len() / 2 {
+            drop(other);
+            other = start("other");
+        }
+        let name = format!("piece-{number}");
+        assert_eq!(ingest(&deltafold, &folder, &name, piece, recording.declared), 0, "dead letters");
+    }
+    let stored: Value =
+        serde_json::from_str(&deltafold.succeed(["verify", "--json"]).stdout).expect("the report is JSON");
+    let folder = Arc::new(folder);
+    [one, other].map(|server| {
+        wait_until("what another process appended is seen", || {
+            let mut connection = server.connect().map_err(|error| error.to_string())?;
+            let answer = connection.graphql("{ store { events } }", &Value::Null).map_err(|error| error.to_string())?;
+            if answer["store"]["events"] == json!(stored["events"].to_string()) {
+                Ok(())
+            } else {
+                Err(answer.to_string())
+            }
+        });
+        server.wait_until_ready().expect("the views catch up");
+        Served { server, _folder: folder.clone() }
+    })
 }
 
 /// Ingests the lines when `config` is configured, and serves what came of it.
@@ -107,7 +147,7 @@ pub fn served_after_retry(lines: &[String], before: &str, after: &str) -> Served
     assert!(letters > 0, "nothing is wrong with them");
     let config = configure(&folder, after);
     let ended = deltafold.succeed(["dead-letters", "retry", "--all", "--json", "--config", &config]);
-    let told: serde_json::Value = serde_json::from_str(&ended.stdout).expect("what was done is JSON");
+    let told: Value = serde_json::from_str(&ended.stdout).expect("what was done is JSON");
     assert_eq!((&told["retried"], &told["failed"]), (&letters.into(), &0.into()), "{told}");
     serve(folder, after)
 }
@@ -121,7 +161,7 @@ fn ingest(deltafold: &Deltafold, folder: &TempDir, name: &str, lines: &[String],
     }
     let (path, config) = (path.to_str().expect("its path is text"), configure(folder, config));
     let ended = deltafold.succeed(["ingest", "--json", "--file", path, "--config", &config]);
-    let summary: serde_json::Value = serde_json::from_str(&ended.stdout).expect("the summary is JSON");
+    let summary: Value = serde_json::from_str(&ended.stdout).expect("the summary is JSON");
     summary["deadLetters"].as_u64().expect("a count")
 }
 
@@ -137,7 +177,7 @@ fn serve(folder: TempDir, config: &str) -> Served {
     command.arg("--config").arg(&config);
     let server = Server::start(&mut command).expect("the server starts");
     server.wait_until_ready().expect("the views catch up");
-    Served { server, _folder: folder }
+    Served { server, _folder: Arc::new(folder) }
 }
 
 impl Served {

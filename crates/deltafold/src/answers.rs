@@ -28,7 +28,9 @@ impl Answers {
         }
         let loaded = context.config(&Flags::default())?;
         let store = context.open_existing_store().await?;
-        let engine = Engine::start(&context.data(), &store, &loaded.config, KafkaStatuses::default()).await?;
+        let engine =
+            Engine::start(&loaded.config.index.of(&context.data()), &store, &loaded.config, KafkaStatuses::default())
+                .await?;
         engine.caught_up().await?;
         Ok(Self::Here(engine))
     }

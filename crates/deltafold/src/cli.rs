@@ -107,6 +107,27 @@ impl Listen {
     }
 }
 
+/// What a process that folds and answers is told.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Serves {
+    #[command(flatten)]
+    listen: Listen,
+    /// Keep the index here; several processes that answer from one data directory have one each [default: index, in the
+    /// data directory]
+    #[arg(long, value_name = "DIR")]
+    index: Option<PathBuf>,
+}
+
+impl Serves {
+    /// Puts the flags above what is configured.
+    pub(crate) fn set(&self, flags: &mut Flags) {
+        self.listen.set(flags);
+        if let Some(index) = &self.index {
+            flags.set("flag --index", "index.dir", index.display().to_string());
+        }
+    }
+}
+
 /// Keys of types, for one command.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct DeclaredKeys {

@@ -16,21 +16,21 @@ use crate::{
     operations::Operations,
 };
 
-/// Everything that answers, from one data directory.
+/// Everything that answers, from one store and an index of it.
 pub(crate) struct Engine {
     projector: Projector,
     api: Api,
 }
 
 impl Engine {
-    /// Opens the index beside the store and begins to fold what it has not. `sources` are those that this process reads.
+    /// Opens the index and begins to fold what it has not. `sources` are those that this process reads.
     pub(crate) async fn start(
-        data: &Path,
+        index: &Path,
         store: &EventStore,
         config: &Config,
         sources: KafkaStatuses,
     ) -> Result<Self, Failure> {
-        let views = open_views(&data.join("index"))?;
+        let views = open_views(index)?;
         let options = config.projector();
         let projector = Projector::start(store.clone(), views.clone(), options).await.or_exit()?;
         let operations = Arc::new(Operations::new(store.clone(), config.clone()));
@@ -71,9 +71,10 @@ fn open_views(index: &Path) -> Result<ViewStore, Failure> {
             ViewStore::reset(index).or_exit()?;
             ViewStore::open(index, deltafold_view::Options::default()).or_exit()
         }
-        Err(error @ OpenError::Locked { .. }) => {
-            Err(Failure::new(Exit::Unavailable, format!("{error} http://HOST:PORT")))
-        }
+        Err(error @ OpenError::Locked { .. }) => Err(Failure::new(
+            Exit::Unavailable,
+            format!("{error} http://HOST:PORT; or give this process an index of its own with --index DIR"),
+        )),
         other => other.or_exit(),
     }
 }

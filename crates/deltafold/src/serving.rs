@@ -5,7 +5,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cli::Listen,
+    cli::Serves,
     config::{Config, Flags, Loaded},
     context::Context,
     engine::Engine,
@@ -31,17 +31,18 @@ impl Serving {
     /// Binds the address, opens the store and the index, and begins to fold; `reads` says which sources this process reads.
     pub(crate) async fn start(
         context: &Context,
-        listen: &Listen,
+        serves: &Serves,
         reads: impl FnOnce(&Config) -> KafkaStatuses,
     ) -> anyhow::Result<Self> {
         let mut flags = Flags::default();
-        listen.set(&mut flags);
+        serves.set(&mut flags);
         let loaded = context.config(&flags)?;
         let cancel = shutdown::on_ctrl_c();
         let server = Server::bind(&loaded.config.http).await?;
         let store = context.open_store().await?;
         let sources = reads(&loaded.config);
-        let engine = Engine::start(&context.data(), &store, &loaded.config, sources.clone()).await?;
+        let engine =
+            Engine::start(&loaded.config.index.of(&context.data()), &store, &loaded.config, sources.clone()).await?;
         let care = tokio::spawn({
             let (store, cancel) = (store.clone(), cancel.clone());
             async move { store.maintain(cancel).await }

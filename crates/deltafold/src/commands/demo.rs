@@ -79,7 +79,7 @@ impl Demo {
         let store = open_store(home.path()).await?;
         // The shop is decoded as it was recorded, whatever is configured here.
         let config = Config { aggregates: Aggregates::default(), ..loaded.config };
-        let engine = Engine::start(home.path(), &store, &config, KafkaStatuses::default()).await?;
+        let engine = Engine::start(&config.index.of(home.path()), &store, &config, KafkaStatuses::default()).await?;
         let summary = play(&store, &cancel).await?;
         let served = if cancel.is_cancelled() {
             Ok(())

@@ -3,19 +3,19 @@
 use clap::Args;
 
 use crate::{
-    cli::Listen, commands::ingest::configured, context::Context, kafka_statuses::KafkaStatuses, serving::Serving,
+    cli::Serves, commands::ingest::configured, context::Context, kafka_statuses::KafkaStatuses, serving::Serving,
 };
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     #[command(flatten)]
-    listen: Listen,
+    serves: Serves,
 }
 
 impl Run {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         context.refuse_url("run")?;
-        let serving = Serving::start(context, &self.listen, KafkaStatuses::of).await?;
+        let serving = Serving::start(context, &self.serves, KafkaStatuses::of).await?;
         let sources = tokio::spawn({
             let (store, loaded, cancel) = (serving.store.clone(), serving.loaded.clone(), serving.cancel.clone());
             let statuses = serving.sources.clone();

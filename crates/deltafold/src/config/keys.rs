@@ -13,6 +13,7 @@ const KEYS: &[&str] = &[
     "http.jwt.issuer",
     "http.jwt.audience",
     "http.jwt.rights_claim",
+    "index.dir",
     "sources.*.kind",
     "sources.*.files",
     "sources.*.follow",

@@ -1,6 +1,12 @@
 //! What can be configured.
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use deltafold_api::{AuthOptions, JwtKey, JwtOptions, Secret};
 use deltafold_cdc::{AggregateConfig, DecoderConfig, NameTemplate};
@@ -12,6 +18,8 @@ use serde::{Deserialize, Deserializer, de};
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Config {
     pub(crate) http: Http,
+    #[serde(default)]
+    pub(crate) index: Index,
     #[serde(default)]
     pub(crate) sources: BTreeMap<String, Source>,
     pub(crate) aggregates: Aggregates,
@@ -32,6 +40,19 @@ impl Config {
             continue_on_reset: self.sources.iter().filter(goes_on).map(|(name, _)| name.clone()).collect(),
             ..Default::default()
         }
+    }
+}
+
+/// `[index]`
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Index {
+    dir: Option<PathBuf>,
+}
+
+impl Index {
+    /// Where the index of a data directory is.
+    pub(crate) fn of(&self, data: &Path) -> PathBuf {
+        self.dir.clone().unwrap_or_else(|| data.join("index"))
     }
 }
 
