@@ -6,9 +6,18 @@ use deltafold_tests::live::{Live, Site, leave, wait_until};
 use serde_json::{Value, json};
 use xtask::stack::{Options, Stack};
 
+fn is_soak() -> bool {
+    std::env::var_os("DELTAFOLD_SOAK").is_some()
+}
+
 /// How many times the database works between two faults.
 fn rounds() -> u32 {
-    if std::env::var_os("DELTAFOLD_SOAK").is_some() { 10 } else { 3 }
+    if is_soak() { 10 } else { 3 }
+}
+
+/// How many times Deltafold is killed alone, and as often again beside a second instance.
+fn kills() -> u32 {
+    if is_soak() { 5 } else { 1 }
 }
 
 fn survives_everything(mut live: Live) {
@@ -16,8 +25,10 @@ fn survives_everything(mut live: Live) {
     work(&mut live);
     let bookmark = live.bookmark();
     work(&mut live);
-    live.site().kill_and_run();
-    work(&mut live);
+    for _ in 0..kills() {
+        live.site().kill_and_run();
+        work(&mut live);
+    }
 
     let kafka = live.stack().kafka().expect("the broker");
     kafka.stop().expect("the broker stops");
@@ -29,8 +40,10 @@ fn survives_everything(mut live: Live) {
 
     let second = live.site().second();
     work(&mut live);
-    live.site().kill_and_run();
-    work(&mut live);
+    for _ in 0..kills() {
+        live.site().kill_and_run();
+        work(&mut live);
+    }
     leave(second);
     work(&mut live);
 
