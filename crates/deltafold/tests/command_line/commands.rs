@@ -216,3 +216,10 @@ fn configuration_says_where_each_value_came_from() {
          projections.dir = \"projections\"  # default\n"
     );
 }
+
+#[test]
+fn the_configuration_of_the_compose_file_is_right() {
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../xtask/stack/deltafold/deltafold.toml");
+    // Its tokens are made in a container, so that only its keys and values are looked at.
+    assert!(Place::new().done(&["--config", config, "config", "show"]).contains("sources.warehouse.topics"));
+}
