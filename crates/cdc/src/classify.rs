@@ -54,7 +54,8 @@ pub(crate) struct Members<'a> {
     status: Option<&'a str>,
     kind: Option<&'a str>,
     data: Option<&'a str>,
-    id: bool,
+    pub(crate) id: Option<&'a str>,
+    pub(crate) event_count: Option<&'a str>,
     marks: Marks,
     count: usize,
 }
@@ -75,7 +76,6 @@ const SIGNALS: [&str; 8] = [
 #[derive(Debug, Default)]
 struct Marks {
     schema_change: usize,
-    transaction: bool,
     notification: usize,
     specversion: bool,
     maxwell: bool,
@@ -123,9 +123,9 @@ impl<'a> Members<'a> {
             "status" => self.status = Some(raw),
             "type" => self.kind = Some(raw),
             "data" => self.data = Some(raw),
-            "id" => self.id = true,
+            "id" => self.id = Some(raw),
             "ddl" | "tableChanges" | "databaseName" => self.marks.schema_change += 1,
-            "event_count" => self.marks.transaction = true,
+            "event_count" => self.event_count = Some(raw),
             "aggregate_type" | "additional_data" => self.marks.notification += 1,
             "specversion" => self.marks.specversion = true,
             "xid" | "xoffset" | "commit" => self.marks.maxwell = true,
@@ -168,8 +168,12 @@ impl<'a> Members<'a> {
     }
 
     fn is_transaction(&self) -> bool {
-        let status = self.status.and_then(json::string);
-        self.id && self.marks.transaction && matches!(status.as_deref(), Some("BEGIN" | "END"))
+        self.id.is_some() && self.event_count.is_some() && (self.has_status("BEGIN") || self.has_status("END"))
+    }
+
+    /// Whether the status that is given is this one.
+    pub(crate) fn has_status(&self, status: &str) -> bool {
+        self.status.and_then(json::string).as_deref() == Some(status)
     }
 
     /// A notification, or a signal that came through a topic.

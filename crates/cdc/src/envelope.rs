@@ -38,33 +38,36 @@ pub(crate) fn read_value<'a>(
     record: &Record<'a>,
     limits: &Limits,
 ) -> Result<ControlFlow<Ignored, Envelope<'a>>, DecodeError> {
+    let Some((members, schema)) = unwrapped(record, limits)? else { return Ok(ControlFlow::Break(Ignored::Tombstone)) };
+    match members.classify()? {
+        Some(ignored) => Ok(ControlFlow::Break(ignored)),
+        None => Envelope::read(&members, schema, record).map(ControlFlow::Continue),
+    }
+}
+
+/// The members of a record's value, inside its wrapper if it has one, and the wrapper's schema; none of a tombstone.
+pub(crate) fn unwrapped<'a>(
+    record: &Record<'a>,
+    limits: &Limits,
+) -> Result<Option<(Members<'a>, Option<&'a str>)>, DecodeError> {
     let bytes = record.value.unwrap_or_default();
     if bytes.first() == Some(&0) {
         return Err(DecodeError::Framed { what: "value" });
     }
     let text = json::text(bytes, "value", limits)?.trim_ascii();
-    let mut members = match text.as_bytes().first() {
+    let members = match text.as_bytes().first() {
         Some(b'{') => Members::read(text, limits)?,
         Some(_) if text != "null" => return Err(DecodeError::NotAnObject { found: DecodeError::found(text) }),
-        _ => return Ok(ControlFlow::Break(Ignored::Tombstone)),
+        _ => return Ok(None),
     };
-    let mut schema = None;
-    if members.is_wrapper()
-        && let Some(payload) = members.payload
-    {
-        schema = json::given(members.schema);
-        if payload.is_null() {
-            return Ok(ControlFlow::Break(Ignored::Tombstone));
-        }
-        if !payload.is_object() {
-            return Err(DecodeError::NotAnObject { found: DecodeError::found(payload.raw()) });
-        }
-        members = Members::of(payload);
+    let Some(payload) = members.payload.filter(|_| members.is_wrapper()) else { return Ok(Some((members, None))) };
+    if payload.is_null() {
+        return Ok(None);
     }
-    match members.classify()? {
-        Some(ignored) => Ok(ControlFlow::Break(ignored)),
-        None => Envelope::read(&members, schema, record).map(ControlFlow::Continue),
+    if !payload.is_object() {
+        return Err(DecodeError::NotAnObject { found: DecodeError::found(payload.raw()) });
     }
+    Ok(Some((Members::of(payload), json::given(members.schema))))
 }
 
 impl<'a> Envelope<'a> {
