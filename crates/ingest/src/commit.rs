@@ -7,7 +7,7 @@ use deltafold_store::{AppendError, DeadLetter, EventStore, Offset, Prepared};
 use metrics::Counter;
 use tokio::sync::mpsc;
 
-use crate::{FileMark, IngestError, Progress, Summary, commits::Commits, work::Work};
+use crate::{FileMark, IngestError, Progress, Summary, commits::Commits, transactions::transactions_event, work::Work};
 
 /// A group whose events are encoded, but not visible.
 pub(crate) struct Ready {
@@ -60,6 +60,10 @@ impl Preparer {
                 events.push(FileMark { mark, events: file.events, name: file.name.clone() }.event(&file.app_id));
             }
             offsets.push(Offset { app_id: app_id.to_string(), expected: reached.from, next: to });
+        }
+        if let Some(read_at) = work.ended_at.take() {
+            let file = self.file.as_ref().map(|file| &file.app_id);
+            events.push(transactions_event(&std::mem::take(&mut work.ended), read_at, file));
         }
         let prepared = self.store.prepare(events).await.map_err(IngestError::Append)?;
         Ok(Ready { prepared, work, offsets })

@@ -4,7 +4,10 @@ mod letters;
 mod lines;
 mod records;
 
-use deltafold_cdc::{DecodeError, Decoded, Decoder, DecoderConfig, Ignored, Record};
+use std::sync::Arc;
+
+use deltafold_cdc::{DecodeError, Decoded, Decoder, DecoderConfig, Ignored, Limits, Record, transaction_end};
+use deltafold_event::Coordinates;
 
 use crate::{
     registry::{Claimed, Registry},
@@ -15,6 +18,8 @@ pub(crate) use self::{letters::LetterDecoder, lines::LineDecoder, records::Recor
 
 /// What decoding is the same for, wherever records come from.
 struct Admission {
+    source: Arc<str>,
+    limits: Limits,
     decoder: Decoder,
     decoded: Vec<Decoded>,
 }
@@ -37,7 +42,12 @@ impl From<DecodeError> for Reason {
 
 impl Admission {
     fn new(config: DecoderConfig) -> Self {
-        Self { decoder: Decoder::new(config), decoded: Vec::new() }
+        Self {
+            source: Arc::clone(&config.source),
+            limits: config.limits,
+            decoder: Decoder::new(config),
+            decoded: Vec::new(),
+        }
     }
 
     /// Adds a record's events, with the control events that they need; those of one record stand or fall together,
@@ -52,6 +62,9 @@ impl Admission {
         let ignored = self.decoder.decode(record, &mut self.decoded)?;
         if let Some(kind) = ignored {
             *work.ignored.entry(kind).or_default() += 1;
+            if kind == Ignored::Transaction {
+                self.note_end(record, work);
+            }
         }
         for decoded in self.decoded.drain(..) {
             registry
@@ -60,5 +73,17 @@ impl Admission {
             work.from_records += 1;
         }
         Ok(ignored)
+    }
+
+    /// Keeps what a record says of the end of a transaction.
+    fn note_end(&self, record: &Record<'_>, work: &mut Work) {
+        let Some(end) = transaction_end(record, &self.limits) else { return };
+        work.ended.push(end);
+        work.ended_at = Some(Coordinates {
+            source: Arc::clone(&self.source),
+            topic: record.topic.into(),
+            partition: record.partition,
+            offset: record.offset,
+        });
     }
 }

@@ -49,6 +49,7 @@ mod read;
 mod registry;
 mod summary;
 mod topics;
+mod transactions;
 mod work;
 
 pub use dead_letters::{

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use deltafold_cdc::Ignored;
-use deltafold_event::Event;
+use deltafold_event::{Coordinates, Event, TransactionEnd};
 use deltafold_source::Mark;
 use deltafold_store::DeadLetter;
 
@@ -16,6 +16,10 @@ pub(crate) struct Work {
     pub(crate) from_records: u64,
     pub(crate) letters: Vec<DeadLetter>,
     pub(crate) ignored: BTreeMap<Ignored, u64>,
+    /// The transactions of which the records say that they ended.
+    pub(crate) ended: Vec<TransactionEnd>,
+    /// Where the last of them was read.
+    pub(crate) ended_at: Option<Coordinates>,
     /// By app id: what is taken care of of each input.
     pub(crate) reached: BTreeMap<Arc<str>, Reached>,
     /// Bytes of records.
@@ -55,6 +59,8 @@ impl Work {
         for (kind, count) in next.ignored {
             *self.ignored.entry(kind).or_default() += count;
         }
+        self.ended.extend(next.ended);
+        self.ended_at = next.ended_at.or(self.ended_at.take());
         for (app_id, next) in next.reached {
             self.reached.entry(app_id).and_modify(|before| before.extend(next)).or_insert(next);
         }

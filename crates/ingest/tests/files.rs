@@ -3,7 +3,7 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use deltafold_event::{Position, StoredEvent, control};
+use deltafold_event::{Position, StoredEvent, Timestamp, TransactionEnd, control};
 use deltafold_ingest::{GroupCommit, Options, Summary, ingest_file};
 use deltafold_source::LINE_LIMIT_BYTES;
 use deltafold_store::{DeadLetter, DeadLetterFilter, Direction, EventFilter, EventStore};
@@ -156,6 +156,54 @@ async fn what_cannot_be_decoded_is_set_aside_and_the_rest_is_in_the_store() {
     assert_eq!(letters[1].value.as_deref(), Some(&b"{\"a\":\"\xff\"}"[..]));
     assert_eq!(letters[3].code, "overlong_line");
     assert!(letters[3].value.as_ref().unwrap().len() < LINE_LIMIT_BYTES);
+}
+
+/// What a line of the transaction topic says, as `kcat -J` prints it.
+fn end_of(transaction: u64, status: &str, count: &str) -> String {
+    let value = format!(
+        r#"{{"status":"{status}","id":"{transaction}:{transaction}00","event_count":{count},"data_collections":null,"ts_ms":1790582400029}}"#
+    );
+    serde_json::json!({
+        "topic": "shop.transaction", "partition": 2, "offset": transaction, "ts": 1_790_582_400_100_u64,
+        "key": null, "payload": value
+    })
+    .to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn which_transactions_ended_is_one_event_of_the_commit_that_read_it() {
+    let place = Place::new().await;
+    let ends = [end_of(1, "BEGIN", "null"), end_of(1, "END", "1"), end_of(2, "BEGIN", "null"), end_of(2, "END", "3")];
+    let content = format!("{}{}\n", lines(1..=2), ends.join("\n"));
+    let summary = place.ingest(&content).await;
+    assert_eq!((counts(&summary), summary.commits), ((2, 0, 0), 1));
+    assert_eq!(summary.ignored.values().sum::<u64>(), 4);
+    let ended = place.store.control(control::TRANSACTION).await.unwrap();
+    assert_eq!(ended.len(), 1);
+    let event = &ended[0].event;
+    assert_eq!((&*event.event_type, event.coordinates.partition, event.coordinates.offset), ("ended", 2, 2));
+    assert_eq!(
+        event.aggregate_id.as_deref(),
+        Some(place.store.control(control::FILE).await.unwrap()[0].event.aggregate_id.as_deref().unwrap())
+    );
+    let end = |transaction: &str, events| TransactionEnd {
+        origin: "shop".into(),
+        transaction: transaction.into(),
+        events,
+        ended_at: Timestamp::from_millis(1_790_582_400_029),
+    };
+    let told = TransactionEnd::from_json(event.after.as_deref().unwrap()).unwrap();
+    assert_eq!(told, [end("1", 1), end("2", 3)]);
+    // Their events have the same transactions.
+    let transactions: Vec<_> = place.events().await.into_iter().map(|stored| stored.event.transaction_id).collect();
+    assert_eq!(transactions, [Some("1".to_owned()), Some("2".to_owned())]);
+
+    // Nothing is told twice; what is added is told by the commit that takes it in.
+    assert_eq!(counts(&place.ingest(&content).await), (0, 2, 0));
+    place.ingest(content + &end_of(3, "END", "1") + "\n").await;
+    let ended = place.store.control(control::TRANSACTION).await.unwrap();
+    let told = |stored: &StoredEvent| TransactionEnd::from_json(stored.event.after.as_deref().unwrap()).unwrap();
+    assert_eq!(ended.iter().map(|stored| told(stored).len()).collect::<Vec<_>>(), [2, 1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
