@@ -3,6 +3,9 @@
 //! Partitions are read side by side, and a group of a projection may have half of its changes in each: a partition that
 //! is weeks ahead of another would make every change of the other a late one. So, as long as there is something to catch
 //! up on, those that are ahead wait (`fold.md`, "Folding").
+//!
+//! The ends of transactions count like changes: whoever follows transactions remembers ends whose changes were not read
+//! yet, and changes whose ends were not, but not any number of them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,7 +28,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// A change of this time was read.
+    /// A change of this time was read, or a transaction's end.
     pub(crate) fn reached(&self, partition: &TopicPartition, time: Timestamp) {
         let mut newest = self.newest();
         match newest.get_mut(partition) {

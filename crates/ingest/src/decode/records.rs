@@ -66,10 +66,12 @@ impl RecordDecoder {
             );
         }
         for record in records.iter() {
-            let first = work.events.len();
+            let (first, ends) = (work.events.len(), work.ended.len());
             let decoded = self.record(&record, &mut work);
-            if let Some(last) = work.events[first..].iter().rev().find(|event| event.source_position.is_some()) {
-                self.pace.reached(record.partition, last.occurred_at);
+            let last = work.events[first..].iter().rev().find(|event| event.source_position.is_some());
+            let ended = work.ended.get(ends..).and_then(<[_]>::last);
+            if let Some(time) = last.map(|event| event.occurred_at).or(ended.map(|end| end.ended_at)) {
+                self.pace.reached(record.partition, time);
             }
             let Err(reason) = decoded else { continue };
             let Input { app_id, recorded_to } = self.input(record.partition);
