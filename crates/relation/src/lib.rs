@@ -9,7 +9,8 @@
 //! A keeper's memory is, per aggregate, the list of its distinct events in their order ([`Record`]), each with
 //! the rows that stand after it. An event that arrives in order appends one record; one that arrives late folds
 //! the list again from itself on, until nothing changes any more. Which epoch of its origin an event belongs to, and
-//! whether keepers get it at all, [`Origins`] say. What `fold.md` leaves open is settled in `CORNERS.md`.
+//! whether keepers get it at all, [`Origins`] say; at which moment the events of every transaction are all there,
+//! [`Transactions`]. What `fold.md` leaves open is settled in `CORNERS.md`.
 
 mod by_aggregate;
 mod changes;
@@ -30,6 +31,7 @@ mod state;
 mod test_support;
 #[cfg(test)]
 mod tests;
+mod transactions;
 mod work;
 
 pub use by_aggregate::ByAggregate;
@@ -44,3 +46,4 @@ pub use schemas::Schemas;
 pub use state::{KeeperState, KeySpan, StateError, Sweep, TypeEvent};
 #[cfg(any(test, feature = "test-support"))]
 pub use test_support::InMemory;
+pub use transactions::{Consistent, Transactions};
