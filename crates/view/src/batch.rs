@@ -129,6 +129,11 @@ impl Batch {
         self.meta.put(key::state(name), bytes);
     }
 
+    /// Removes the state of this name.
+    pub fn remove_state(&mut self, name: &str) {
+        self.meta.remove(key::state(name));
+    }
+
     /// Keeps a checkpoint under a name.
     pub fn put_checkpoint(&mut self, name: &str, position: Position) {
         self.meta.put(key::checkpoint(name), position.to_bytes());

@@ -50,6 +50,22 @@ impl Snapshot {
         Ok(self.meta(&key::state(name))?.map(|bytes| bytes.to_vec()))
     }
 
+    /// The states whose names begin with a prefix, by name, each with the rest of its name.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
+        let prefix = key::state(prefix);
+        let mut states = Vec::new();
+        for pair in self.moment.trees.prefix(&self.shared.keyspaces.meta, &prefix) {
+            let (name, bytes) = pair.into_inner()?;
+            let name = std::str::from_utf8(&name[prefix.len()..])
+                .map_err(|_| ReadError::Corrupt("a state's name is not text".to_owned()))?;
+            states.push((name.to_owned(), bytes.to_vec()));
+        }
+        Ok(states)
+    }
+
     fn meta(&self, key: &[u8]) -> Result<Option<Slice>, ReadError> {
         Ok(self.moment.trees.get(&self.shared.keyspaces.meta, key)?)
     }

@@ -17,6 +17,12 @@ fn what_was_committed_is_there_again() {
     append(&views, &mirror, "1", &entry(0, 1, Some("{\"n\":1}")));
     let mut batch = views.batch();
     batch.put_state("orders", b"state");
+    batch.put_state("orders/2", b"b");
+    batch.put_state("orders/1", b"a");
+    batch.put_state("orders/3", b"c");
+    batch.commit().unwrap();
+    let mut batch = views.batch();
+    batch.remove_state("orders/3");
     batch.commit().unwrap();
     drop((views, mirror));
 
@@ -28,6 +34,7 @@ fn what_was_committed_is_there_again() {
     assert_eq!(snapshot.checkpoint("orders").unwrap(), Some(position(2)));
     assert_eq!(snapshot.state("orders").unwrap().as_deref(), Some(&b"state"[..]));
     assert_eq!(snapshot.state("other").unwrap(), None);
+    assert_eq!(snapshot.states("orders/").unwrap(), [("1".into(), b"a".to_vec()), ("2".into(), b"b".to_vec())]);
     assert_ne!(views.mirror("items").unwrap(), mirrors[0]);
 }
 
