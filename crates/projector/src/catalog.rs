@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use deltafold_event::{Column, Position, Timestamp};
-use deltafold_relation::OriginInfo;
+use deltafold_relation::{Consistent, OriginInfo};
 
 /// One view.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +33,8 @@ pub struct Catalog {
     pub newest: Option<Timestamp>,
     /// The databases that events come from, in the order in which they were first seen.
     pub origins: Vec<OriginInfo>,
+    /// The newest moment at which every transaction that was folded is whole.
+    pub consistent: Option<Consistent>,
     /// Why folding has stopped, if it has.
     pub failure: Option<Failure>,
 }

@@ -25,6 +25,9 @@ pub enum ProjectorError {
     /// What is known of origins cannot be decoded.
     #[error("what is known of origins is damaged ({0}): remove the index directory to rebuild it")]
     Origins(deltafold_relation::StateError),
+    /// What is remembered of transactions cannot be decoded.
+    #[error("the memory of transactions is damaged ({0}): remove the index directory to rebuild it")]
+    Transactions(deltafold_relation::StateError),
     /// An event could not be folded.
     #[error("view {view} cannot be folded: {what}")]
     Fold {
@@ -45,7 +48,7 @@ impl ProjectorError {
             Self::Store(error) => matches!(error, deltafold_store::ReadError::Disk { .. }),
             Self::ViewRead(error) => matches!(error, deltafold_view::ReadError::Io(_)),
             Self::ViewWrite(error) => matches!(error, deltafold_view::WriteError::Io(_)),
-            Self::Memory { .. } | Self::Origins(_) | Self::Fold { .. } => false,
+            Self::Memory { .. } | Self::Origins(_) | Self::Transactions(_) | Self::Fold { .. } => false,
             Self::Stopped(failure) => failure.is_disk,
         }
     }

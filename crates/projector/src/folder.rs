@@ -6,7 +6,7 @@ use std::{
 };
 
 use deltafold_event::{Position, StoredEvent, Timestamp};
-use deltafold_relation::{Observed, Origins, Schemas, Step};
+use deltafold_relation::{Consistent, Observed, Origins, Schemas, Step, Transactions};
 use deltafold_store::Batch;
 use deltafold_view::{Snapshot, ViewStore};
 
@@ -21,6 +21,12 @@ const NEWEST: &str = "mirrors/newest";
 
 /// The name of the state that keeps what is known of origins: [`Origins::to_bytes`].
 const ORIGINS: &str = "mirrors/origins";
+
+/// How the names of the states begin that keep which transactions are whole.
+const TRANSACTIONS: &str = "transactions/";
+
+/// The name of the state that keeps [`Catalog::consistent`]: the moment, and a byte that says whether it is estimated.
+const CONSISTENT: &str = "mirrors/consistent";
 
 /// What keepers are told, by type.
 type Steps<'e> = BTreeMap<Arc<str>, Vec<Step<'e>>>;
@@ -37,6 +43,8 @@ pub struct Folder {
     checkpoint: Position,
     recorded_at: Option<Timestamp>,
     newest: Option<Timestamp>,
+    transactions: Transactions,
+    consistent: Option<Consistent>,
     bulk_until: Option<Position>,
     /// Types whose events below a position were loaded.
     loaded: (BTreeSet<Arc<str>>, Position),
@@ -66,6 +74,8 @@ impl Folder {
             Some(bytes) => Origins::from_bytes(&bytes).map_err(ProjectorError::Origins)?,
             None => Origins::default(),
         };
+        let transactions =
+            Transactions::from_states(&snapshot.states(TRANSACTIONS)?).map_err(ProjectorError::Transactions)?;
         Ok(Self {
             writer: Writer::new(views.clone()),
             views,
@@ -77,6 +87,8 @@ impl Folder {
             checkpoint,
             recorded_at: None,
             newest,
+            transactions,
+            consistent: consistent(&snapshot)?,
             bulk_until: None,
             loaded: Default::default(),
         })
@@ -95,6 +107,17 @@ impl Folder {
         self.views.begin_bulk()?;
         self.bulk_until = Some(until);
         Ok(())
+    }
+
+    /// Takes in the ends of transactions that `$transaction` events tell of. Before a bulk load they are all those below
+    /// where it ends: the load itself passes them over, for there may be too many of one source to be held.
+    pub fn expect_transactions(&mut self, events: &[StoredEvent]) {
+        for stored in events {
+            // One that cannot be read leaves what it tells of in part, and stops nothing.
+            if let Err(error) = self.transactions.end(stored) {
+                tracing::error!(position = %stored.position, %error, "a $transaction event cannot be read");
+            }
+        }
     }
 
     /// Folds everything below `until`, in a bulk load that was just begun: aggregate by aggregate, as `next` gives
@@ -117,7 +140,10 @@ impl Folder {
             tracing::info!("a database was restored: everything is folded in the order of positions");
             return Ok(());
         }
-        let loaded = load(&self.views, &mut self.schemas, self.options.held_events, next)?;
+        // Where the log is to be folded after all, it tells of them again.
+        let mut transactions = std::mem::take(&mut self.transactions);
+        let follow = |stored: &StoredEvent| transactions.loaded(stored);
+        let loaded = load(&self.views, &mut self.schemas, self.options.held_events, follow, next)?;
         let written = self.writer.written()?;
         for (name, mirror) in loaded.mirrors {
             let mirror = MirrorView::loaded(&written, mirror, &self.options.declared)?;
@@ -129,6 +155,7 @@ impl Folder {
             return Ok(());
         }
         self.origins = origins;
+        self.transactions = transactions;
         self.commit(self.views.batch(), until, loaded.newest)?;
         self.recorded_at = Some(recorded_at);
         self.end_bulk_if_due()
@@ -188,6 +215,7 @@ impl Folder {
         self.replay()?;
         let mut steps = Steps::new();
         let mut newest = None;
+        batches.iter().for_each(|batch| self.expect_transactions(&batch.events));
         for stored in batches.iter().flat_map(|batch| &batch.events) {
             let observed = match stored.event.is_control() {
                 true => {
@@ -202,6 +230,7 @@ impl Folder {
                 self.replay()?;
             }
             let Some(Observed::Given { place, completes }) = observed else { continue };
+            self.transactions.event(stored, place.epoch);
             if stored.event.source_position.is_some() {
                 newest = newest.max(Some(stored.event.occurred_at));
             }
@@ -227,10 +256,15 @@ impl Folder {
             let mut steps = Steps::new();
             let mut newest = None;
             for (name, step) in self.origins.replayed(&events, end_of_page(&events, most, until)) {
-                if let Step::Event(stored, _) = &step
-                    && stored.event.source_position.is_some()
-                {
-                    newest = newest.max(Some(stored.event.occurred_at));
+                match &step {
+                    Step::Event(stored, place) => {
+                        self.transactions.event(stored, place.epoch);
+                        if stored.event.source_position.is_some() {
+                            newest = newest.max(Some(stored.event.occurred_at));
+                        }
+                    }
+                    Step::TakeBack(stored, place) => self.transactions.take_back(stored, place.epoch),
+                    Step::Complete(..) => {}
                 }
                 push(&mut steps, name, step);
             }
@@ -271,11 +305,26 @@ impl Folder {
         newest: Option<Timestamp>,
     ) -> Result<(), ProjectorError> {
         let newest = newest.max(self.newest);
+        self.transactions.settle();
         if let Some(newest) = newest {
             write.put_state(NEWEST, &newest.to_bytes());
         }
         if self.origins.take_changed() {
             write.put_state(ORIGINS, &self.origins.to_bytes());
+        }
+        for (name, state) in self.transactions.take_changes() {
+            let name = format!("{TRANSACTIONS}{name}");
+            match state {
+                Some(state) => write.put_state(&name, &state),
+                None => write.remove_state(&name),
+            }
+        }
+        // While a database's new epoch is folded in pieces, what was folded of it before is taken back in pieces.
+        let is_replay = self.origins.replay().is_some();
+        let consistent = self.transactions.consistent();
+        let consistent = consistent.map(|found| Consistent { estimated: found.estimated || is_replay, ..found });
+        if let Some(Consistent { at, estimated }) = consistent {
+            write.put_state(CONSISTENT, &[&at.to_bytes()[..], &[u8::from(estimated)]].concat());
         }
         write.put_checkpoint(CHECKPOINT, checkpoint);
         if self.is_bulk() {
@@ -284,6 +333,7 @@ impl Folder {
             self.writer.commit(write)?;
         }
         self.newest = newest;
+        self.consistent = consistent;
         self.checkpoint = checkpoint;
         Ok(())
     }
@@ -303,6 +353,7 @@ impl Folder {
             recorded_at: self.recorded_at,
             newest: self.newest,
             origins: self.origins.infos(),
+            consistent: self.consistent,
             failure: None,
         }
     }
@@ -327,6 +378,17 @@ pub(crate) fn learn(schemas: &mut Schemas, stored: &StoredEvent) {
     if let Err(error) = schemas.observe(stored) {
         tracing::error!(position = %stored.position, %error, "a $schema event cannot be read");
     }
+}
+
+/// The newest moment at which every transaction is whole that a snapshot holds, which may hold more than the last
+/// catalog told of; none while it holds none.
+///
+/// # Errors
+/// When the index cannot be read.
+pub fn consistent(snapshot: &Snapshot) -> Result<Option<Consistent>, deltafold_view::ReadError> {
+    let bytes = snapshot.state(CONSISTENT)?.unwrap_or_default();
+    let Some((at, &[estimated])) = bytes.split_first_chunk() else { return Ok(None) };
+    Ok(Some(Consistent { at: Timestamp::from_bytes(*at), estimated: estimated != 0 }))
 }
 
 fn newest(snapshot: &Snapshot) -> Result<Option<Timestamp>, ProjectorError> {

@@ -33,9 +33,9 @@ mod record_entry;
 mod writer;
 
 pub use catalog::{Catalog, Failure, ViewInfo};
-pub use deltafold_relation::{NewEpoch, OriginInfo, Record, RecordKind, Reset, Suspect};
+pub use deltafold_relation::{Consistent, NewEpoch, OriginInfo, Record, RecordKind, Reset, Suspect};
 pub use error::ProjectorError;
-pub use folder::{CHECKPOINT, Folder};
+pub use folder::{CHECKPOINT, Folder, consistent};
 pub use log::Log;
 pub use options::{Declared, Options};
 pub use projector::Projector;

@@ -49,11 +49,12 @@ struct Aggregates {
 
 /// Folds everything that `next` gives: it puts the next aggregate's events into a list, or one more than so many of
 /// them, and may write over those in another list; false at the end ([`deltafold_store::ByAggregate::next`]). The index
-/// is in a bulk load and holds nothing of it.
+/// is in a bulk load and holds nothing of it. `follow` is shown all of them.
 pub(crate) fn load(
     views: &ViewStore,
     schemas: &mut Schemas,
     held_events: usize,
+    mut follow: impl FnMut(&StoredEvent),
     next: impl FnMut(usize, &mut Vec<StoredEvent>, &mut Vec<StoredEvent>) -> Result<bool, ProjectorError> + Send,
 ) -> Result<Loaded, ProjectorError> {
     thread::scope(|scope| {
@@ -74,7 +75,8 @@ pub(crate) fn load(
                 chunks.next_if(|chunk| chunk.as_ref().map_or(true, |chunk| chunk.aggregate_type == name))
             });
             let of_type = of_type.inspect(|chunk| {
-                let events = chunk.iter().flat_map(|chunk| &chunk.events).map(|stored| &stored.event);
+                let events = chunk.iter().flat_map(|chunk| &chunk.events);
+                let events = events.inspect(|stored| follow(stored)).map(|stored| &stored.event);
                 let told = events.filter(|event| event.source_position.is_some()).map(|event| event.occurred_at);
                 loaded.newest = told.max().max(loaded.newest);
             });

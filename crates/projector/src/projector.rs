@@ -69,8 +69,11 @@ impl Projector {
         let (send, receive) = mpsc::channel(QUEUED_COMMITS);
         let (start, started) = oneshot::channel();
 
-        if beginning.is_some() {
+        if let Some(beginning) = &beginning {
             folder.begin_bulk(goal)?;
+            let mut ended = store.control(control::TRANSACTION).await?;
+            ended.retain(|stored| stored.position < beginning.end());
+            folder.expect_transactions(&ended);
         }
         let reader = tokio::spawn(read(store.clone(), started, send, cancel.clone(), publish.clone()));
         let stopped = cancel.clone();

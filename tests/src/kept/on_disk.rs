@@ -5,8 +5,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use deltafold_event::{Position, StoredEvent, Timestamp};
-use deltafold_projector::{Folder, Log, Options, ProjectorError, to_record};
+use deltafold_event::{EventId, Position, StoredEvent, Timestamp, control};
+use deltafold_projector::{Consistent, Folder, Log, Options, ProjectorError, to_record};
 use deltafold_relation::Schemas;
 use deltafold_store::Batch;
 use deltafold_view::{self as view, At, Reader, Stored, ViewStore};
@@ -66,6 +66,8 @@ impl OnDisk {
         let (folder, _) = kept.open.as_mut().expect("just opened");
         folder.begin_bulk(Position::MAX).expect("it is empty");
         kept.log.take(events);
+        let is_end = |stored: &&StoredEvent| &*stored.event.aggregate_type == control::TRANSACTION;
+        folder.expect_transactions(&events.iter().filter(is_end).cloned().collect::<Vec<_>>());
         let mut sorted = events.to_vec();
         let whose = |stored: &StoredEvent| (stored.event.aggregate_type.clone(), stored.event.aggregate_id.clone());
         sorted.sort_by_key(whose);
@@ -86,11 +88,11 @@ impl OnDisk {
     }
 
     /// All that was written, as far as it can be read: of each type its keeper's state and, by aggregate, what is
-    /// believed, what was, and what was shown as of each of its positions.
+    /// believed, what was, and what was shown as of each of its positions; and which transactions are remembered.
     pub fn written(&self) -> Vec<String> {
         let (_, views) = self.open.as_ref().expect("it is open");
         let snapshot = views.snapshot();
-        let mut written = Vec::new();
+        let mut written: Vec<String> = self.transactions().iter().map(|state| format!("{state:?}")).collect();
         for mirror in views.mirrors() {
             let reader = snapshot.reader(&mirror);
             let state = snapshot.state(&format!("keeper/{}", mirror.name())).expect("the index can be read");
@@ -111,6 +113,36 @@ impl OnDisk {
             }
         }
         written
+    }
+
+    /// The newest moment at which every transaction is whole, as the catalog and as the index has it.
+    pub fn consistent(&self) -> Option<Consistent> {
+        let (folder, views) = self.open.as_ref().expect("it is open");
+        let consistent = folder.catalog().consistent;
+        assert_eq!(consistent, deltafold_projector::consistent(&views.snapshot()).expect("the index can be read"));
+        consistent
+    }
+
+    /// Which transactions are remembered, as it is written.
+    pub fn transactions(&self) -> Vec<(String, Vec<u8>)> {
+        let (_, views) = self.open.as_ref().expect("it is open");
+        views.snapshot().states("transactions/").expect("the index can be read")
+    }
+
+    /// How many events of each transaction a mirror shows as of a moment: of those that are of one aggregate.
+    pub fn events_as_of(&self, name: &str, at: Timestamp) -> BTreeMap<String, usize> {
+        let Some(reader) = self.reader(name) else { return BTreeMap::new() };
+        let keys = reader.keys().map(|key| key.expect("the index can be read"));
+        let mut ids: BTreeMap<String, BTreeSet<EventId>> = BTreeMap::new();
+        for key in keys {
+            for stored in reader.entries(&key).map(|entry| entry.expect("the index can be read")) {
+                let record = to_record(name, &stored).expect("a keeper wrote it");
+                if record.kind.is_own() && record.valid_from <= at {
+                    ids.entry(record.transaction.unwrap_or_default()).or_default().insert(record.id);
+                }
+            }
+        }
+        ids.into_iter().map(|(transaction, ids)| (transaction, ids.len())).collect()
     }
 
     /// Everything below it is folded.
