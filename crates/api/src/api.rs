@@ -241,11 +241,8 @@ impl Api {
     /// What a request reads from.
     fn reading(&self, built: &Built, catalog: Arc<Catalog>) -> Result<Reading, ApiError> {
         let inner = &*self.inner;
-        let snapshot = inner.views.snapshot();
-        let end = snapshot.checkpoint(deltafold_projector::CHECKPOINT);
-        let end = end.map_err(|error| ApiError::internal("checkpoint", error))?.unwrap_or(Position::ZERO);
         let (log, limits, tables) = (inner.log.clone(), inner.limits.clone(), inner.tables.clone());
-        Ok(Reading::new(built.model.clone(), catalog, snapshot, end, log, limits, tables))
+        Reading::new(built.model.clone(), catalog, inner.views.snapshot(), log, limits, tables)
     }
 
     /// The schema of a catalog; built anew when views or columns have come.
@@ -288,9 +285,10 @@ impl fmt::Debug for Api {
 
 /// `extensions.deltafold`.
 fn extension(reading: &Reading) -> Value {
-    let consistent = reading
-        .consistent()
-        .map_or(Json::Null, |moment| serde_json::json!({ "at": moment.to_string(), "estimated": true }));
+    let consistent = reading.consistent().map_or(
+        Json::Null,
+        |consistent| serde_json::json!({ "at": consistent.at.to_string(), "estimated": consistent.estimated }),
+    );
     let mut said = serde_json::json!({
         "position": reading.position().to_string(),
         "lagMs": reading.lag_ms(),

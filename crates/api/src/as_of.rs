@@ -31,7 +31,7 @@ pub(crate) fn input() -> InputObject {
         )
         .field(InputValue::new("consistent", TypeRef::named(TypeRef::BOOLEAN)).description(
             "The newest moment at which every transaction read so far is whole, as extensions.deltafold.consistent \
-             says. Not together with time.",
+             says. Not together with anything else.",
         ))
 }
 
@@ -84,8 +84,14 @@ impl AsOf {
         if found.position.is_some() && found.recorded_at.is_some() {
             return Err(ApiError::input(&found.path, "either position or recordedAt", "both"));
         }
-        if found.consistent && found.time.is_some() {
-            return Err(ApiError::input(&found.path, "either consistent or time", "both"));
+        // What was known at a position was known with other transactions in part.
+        let others = [
+            ("time", found.time.is_some()),
+            ("position", found.position.is_some()),
+            ("recordedAt", found.recorded_at.is_some()),
+        ];
+        if let Some((other, _)) = others.into_iter().find(|(_, is_given)| found.consistent && *is_given) {
+            return Err(ApiError::input(&found.path, format!("either consistent or {other}"), "both"));
         }
         Ok(found)
     }
@@ -122,7 +128,7 @@ impl AsOf {
         };
         let time = match (self.time, self.consistent) {
             (Some(time), _) => time,
-            (None, true) => reading.consistent().unwrap_or(Timestamp::MAX),
+            (None, true) => reading.consistent().map_or(Timestamp::MAX, |consistent| consistent.at),
             (None, false) => Timestamp::MAX,
         };
         let is_past = self.time.is_some() || self.consistent || self.position.is_some() || self.recorded_at.is_some();
@@ -132,7 +138,7 @@ impl AsOf {
 
 #[cfg(test)]
 mod tests {
-    use async_graphql::value;
+    use async_graphql::{Name, value};
 
     use super::*;
 
@@ -140,6 +146,19 @@ mod tests {
     fn contradictions_are_refused() {
         let both = AsOf::parse(&value!({"position": "1", "recordedAt": "2026-11-21T14:00:00Z"}), "o.asOf".into());
         assert_eq!(both.unwrap_err().to_string(), "o.asOf: expected either position or recordedAt, found both");
+        for (other, value) in
+            [("time", "2026-11-21T14:00:00Z"), ("position", "1"), ("recordedAt", "2026-11-21T14:00:00Z")]
+        {
+            let with = |consistent: bool| {
+                let given = [("consistent", Value::Boolean(consistent)), (other, Value::from(value))];
+                AsOf::parse(&Value::Object(given.map(|(name, value)| (Name::new(name), value)).into()), "o.asOf".into())
+            };
+            assert_eq!(
+                with(true).unwrap_err().to_string(),
+                format!("o.asOf: expected either consistent or {other}, found both")
+            );
+            assert!(with(false).is_ok());
+        }
         let zoneless = AsOf::parse(&value!({"time": "2026-11-21T14:00:00"}), "o.asOf".into());
         assert!(zoneless.unwrap_err().to_string().starts_with("o.asOf.time: expected a DateTime with its zone"));
     }

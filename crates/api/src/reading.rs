@@ -7,7 +7,7 @@ use std::{
 
 use async_graphql::Context;
 use deltafold_event::{Position, Timestamp};
-use deltafold_projector::Catalog;
+use deltafold_projector::{Catalog, Consistent};
 use deltafold_view::{At, Reader, Snapshot};
 
 use crate::{
@@ -34,6 +34,8 @@ pub(crate) struct Reading {
     pub(crate) tables: Tables,
     /// The exclusive end of what the views hold.
     end: Position,
+    /// The newest moment at which every transaction that the views hold is whole.
+    consistent: Option<Consistent>,
     /// The views that were read as of the past.
     past: Mutex<BTreeSet<Arc<str>>>,
 }
@@ -48,17 +50,27 @@ pub(crate) struct Moment {
 }
 
 impl Reading {
-    /// A view of everything as it is now.
+    /// A view of everything as it is in a snapshot, which may hold more by now than the catalog tells of.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
     pub(crate) fn new(
         model: Arc<Model>,
         catalog: Arc<Catalog>,
         snapshot: Snapshot,
-        end: Position,
         log: Log,
         limits: Arc<Limits>,
         tables: Tables,
-    ) -> Self {
-        Self { model, snapshot, catalog, log, limits, tables, end, past: Mutex::default() }
+    ) -> Result<Self, ApiError> {
+        let end = snapshot.checkpoint(deltafold_projector::CHECKPOINT);
+        let end = end.map_err(|error| ApiError::internal("checkpoint", error))?.unwrap_or(Position::ZERO);
+        // What was whole by then may be followed by more, of an earlier time.
+        let consistent = match catalog.checkpoint == end {
+            true => Ok(catalog.consistent),
+            false => deltafold_projector::consistent(&snapshot),
+        };
+        let consistent = consistent.map_err(|error| ApiError::internal("consistent moment", error))?;
+        Ok(Self { model, snapshot, catalog, log, limits, tables, end, consistent, past: Mutex::default() })
     }
 
     /// The one of the request that is being answered.
@@ -82,10 +94,9 @@ impl Reading {
         lag.and_then(|lag| i32::try_from(lag).ok()).unwrap_or(i32::MAX)
     }
 
-    /// The newest moment at which every transaction read so far is whole, estimated: just before the newest one.
-    pub(crate) fn consistent(&self) -> Option<Timestamp> {
-        let newest = self.catalog.newest?;
-        Some(Timestamp::from_micros(newest.as_micros().saturating_sub(1)))
+    /// The newest moment at which every transaction that the views hold is whole; none while they hold none.
+    pub(crate) fn consistent(&self) -> Option<Consistent> {
+        self.consistent
     }
 
     /// The reads of one view.

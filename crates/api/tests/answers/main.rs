@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that cannot go on has failed its test")]
 
 mod auth;
+mod consistent;
 mod dead_letters;
 mod errors;
 mod events;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::shop::{Shop, order, shown};
 
 /// A change of an order, as a connector's run sent it to Kafka.
-fn sent(run: u8, lsn: u64, id: i32, time: &str, status: &str) -> Event {
+pub(crate) fn sent(run: u8, lsn: u64, id: i32, time: &str, status: &str) -> Event {
     let operation = if lsn == 10 { Operation::Create } else { Operation::Update };
     let mut event = order(operation, lsn, id, time, &json!({ "status": status }));
     let source = json!({
