@@ -2,6 +2,7 @@
 //! itself said at moments of that time.
 
 mod dump;
+mod reader;
 mod shop;
 mod site;
 mod truth;
@@ -14,11 +15,15 @@ use std::{
 
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::Value;
-use xtask::stack::{Bookmark, Connect, Options, Stack};
+use xtask::{
+    server::Running,
+    stack::{Bookmark, Connect, Options, Stack},
+};
 
 use crate::recording::{Answers, Moment};
 
-pub use site::{Site, leave};
+pub use reader::{Reader, Seen};
+pub use site::{Site, halt, leave, resume};
 use {shop::Shop, warehouse::Warehouse};
 
 /// How long anything may take.
@@ -70,16 +75,27 @@ impl Live {
     /// The shop on PostgreSQL.
     pub fn shop(seed: u64) -> Self {
         let options = Options { postgres: true, connect: true, clock: true, ..Options::default() };
-        Self::start(&options, Box::new(Shop::default()), seed)
+        Self::start(&options, Box::new(Shop::default()), seed, &["shop.*"])
+    }
+
+    /// The shop on PostgreSQL, and a second process that reads what its orders' lines come through: without it, nobody
+    /// does.
+    pub fn shop_read_by_two(seed: u64) -> (Self, Running) {
+        let options = Options { postgres: true, connect: true, clock: true, ..Options::default() };
+        let topics = ["shop.public.customers*", "shop.public.products*", "shop.public.orders*", "shop.transaction*"];
+        let live = Self::start(&options, Box::new(Shop::default()), seed, &topics);
+        let kafka = live.stack.kafka().expect("it has a broker").address();
+        let lines = live.site.other("lines", &kafka, &["shop.public.order_lines*"]);
+        (live, lines)
     }
 
     /// The warehouse on MariaDB.
     pub fn warehouse(seed: u64) -> Self {
         let options = Options { mariadb: true, connect: true, clock: true, ..Options::default() };
-        Self::start(&options, Box::new(Warehouse::default()), seed)
+        Self::start(&options, Box::new(Warehouse::default()), seed, &["warehouse.*"])
     }
 
-    fn start(options: &Options, workload: Box<dyn Workload>, seed: u64) -> Self {
+    fn start(options: &Options, workload: Box<dyn Workload>, seed: u64, topics: &[&str]) -> Self {
         let stack = Stack::up(options).expect("the stack starts");
         let connect = stack.connect().expect("it has Kafka Connect");
         let name = workload.name();
@@ -93,7 +109,7 @@ impl Live {
             if is_done { Ok(()) } else { Err(offsets) }
         });
         let kafka = stack.kafka().expect("it has a broker").address();
-        let site = Site::start(name, &kafka, &[&format!("{name}.*")]);
+        let site = Site::start(name, &kafka, topics);
         Self { stack, workload, random: StdRng::seed_from_u64(seed), site, moments: Vec::new() }
     }
 
@@ -198,6 +214,16 @@ impl Live {
             }
         }
         Ok(())
+    }
+
+    /// Waits until the consistent moment is known and everything is there as of it.
+    pub fn assert_consistent(&self) {
+        wait_until("everything is there as of the consistent moment", || {
+            let said = reader::consistent(self.site.server().address());
+            let at = said["at"].as_str().filter(|_| said["estimated"] == serde_json::json!(false));
+            let at = at.ok_or_else(|| said.to_string())?.to_owned();
+            self.answers(&Moment { at, ..self.last().clone() })
+        });
     }
 
     /// Law 8, at every moment so far.

@@ -2,7 +2,7 @@
 //! killed, sent back, joined by another and left again. In the end the views are what the database's own SELECT said, at
 //! every moment of that time, and the store has every event of the topics once.
 
-use deltafold_tests::live::{Live, Site, leave, wait_until};
+use deltafold_tests::live::{Live, Reader, Site, halt, leave, resume, wait_until};
 use serde_json::{Value, json};
 use xtask::stack::{Options, Stack};
 
@@ -49,6 +49,7 @@ fn survives_everything(mut live: Live) {
 
     let records = live.settle();
     live.assert_truth();
+    live.assert_consistent();
     live.assert_events(&records);
 }
 
@@ -91,6 +92,35 @@ fn a_restored_database_waits_for_an_operator() {
     live.site().fold_again();
     let last = live.last().clone();
     live.answers(&last).expect("folded again it is the same");
+    // The numbers of its transactions were given before.
+    live.assert_consistent();
+}
+
+/// Transactions are spread over topics and partitions. Whoever reads as of the consistent moment sees no order that costs
+/// anything else than its lines do, even while nobody reads the lines; whoever does not, sees some then.
+#[test]
+fn no_order_is_seen_in_halves_at_the_consistent_moment() {
+    let (mut live, lines) = Live::shop_read_by_two(20_261_129);
+    live.work();
+    live.settle();
+    let reader = Reader::of(live.site_ref());
+    (0..rounds()).for_each(|_| live.work());
+
+    halt(&lines);
+    live.work();
+    wait_until("orders are there whose lines are not", || {
+        let seen = reader.seen();
+        if seen.halves_now > 0 { Ok(()) } else { Err(format!("{seen:?}")) }
+    });
+    (0..rounds()).for_each(|_| live.work());
+    resume(&lines);
+    (0..rounds()).for_each(|_| live.work());
+    live.settle();
+
+    let seen = reader.end();
+    assert!(seen.halves.is_empty(), "{seen:?}");
+    assert!(seen.estimated == 0 && seen.moments.len() > 3, "the moment is known, and moves on: {seen:?}");
+    live.assert_consistent();
 }
 
 /// A listener that wants encryption and a password: with the right one everything is read, with a wrong one that is said

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use xtask::server::{Running, Server};
@@ -30,7 +31,7 @@ impl Site {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let deltafold = Deltafold::on(&folder.path().join("data"));
         let site = Self { folder, deltafold, server: None };
-        site.configure(source, brokers, topics, properties);
+        fs::write(site.config(), configuration(source, brokers, topics, properties)).expect("it is configured");
         site
     }
 
@@ -39,19 +40,6 @@ impl Site {
         let mut site = Self::new(source, brokers, topics, &[]);
         site.run();
         site
-    }
-
-    fn configure(&self, source: &str, brokers: &str, topics: &[&str], properties: &[(&str, &str)]) {
-        let mut text = format!("[sources.{source}]\nkind = \"kafka\"\nbrokers = {brokers:?}\ntopics = {topics:?}\n");
-        // A process that was killed is not waited for longer than the broker allows.
-        let properties = [("session.timeout.ms", "6000")].iter().chain(properties);
-        text.push_str("[sources.");
-        text.push_str(source);
-        text.push_str(".properties]\n");
-        for (name, value) in properties {
-            text.push_str(&format!("{name:?} = {value:?}\n"));
-        }
-        fs::write(self.config(), text).expect("the configuration is written");
     }
 
     fn config(&self) -> PathBuf {
@@ -124,6 +112,15 @@ impl Site {
         Running(command.spawn().expect("a second instance starts"))
     }
 
+    /// A process that reads other topics, of a source of another name, into the same data directory until it is dropped.
+    pub fn other(&self, source: &str, brokers: &str, topics: &[&str]) -> Running {
+        let config = self.folder.path().join(format!("{source}.toml"));
+        fs::write(&config, configuration(source, brokers, topics, &[])).expect("it is configured");
+        let mut command = self.deltafold.command(["ingest"]);
+        command.arg("--config").arg(config).stdout(Stdio::null()).stderr(Stdio::null());
+        Running(command.spawn().expect("it starts"))
+    }
+
     /// The process that serves.
     pub fn server(&self) -> &Server {
         self.server.as_ref().expect("it runs")
@@ -165,10 +162,37 @@ impl Site {
     }
 }
 
+fn configuration(source: &str, brokers: &str, topics: &[&str], properties: &[(&str, &str)]) -> String {
+    let mut text = format!("[sources.{source}]\nkind = \"kafka\"\nbrokers = {brokers:?}\ntopics = {topics:?}\n");
+    // A process that was killed is not waited for longer than the broker allows.
+    let properties = [("session.timeout.ms", "6000")].iter().chain(properties);
+    text.push_str("[sources.");
+    text.push_str(source);
+    text.push_str(".properties]\n");
+    for (name, value) in properties {
+        text.push_str(&format!("{name:?} = {value:?}\n"));
+    }
+    text
+}
+
+/// Lets a process do nothing any more (SIGSTOP) until [`resume`].
+pub fn halt(process: &Running) {
+    signal(process, Signal::STOP);
+}
+
+/// Lets a process that was halted go on.
+pub fn resume(process: &Running) {
+    signal(process, Signal::CONT);
+}
+
+fn signal(process: &Running, signal: Signal) {
+    let id = rustix::process::Pid::from_child(&process.0);
+    rustix::process::kill_process(id, signal).expect("it is told");
+}
+
 /// Asks a process to end in good order (SIGINT, as Ctrl-C does), and waits.
 pub fn leave(mut process: Running) {
-    let id = rustix::process::Pid::from_child(&process.0);
-    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("it is told");
+    signal(&process, Signal::INT);
     let began = Instant::now();
     while still_runs(&mut process.0) {
         assert!(began.elapsed() < LIMIT, "it does not end");
