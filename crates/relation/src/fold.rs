@@ -169,6 +169,17 @@ impl<'a, M: Memory> Fold<'a, M> {
         truncate.into_iter().chain(rekey).chain(sweep).max_by(|one, other| one.order.cmp(&other.order))
     }
 
+    /// Likewise, below a limit.
+    fn last_type_wide_below(&self, limit: &OrderKey) -> Option<&TypeEvent> {
+        match self.last_type_wide() {
+            Some(last) if last.order >= *limit => {
+                let below = self.type_wide().filter(|event| event.order < *limit);
+                below.max_by(|one, other| one.order.cmp(&other.order))
+            }
+            last => last,
+        }
+    }
+
     /// All of them.
     fn type_wide(&self) -> impl Iterator<Item = &TypeEvent> {
         let rekeys = self.state.keys.get(1..).unwrap_or_default().iter().map(|span| &span.from);

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use deltafold_event::{EventId, OrderKey, Position, Timestamp};
 
 use super::{Fold, Head};
-use crate::{FoldError, Memory, Place, Record, RowChange, Since, image::same, incoming::Incoming, keys, stand::stand};
+use crate::{
+    FoldError, Memory, Place, Record, RecordKind, RowChange, Since, image::same, incoming::Incoming, keys, stand::stand,
+};
 
 impl<M: Memory> Fold<'_, M> {
     /// Folds an event that has no source position: it stands after the last event of its aggregate that has
@@ -33,12 +35,35 @@ impl<M: Memory> Fold<'_, M> {
         if let Some(snapshot) = &place.snapshot {
             self.begin_sweep(snapshot, place.epoch, &incoming.record)?;
         }
-        let own = self.works[work].last().map(|last| last.order.clone());
-        let type_wide = self.last_type_wide().map(|event| keys::anchor_of(&event.order));
+        let anchor = match incoming.record.kind {
+            RecordKind::Read => self.anchor_in(work, place.epoch)?,
+            _ => self.anchor_below(work, None)?,
+        };
         let beginning = OrderKey { epoch: place.epoch, ..OrderKey::default() };
-        let anchor = own.max(type_wide).unwrap_or_default().max(beginning);
-        incoming.record.order = directly_after(&anchor, arrived);
-        self.append(work, incoming.record)
+        incoming.record.order = directly_after(&anchor.max(beginning), arrived);
+        let is_last = self.works[work].last().is_none_or(|last| last.order < incoming.record.order)
+            && self.last_type_wide().is_none_or(|event| event.order < incoming.record.order);
+        if is_last { self.append(work, incoming.record) } else { self.insert(work, incoming.record) }
+    }
+
+    /// What a row that was read in an epoch stands after: what came in later ones comes later.
+    fn anchor_in(&self, work: usize, epoch: u32) -> Result<OrderKey, FoldError<M::Error>> {
+        let Some(next) = epoch.checked_add(1) else { return self.anchor_below(work, None) };
+        self.anchor_below(work, Some(&OrderKey { epoch: next, offset: i64::MIN, ..OrderKey::default() }))
+    }
+
+    /// The last event of an aggregate below a limit. Truncates, changes of the key and snapshots are events of every
+    /// aggregate.
+    fn anchor_below(&self, work: usize, limit: Option<&OrderKey>) -> Result<OrderKey, FoldError<M::Error>> {
+        let own = match (self.works[work].last(), limit) {
+            (Some(last), Some(limit)) if last.order >= *limit => {
+                self.works[work].before(self.memory, limit, last.valid_from).map_err(FoldError::Memory)?
+            }
+            (last, _) => last.cloned(),
+        };
+        let own = own.map(|own| own.order.clone());
+        let type_wide = limit.map_or_else(|| self.last_type_wide(), |limit| self.last_type_wide_below(limit));
+        Ok(own.max(type_wide.map(|event| keys::anchor_of(&event.order))).unwrap_or_default())
     }
 
     /// Whether an event without a position was folded as one of an older epoch.

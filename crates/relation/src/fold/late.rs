@@ -67,7 +67,7 @@ impl<M: Memory> Fold<'_, M> {
     }
 
     /// Adds an event that stands before others of its aggregate.
-    fn insert(&mut self, at: usize, mut record: Record) -> Result<(), FoldError<M::Error>> {
+    pub(super) fn insert(&mut self, at: usize, mut record: Record) -> Result<(), FoldError<M::Error>> {
         let work = &mut self.works[at];
         work.revisions += 1;
         record.revision = work.revisions;

@@ -273,6 +273,19 @@ fn what_was_made_after_a_snapshot_survives_it_whatever_comes_first() {
     assert_eq!(rows, [None, Some(v(6)), Some(v(5)), None]);
 }
 
+/// A row that was read before the restore, and came through a slow partition, stood after the snapshot of the restored
+/// database: what was lost came back.
+#[test]
+fn a_row_that_was_read_in_the_old_epoch_brings_nothing_back() {
+    let mut story = restored();
+    story.push(new_epoch(1));
+    story.push(read(93, "lost", &v(4)).offset(310).sent(1, 0).snapshot("incremental", 92));
+    story.push(read(94, "1", &v(5)).offset(311).sent(1, 0).snapshot("incremental", 92));
+    let (memory, _) = fold_with_origins(&story);
+    assert_eq!((memory.row("lost", 99), memory.row("lost", 200)), (Some(&*v(4)), None));
+    assert_eq!((memory.row("1", 99), memory.row("1", 200)), (Some(&*v(5)), Some(&*v(1))));
+}
+
 #[test]
 fn incremental_rows_replace_nothing() {
     let mut story = before();
