@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     commit_order::CommitOrder,
-    partition::{Partition, Switch},
+    partition::{Marks, Partition, Switch},
     said::{Marker, RunId, Said},
 };
 
@@ -175,7 +175,9 @@ impl Origin {
         why: Why,
         is_held: bool,
     ) -> (u32, Option<Begun>) {
-        let newest = self.partitions[at].marks.map_or(stored.event.occurred_at, |marks| marks.newest);
+        // What an older epoch had come to there says nothing.
+        let marks = self.partitions[at].marks.filter(|marks| marks.epoch == epoch);
+        let newest = marks.map_or(stored.event.occurred_at, |marks| marks.newest);
         let server = server_id(stored);
         let is_joined = |to: &u32| {
             let known = self.epochs[*to as usize].server_id;
@@ -188,7 +190,7 @@ impl Origin {
             return (to, None);
         }
         let run = match said.run {
-            Some(run) if self.is_whole(run, at) => Some(run),
+            Some(run) if is_whole(run, marks) => Some(run),
             Some(run) => Some(run.next()),
             None => None,
         };
@@ -216,13 +218,6 @@ impl Origin {
         self.epochs.push(Epoch { run, server_id: server, reset: Some(reset), is_held, from, held: 0 });
         let was_held = self.epochs[epoch as usize].is_held;
         (next, Some(Begun { epoch: next, from, was_held }))
-    }
-
-    /// Whether everything that a run has sent may belong to the epoch which one of its events begins. Not if what that
-    /// event contradicts was sent by the run itself: then the database was restored behind its back.
-    fn is_whole(&self, run: RunId, at: usize) -> bool {
-        let contradicted = self.partitions[at].marks.and_then(|marks| marks.highest);
-        contradicted.is_none_or(|(_, sent_by)| sent_by < Some(run))
     }
 
     /// The epoch that an event belongs to, as far as is known now.
@@ -327,6 +322,13 @@ impl Epoch {
     pub(super) fn reset(&self) -> Option<&Reset> {
         self.reset.as_ref()
     }
+}
+
+/// Whether everything that a run has sent may belong to the epoch which one of its events begins. Not if what that event
+/// contradicts was sent by the run itself: then the database was restored behind its back.
+fn is_whole(run: RunId, marks: Option<Marks>) -> bool {
+    let contradicted = marks.and_then(|marks| marks.highest);
+    contradicted.is_none_or(|(_, sent_by)| sent_by < Some(run))
 }
 
 /// The binlog's server, where it is told.
