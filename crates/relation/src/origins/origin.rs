@@ -215,6 +215,8 @@ impl Origin {
             occurred_at: stored.event.occurred_at,
             why,
         };
+        // While an earlier one is held, answers stay those from before it.
+        let is_held = is_held || self.held().next().is_some();
         self.epochs.push(Epoch { run, server_id: server, reset: Some(reset), is_held, from, held: 0 });
         let was_held = self.epochs[epoch as usize].is_held;
         (next, Some(Begun { epoch: next, from, was_held }))

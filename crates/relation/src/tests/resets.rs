@@ -397,6 +397,15 @@ fn another_server_is_another_epoch_held_only_if_its_times_run_backwards() {
     assert_eq!((memory.row("1", 100), held(&origins), info(&origins).epoch), (Some(&*v(3)), Some((3, 1)), 2));
 }
 
+/// Of a database that was restored and then replaced, the later epoch was answered from, while the earlier one was held.
+#[test]
+fn an_epoch_after_one_that_is_held_is_held_too() {
+    let mut story = vec![binlog(9, 9, 400, "1", 1, 10), binlog(9, 9, 300, "1", 2, 20).run(2)];
+    story.push(binlog(3, 1, 4, "1", 3, 30).run(3));
+    let (memory, origins) = fold_with_origins(&story);
+    assert_eq!((memory.row("1", 100), held(&origins), info(&origins).epoch), (Some(&*v(1)), Some((2, 2)), 0));
+}
+
 #[test]
 fn a_row_read_before_another_server_was_noticed_moves_on() {
     let row = read(19, "1", &v(5)).sent(2, 0).source("connector", "mariadb").snapshot("last", 1);
