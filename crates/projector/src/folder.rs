@@ -229,18 +229,15 @@ impl Folder {
                 self.fold_steps(std::mem::take(&mut steps), stored.position.max(self.checkpoint), newest.take())?;
                 self.replay()?;
             }
-            let Some(Observed::Given { place, completes }) = observed else { continue };
+            let Some(Observed::Given { place, completed }) = observed else { continue };
             self.transactions.event(stored, place.epoch);
+            completed.into_iter().for_each(|(name, completed)| push(&mut steps, &name, Step::Complete(completed)));
             if stored.event.source_position.is_some() {
                 newest = newest.max(Some(stored.event.occurred_at));
             }
             let name = &stored.event.aggregate_type;
             if stored.position >= self.loaded.1 || !self.loaded.0.contains(name) {
                 push(&mut steps, name, Step::Event(stored, place));
-            }
-            if let Some(snapshot) = completes {
-                let names: BTreeSet<Arc<str>> = self.mirrors.keys().chain(steps.keys()).cloned().collect();
-                names.iter().for_each(|name| push(&mut steps, name, Step::Complete(snapshot, stored.position)));
             }
         }
         self.fold_steps(steps, last.end(), newest)?;
@@ -264,9 +261,10 @@ impl Folder {
                         }
                     }
                     Step::TakeBack(stored, place) => self.transactions.take_back(stored, place.epoch),
-                    Step::Complete(..) => {}
+                    // Rows of snapshots are of no transaction.
+                    Step::Complete(..) | Step::TakeBackSnapshot(..) => {}
                 }
-                push(&mut steps, name, step);
+                push(&mut steps, &name, step);
             }
             self.fold_steps(steps, self.checkpoint, newest)?;
         }

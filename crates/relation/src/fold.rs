@@ -116,9 +116,14 @@ impl<'a, M: Memory> Fold<'a, M> {
                 self.take_back(stored, place.epoch)?;
                 self.finish_event()
             }
-            Step::Complete(snapshot, position) => {
+            Step::Complete(completed) => {
+                self.position = completed.recorded_from;
+                self.complete_all(&completed)?;
+                self.finish_event()
+            }
+            Step::TakeBackSnapshot(snapshot, position) => {
                 self.position = position;
-                self.complete(snapshot)?;
+                self.take_back_snapshot(snapshot)?;
                 self.finish_event()
             }
         }

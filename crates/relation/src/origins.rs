@@ -24,12 +24,12 @@ use self::{
     replay::{Kind, Replay},
     said::Said,
 };
-use crate::{Place, SnapshotId, SnapshotRow, StateError, Step};
+use crate::{Completed, LastRow, Place, SnapshotId, SnapshotRow, StateError, Step};
 
 pub use self::{new_epoch::NewEpoch, origin::Reset};
 
 /// The first byte of [`Origins::to_bytes`].
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// The source of events that files were read for.
 const FILE: &str = "file";
@@ -48,12 +48,13 @@ pub struct Origins {
 /// What is to be done with an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observed {
-    /// Its keeper gets it. `completes`: all keepers are told then that all rows of this snapshot have been sent.
+    /// Its keeper gets it.
     Given {
         /// Where it stands.
         place: Place,
-        /// A snapshot of an epoch after the first whose last row it is.
-        completes: Option<SnapshotId>,
+        /// What keepers are told before, each by its type: that all rows of a snapshot have been sent. With the last row
+        /// of one, all types of its origin; with the first event of a type, of all that came before.
+        completed: Vec<(Arc<str>, Arc<Completed>)>,
     },
     /// It belongs to an epoch that is held: nobody gets it now.
     Held,
@@ -93,7 +94,7 @@ impl Origins {
     /// Takes in an event that is none of the store's own. Events come in the order of their positions; one that was
     /// observed before changes nothing.
     pub fn observe(&mut self, stored: &StoredEvent) -> Observed {
-        let given = Observed::Given { place: Place::at(stored.position), completes: None };
+        let given = Observed::Given { place: Place::at(stored.position), completed: Vec::new() };
         let Some(said) = said(stored) else { return given };
         let index = match self.find(&said) {
             Some(index) => index,
@@ -103,7 +104,6 @@ impl Origins {
             }
         };
         let is_new = stored.position >= self.observed;
-        let was_complete = is_new && self.completes(index, stored, &said).is_some_and(|(_, is_complete)| is_complete);
         if is_new {
             self.observed = stored.position.next();
             self.has_changed = true;
@@ -124,9 +124,8 @@ impl Origins {
                 Observed::Held
             }
             Ok(place) => {
-                let complete = is_new && place.snapshot.as_ref().is_some_and(|row| row.is_complete) && !was_complete;
-                let completes = place.snapshot.as_ref().filter(|_| complete).map(|row| row.snapshot);
-                Observed::Given { place, completes }
+                let completed = if is_new { self.completed(index, stored, &place, &[]) } else { Vec::new() };
+                Observed::Given { place, completed }
             }
         }
     }
@@ -162,7 +161,7 @@ impl Origins {
 
     /// Takes in the events that were read again: all those below `next` that [`Self::replay`] asked for. What keepers
     /// are to do with them, each with its type.
-    pub fn replayed<'e>(&mut self, events: &'e [StoredEvent], next: Position) -> Vec<(&'e Arc<str>, Step<'e>)> {
+    pub fn replayed<'e>(&mut self, events: &'e [StoredEvent], next: Position) -> Vec<(Arc<str>, Step<'e>)> {
         let Some(mut replay) = self.replays.pop_front() else { return Vec::new() };
         self.has_changed = true;
         let mut steps = Vec::new();
@@ -172,17 +171,26 @@ impl Origins {
                 continue;
             }
             let epoch = self.origins[replay.origin as usize].epoch_of(stored, &said).epoch;
-            let aggregate_type = &stored.event.aggregate_type;
+            let aggregate_type = Arc::clone(&stored.event.aggregate_type);
             match &replay.kind {
                 Kind::TakeBack(of) if *of == epoch => {
                     let place = Place { epoch, ..Place::at(replay.until) };
                     steps.push((aggregate_type, Step::TakeBack(stored, place)));
+                    let origin = &self.origins[replay.origin as usize];
+                    if let Some((snapshot, last)) = self.snapshot_of(replay.origin as usize, stored, &said)
+                        && last.is_some_and(|last| last.position == stored.position)
+                    {
+                        let undo = |name: &Arc<str>| (name.clone(), Step::TakeBackSnapshot(snapshot, replay.until));
+                        steps.extend(origin.types().iter().map(undo));
+                    }
                     let epoch = &mut self.origins[replay.origin as usize].epochs[epoch as usize];
                     epoch.held += u64::from(epoch.is_held);
                 }
                 Kind::Release(of) if of.contains(&epoch) => {
                     if let Ok(place) = self.place(replay.origin as usize, stored, &said) {
                         let place = Place { recorded_from: replay.until, ..place };
+                        let completed = self.completed(replay.origin as usize, stored, &place, of);
+                        steps.extend(completed.into_iter().map(|(name, completed)| (name, Step::Complete(completed))));
                         steps.push((aggregate_type, Step::Event(stored, place)));
                     }
                 }
@@ -204,21 +212,56 @@ impl Origins {
         if origin.epochs[epoch as usize].is_held {
             return Err(epoch);
         }
-        let snapshot = self.completes(index, stored, said).filter(|_| epoch > 0);
-        let snapshot = snapshot.map(|(snapshot, is_complete)| {
-            Box::new(SnapshotRow { snapshot, is_complete, log_from: origin.place_of(said, epoch) })
+        let snapshot = self.snapshot_of(index, stored, said).filter(|_| epoch > 0);
+        let snapshot = snapshot.map(|(snapshot, last)| {
+            let (_, log_from) = origin.snapshot(snapshot.number());
+            Box::new(SnapshotRow { snapshot, is_complete: last.is_some(), log_from })
         });
         Ok(Place { epoch, recorded_from: stored.position, may_be_older: belongs.may_be_older, snapshot })
     }
 
-    /// The snapshot that an event is a row of, and whether all of it has been sent.
-    fn completes(&self, index: usize, stored: &StoredEvent, said: &Said<'_>) -> Option<(SnapshotId, bool)> {
+    /// The snapshot that an event is a row of, and its last row, if all of it has been sent.
+    fn snapshot_of(
+        &self,
+        index: usize,
+        stored: &StoredEvent,
+        said: &Said<'_>,
+    ) -> Option<(SnapshotId, Option<LastRow>)> {
         if stored.event.operation != Some(Operation::Read) || stored.event.source_position.is_some() {
             return None;
         }
         let origin = &self.origins[index];
-        let (number, is_complete) = origin.snapshot_of(said, origin.epoch_of(stored, said).epoch)?;
-        Some((SnapshotId((index as u64) << 32 | number as u64), is_complete))
+        let (number, last) = origin.snapshot_of(said, origin.epoch_of(stored, said).epoch)?;
+        Some((SnapshotId::new(index, number), last))
+    }
+
+    /// What keepers are told before one is given an event: with the last row of a snapshot, all of them; with the first
+    /// event of a type, its own of the snapshots before. Those of epochs that go on now count in the order of the log.
+    fn completed(
+        &mut self,
+        index: usize,
+        stored: &StoredEvent,
+        place: &Place,
+        goes_on: &[u32],
+    ) -> Vec<(Arc<str>, Arc<Completed>)> {
+        let name = &stored.event.aggregate_type;
+        let is_new = self.origins[index].note_type(&stored.event);
+        let origin = &self.origins[index];
+        let own = place.snapshot.as_ref().map(|row| row.snapshot.number());
+        let mut told = Vec::new();
+        for (number, last) in origin.complete() {
+            let (epoch, log_from) = origin.snapshot(number);
+            let is_its_last = own == Some(number) && last.position == stored.position;
+            let is_before = !goes_on.contains(&epoch) || last.position < stored.position;
+            if !(is_its_last || is_new && is_before) {
+                continue;
+            }
+            let (snapshot, recorded_from) = (SnapshotId::new(index, number), place.recorded_from);
+            let completed = Arc::new(Completed { snapshot, epoch, log_from, last, recorded_from });
+            let names = origin.types().iter().filter(|other| is_its_last || *other == name);
+            told.extend(names.map(|name| (name.clone(), completed.clone())));
+        }
+        told
     }
 
     fn find(&self, said: &Said<'_>) -> Option<usize> {

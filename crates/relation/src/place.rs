@@ -1,6 +1,8 @@
 //! What a keeper is told of an event beside the event.
 
-use deltafold_event::{Position, SourcePosition, StoredEvent};
+use std::sync::Arc;
+
+use deltafold_event::{EventId, Position, SourcePosition, StoredEvent, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Where an event stands in its origin's life, and from when on it counts.
@@ -25,7 +27,19 @@ impl Place {
 
 /// One snapshot of an origin's tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct SnapshotId(pub(crate) u64);
+pub struct SnapshotId(u64);
+
+impl SnapshotId {
+    /// Of an origin, by the numbers of both.
+    pub(crate) fn new(origin: usize, number: usize) -> Self {
+        Self((origin as u64) << 32 | number as u64)
+    }
+
+    /// Which of its origin.
+    pub(crate) fn number(self) -> usize {
+        (self.0 & u64::from(u32::MAX)) as usize
+    }
+}
 
 /// The snapshot that a row is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +48,35 @@ pub struct SnapshotRow {
     pub snapshot: SnapshotId,
     /// Log events from here on were made after it; empty where nobody says.
     pub log_from: SourcePosition,
-    /// Whether all of it had been sent by then. Else [`Step::Complete`] comes when it has.
+    /// Whether all of it had been sent by then; [`Step::Complete`] has come before the row that says so.
     pub is_complete: bool,
+}
+
+/// A snapshot of all tables of an origin, in an epoch after the first, all of whose rows have been sent. A table of which
+/// it has no row was empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completed {
+    /// Which.
+    pub snapshot: SnapshotId,
+    /// Its epoch.
+    pub epoch: u32,
+    /// As in [`SnapshotRow::log_from`].
+    pub log_from: SourcePosition,
+    /// The row that was marked as the last.
+    pub last: LastRow,
+    /// The position from which it counts as recorded.
+    pub recorded_from: Position,
+}
+
+/// The row of a snapshot that was sent after all others; maybe one of another type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRow {
+    /// The event.
+    pub id: EventId,
+    /// Its first delivery.
+    pub position: Position,
+    /// When the snapshot was taken, as the source says.
+    pub occurred_at: Timestamp,
 }
 
 /// Something for a keeper to fold.
@@ -46,8 +87,10 @@ pub enum Step<'e> {
     /// An event that was folded as one of an older epoch than that of its place is taken back, from that place's
     /// position on.
     TakeBack(&'e StoredEvent, Place),
-    /// All rows of a snapshot have been sent: from this position on, it replaces what was known of the type.
-    Complete(SnapshotId, Position),
+    /// All rows of a snapshot have been sent: from there on, it replaces what was known of the type.
+    Complete(Arc<Completed>),
+    /// The same snapshot is found to be of a later epoch: from a position on, it replaces nothing.
+    TakeBackSnapshot(SnapshotId, Position),
 }
 
 impl<'e> From<&'e StoredEvent> for Step<'e> {

@@ -40,8 +40,8 @@ impl InMemory {
         self.fold_steps(events.iter().map(Step::from), schemas);
     }
 
-    /// Folds the events of a log that are in a range, as the origins say: all before were folded. What has to be read
-    /// again is, so many events at once.
+    /// Folds the events of a log that are in a range and of the type of its first one, as the origins say: all before were
+    /// folded. What has to be read again is, so many events at once.
     ///
     /// # Panics
     /// As [`Self::fold`].
@@ -53,6 +53,8 @@ impl InMemory {
         at_once: usize,
         schemas: &Schemas,
     ) {
+        let name = log.iter().map(|stored| &stored.event).find(|event| !event.is_control());
+        let is_it = |of: &str| name.is_some_and(|event| *of == *event.aggregate_type);
         let mut steps = Vec::new();
         for stored in &log[range] {
             let observed = match stored.event.is_control() {
@@ -67,13 +69,19 @@ impl InMemory {
                 let there = |stored: &&StoredEvent| (from..until).contains(&stored.position);
                 let page: Vec<StoredEvent> = log.iter().filter(there).take(at_once).cloned().collect();
                 let next = page.get(at_once - 1).map_or(until, |last| last.position.next());
-                let replayed: Vec<Step<'_>> = origins.replayed(&page, next).into_iter().map(|(_, step)| step).collect();
+                let replayed: Vec<Step<'_>> = origins
+                    .replayed(&page, next)
+                    .into_iter()
+                    .filter(|(of, _)| is_it(of))
+                    .map(|(_, step)| step)
+                    .collect();
                 self.taken_back |= replayed.iter().any(|step| matches!(step, Step::TakeBack(..)));
                 self.fold_steps(replayed, schemas);
             }
-            if let Some(Observed::Given { place, completes }) = observed {
-                steps.push(Step::Event(stored, place));
-                steps.extend(completes.map(|snapshot| Step::Complete(snapshot, stored.position)));
+            if let Some(Observed::Given { place, completed }) = observed {
+                let completed = completed.into_iter().filter(|(of, _)| is_it(of));
+                steps.extend(completed.map(|(_, completed)| Step::Complete(completed)));
+                steps.extend(is_it(&stored.event.aggregate_type).then_some(Step::Event(stored, place)));
             }
         }
         self.fold_steps(steps, schemas);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use deltafold_event::{Operation, OrderKey, StoredEvent};
 
 use super::{Fold, refold::Refold};
-use crate::{FoldError, Memory, Record, incoming::Incoming};
+use crate::{FoldError, Memory, Record, SnapshotId, Sweep, incoming::Incoming};
 
 impl<M: Memory> Fold<'_, M> {
     /// Undoes what an event did that belongs to `epoch` and was folded as one of an older one. One that is not on record
@@ -55,8 +55,17 @@ impl<M: Memory> Fold<'_, M> {
 
     /// A snapshot that began with this row is none any more; its other rows are taken back, too.
     fn take_back_sweep(&mut self, stored: &StoredEvent) -> Result<(), FoldError<M::Error>> {
+        self.undo_sweep(|sweep| sweep.from.position == stored.position)
+    }
+
+    /// A snapshot replaces nothing any more, also where it has no row of the type.
+    pub(super) fn take_back_snapshot(&mut self, snapshot: SnapshotId) -> Result<(), FoldError<M::Error>> {
+        self.undo_sweep(|sweep| sweep.snapshot == snapshot)
+    }
+
+    fn undo_sweep(&mut self, is_it: impl Fn(&Sweep) -> bool) -> Result<(), FoldError<M::Error>> {
         let sweeps = &mut self.state.sweeps;
-        let Some(at) = sweeps.iter().position(|sweep| sweep.from.position == stored.position) else { return Ok(()) };
+        let Some(at) = sweeps.iter().position(is_it) else { return Ok(()) };
         let order = sweeps.remove(at).from.order;
         self.undo_from(&order)
     }

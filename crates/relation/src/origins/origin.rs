@@ -3,9 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::Arc,
 };
 
-use deltafold_event::{Position, SourcePosition, StoredEvent, Timestamp};
+use deltafold_event::{Event, Position, SourcePosition, StoredEvent, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -13,6 +14,7 @@ use super::{
     partition::{Marks, Partition, Switch},
     said::{Marker, RunId, Said},
 };
+use crate::LastRow;
 
 /// A stretch of an origin's life.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -66,7 +68,8 @@ struct Snapshot {
     /// The log's place that all its rows say.
     place: [String; 3],
     epoch: u32,
-    is_complete: bool,
+    /// The row marked as the last, once it has come.
+    last: Option<LastRow>,
 }
 
 /// A database, as a connector reads it.
@@ -80,6 +83,8 @@ pub(super) struct Origin {
     /// Sorted.
     partitions: Vec<Partition>,
     snapshots: Vec<Snapshot>,
+    /// The types of its tables, as far as keepers were given events of them.
+    types: BTreeSet<Arc<str>>,
 }
 
 /// An epoch that an event has begun.
@@ -111,6 +116,7 @@ impl Origin {
             runs: BTreeMap::new(),
             partitions: Vec::new(),
             snapshots: Vec::new(),
+            types: BTreeSet::new(),
         }
     }
 
@@ -265,10 +271,16 @@ impl Origin {
         let epoch = self.epoch_of(stored, said).epoch;
         let at = self.snapshot_at(said, epoch).unwrap_or_else(|| {
             let place = said.snapshot_place().map(str::to_owned);
-            self.snapshots.push(Snapshot { run: said.run, place, epoch, is_complete: false });
+            self.snapshots.push(Snapshot { run: said.run, place, epoch, last: None });
             self.snapshots.len() - 1
         });
-        self.snapshots[at].is_complete |= marker == Marker::Last;
+        let event = &stored.event;
+        // One that is read again, after its partition went on to a later epoch, says nothing of that one.
+        let is_known = |snapshot: &Snapshot| snapshot.last.is_some_and(|last| last.id == event.id);
+        if marker == Marker::Last && self.snapshots[at].last.is_none() && !self.snapshots.iter().any(is_known) {
+            let last = LastRow { id: event.id, position: stored.position, occurred_at: event.occurred_at };
+            self.snapshots[at].last = Some(last);
+        }
     }
 
     fn snapshot_at(&self, said: &Said<'_>, epoch: u32) -> Option<usize> {
@@ -278,16 +290,42 @@ impl Origin {
         self.snapshots.iter().rposition(is_it)
     }
 
-    /// The snapshot that a row of an epoch is of: its number, and whether all of it has been sent.
-    pub(super) fn snapshot_of(&self, said: &Said<'_>, epoch: u32) -> Option<(usize, bool)> {
+    /// The snapshot that a row of an epoch is of: its number, and the row that all of it had been sent with.
+    pub(super) fn snapshot_of(&self, said: &Said<'_>, epoch: u32) -> Option<(usize, Option<LastRow>)> {
         said.marker()?;
         let at = self.snapshot_at(said, epoch)?;
-        Some((at, self.snapshots[at].is_complete))
+        Some((at, self.snapshots[at].last))
     }
 
-    /// Where the log stood at a row's snapshot, as its events' positions do.
-    pub(super) fn place_of(&self, said: &Said<'_>, epoch: u32) -> SourcePosition {
-        let [lsn, file, pos] = said.snapshot_place().map(|raw| raw.trim_matches('"'));
+    /// The snapshots that replace what was known, all of whose rows have been sent: their numbers, by epoch and the
+    /// arrival of their last row.
+    pub(super) fn complete(&self) -> Vec<(usize, LastRow)> {
+        let counts = |snapshot: &Snapshot| snapshot.epoch > 0 && !self.epochs[snapshot.epoch as usize].is_held;
+        let snapshots = self.snapshots.iter().enumerate().filter(|(_, snapshot)| counts(snapshot));
+        let mut complete: Vec<_> = snapshots.filter_map(|(at, snapshot)| Some((at, snapshot.last?))).collect();
+        complete.sort_by_key(|(at, last)| (self.snapshots[*at].epoch, last.position));
+        complete
+    }
+
+    /// What keepers are told of a snapshot: its epoch, and where the log stood at it.
+    pub(super) fn snapshot(&self, at: usize) -> (u32, SourcePosition) {
+        let Snapshot { epoch, place, .. } = &self.snapshots[at];
+        (*epoch, self.place_of(place, *epoch))
+    }
+
+    /// The types of its tables.
+    pub(super) fn types(&self) -> &BTreeSet<Arc<str>> {
+        &self.types
+    }
+
+    /// Notes the type of an event that its keeper is given; whether it is a table's whose first one that is.
+    pub(super) fn note_type(&mut self, event: &Event) -> bool {
+        event.operation.is_some() && self.types.insert(Arc::clone(&event.aggregate_type))
+    }
+
+    /// Where the log stood at a snapshot, as its events' positions do.
+    fn place_of(&self, place: &[String; 3], epoch: u32) -> SourcePosition {
+        let [lsn, file, pos] = [0, 1, 2].map(|part| place[part].trim_matches('"'));
         if let Ok(lsn) = lsn.parse() {
             return SourcePosition::postgres(lsn);
         }
@@ -316,7 +354,7 @@ impl Origin {
 
     /// Whether no complete snapshot says what an epoch began with.
     pub(super) fn is_unverified(&self, epoch: u32) -> bool {
-        epoch > 0 && !self.snapshots.iter().any(|snapshot| snapshot.epoch == epoch && snapshot.is_complete)
+        epoch > 0 && !self.snapshots.iter().any(|snapshot| snapshot.epoch == epoch && snapshot.last.is_some())
     }
 }
 

@@ -286,6 +286,41 @@ fn a_row_that_was_read_in_the_old_epoch_brings_nothing_back() {
     assert_eq!((memory.row("1", 99), memory.row("1", 200)), (Some(&*v(5)), Some(&*v(1))));
 }
 
+/// A table that the restore had emptied kept its rows for ever: a snapshot has no row to say so.
+#[test]
+fn a_table_of_which_a_snapshot_has_no_row_was_empty() {
+    let of_others = |mut told: Told| {
+        told.event.aggregate_type = "others".into();
+        told
+    };
+    let mut story = before();
+    story.push(of_others(read(100, "1", &v(7)).offset(200).sent(2, 0).snapshot("last", 40)));
+    story.push(update(41, "2", 6).at(110).offset(202).sent(2, 1));
+    story.push(new_epoch(1));
+    let (memory, origins) = fold_with_origins(&story);
+    assert!(!info(&origins).is_unverified);
+    assert_eq!(memory.versions("1"), [(10, Some(&*v(1))), (100, None)]);
+    assert_eq!(memory.row("2", 200), Some(&*v(6)), "made after the snapshot");
+    assert_eq!(memory.shown_at("1", 200, position(5)), Some(&*v(1)), "while it was held");
+    // What is told late of the time before the restore was lost with the rest.
+    story.push(create(95, "late", 4).offset(300).sent(1, 0));
+    let (memory, _) = fold_with_origins(&story);
+    assert_eq!((memory.row("late", 99), memory.row("late", 100)), (Some(&*v(4)), None));
+    // Another restore takes the snapshot's word back, too.
+    let mut story = before();
+    story.push(update(41, "2", 6).at(80).offset(202).sent(2, 1));
+    story.push(update(50, "2", 6).at(110).offset(203).sent(2, 1));
+    story.push(new_epoch(1));
+    story.push(of_others(read(120, "1", &v(7)).offset(204).sent(3, 0).snapshot("last", 40)));
+    assert_eq!(fold_with_origins(&story).0.row("1", 200), None);
+    story.push(update(42, "2", 8).at(130).offset(205).sent(3, 1));
+    let (memory, origins) = fold_with_origins(&story);
+    assert_eq!((memory.row("1", 200), held(&origins)), (Some(&*v(1)), Some((2, 2))));
+    story.push(new_epoch(2));
+    let (memory, _) = fold_with_origins(&story);
+    assert_eq!((memory.row("1", 200), memory.row("2", 200)), (None, Some(&*v(8))));
+}
+
 #[test]
 fn incremental_rows_replace_nothing() {
     let mut story = before();
