@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use deltafold_event::{Operation, OrderKey, StoredEvent};
+use deltafold_event::{Operation, OrderKey, Position, StoredEvent};
 
-use super::{Fold, refold::Refold};
-use crate::{FoldError, Memory, Record, SnapshotId, Sweep, incoming::Incoming};
+use super::{Fold, append::directly_after, refold::Refold};
+use crate::{FoldError, Memory, Record, SnapshotId, Sweep, TypeEvent, incoming::Incoming, keys, work::Cursor};
 
 impl<M: Memory> Fold<'_, M> {
     /// Undoes what an event did that belongs to `epoch` and was folded as one of an older one. One that is not on record
@@ -21,7 +21,10 @@ impl<M: Memory> Fold<'_, M> {
         if let Some(known) = known.filter(|known| known.position == stored.position) {
             let (order, hint) = (known.order.clone(), known.valid_from);
             let remove = Some(order.clone());
-            self.refold(work, Refold { insert: None, remove, start: order.clone(), until: order, hint })?;
+            self.refold(work, Refold { insert: None, remove, start: order.clone(), until: order.clone(), hint })?;
+            if !known.kind.is_anchored() {
+                self.anchor_anew(work, &order)?;
+            }
             if self.works[work].last().is_none() {
                 self.works[work].revisions = 0;
             }
@@ -47,10 +50,53 @@ impl<M: Memory> Fold<'_, M> {
 
     fn take_back_truncate(&mut self, stored: &StoredEvent) -> Result<(), FoldError<M::Error>> {
         let truncates = &mut self.state.truncates;
-        let is_it = |known: &crate::TypeEvent| known.id == stored.event.id && known.position == stored.position;
+        let is_it = |known: &TypeEvent| known.id == stored.event.id && known.position == stored.position;
         let Some(at) = truncates.iter().position(is_it) else { return Ok(()) };
         let order = truncates.remove(at).order;
         self.undo_from(&order)
+    }
+
+    /// Rows that were read and events of applications stand after what was the last event when they came. Where that is
+    /// gone they stand after the one before it.
+    fn anchor_anew(&mut self, work: usize, gone: &OrderKey) -> Result<(), FoldError<M::Error>> {
+        // Delivered again with a lower offset, it may have moved down since.
+        let mut place = OrderKey { offset: i64::MIN, arrival: None, ..gone.clone() };
+        let is_there = |order: &OrderKey| (order.epoch, &order.source_position) == (gone.epoch, &gone.source_position);
+        let mut anchored = Vec::new();
+        let hint = self.works[work].last().map_or_else(Default::default, |last| last.valid_from);
+        let mut cursor = Cursor::new(self.memory, hint);
+        while let Some(next) = cursor.next(&self.works[work], &place, false).map_err(FoldError::Memory)?
+            && is_there(&next.order)
+        {
+            place = next.order.clone();
+            anchored.extend(next.kind.is_anchored().then_some(next));
+        }
+        for record in anchored {
+            let had_arrived = |position: Position| position < record.position;
+            let (mut own, mut below) = (None, record.order.clone());
+            while let Some(before) =
+                self.works[work].before(self.memory, &below, record.valid_from).map_err(FoldError::Memory)?
+            {
+                if had_arrived(before.position) {
+                    own = Some(before.order.clone());
+                    break;
+                }
+                below = before.order.clone();
+            }
+            // A snapshot has arrived when its first row, which may be this one, has.
+            let had_begun = |event: &TypeEvent| event.order < record.order && event.position <= record.position;
+            let type_wide = self.type_wide().filter(|event| had_begun(event));
+            let type_wide = type_wide.map(|event| keys::anchor_of(&event.order)).max();
+            let beginning = OrderKey { epoch: gone.epoch, ..OrderKey::default() };
+            let anchor = own.max(type_wide).unwrap_or_default().max(beginning);
+            let (order, was) = (directly_after(&anchor, record.position), record.order.clone());
+            if order < was {
+                let insert = Some(Record { order: order.clone(), ..Record::clone(&record) });
+                let hint = record.valid_from;
+                self.refold(work, Refold { insert, remove: Some(was.clone()), start: order, until: was, hint })?;
+            }
+        }
+        Ok(())
     }
 
     /// A snapshot that began with this row is none any more; its other rows are taken back, too.
@@ -72,6 +118,11 @@ impl<M: Memory> Fold<'_, M> {
 
     fn undo_from(&mut self, order: &OrderKey) -> Result<(), FoldError<M::Error>> {
         self.state_changed = true;
-        self.for_each_aggregate(|_, last| last.order >= *order, order, order)
+        self.for_each_aggregate(|_, last| last.order >= *order, order, order)?;
+        let (epoch, place) = (order.epoch, &order.source_position);
+        for at in self.works_where(|_, last| (last.order.epoch, &last.order.source_position) >= (epoch, place))? {
+            self.anchor_anew(at, order)?;
+        }
+        Ok(())
     }
 }

@@ -194,7 +194,10 @@ impl<M: Memory> Fold<'_, M> {
     }
 
     /// The aggregates whose newest record is such; those of the memory first.
-    fn works_where(&mut self, is_such: impl Fn(&str, &Record) -> bool) -> Result<Vec<usize>, FoldError<M::Error>> {
+    pub(super) fn works_where(
+        &mut self,
+        is_such: impl Fn(&str, &Record) -> bool,
+    ) -> Result<Vec<usize>, FoldError<M::Error>> {
         let mut found = Vec::new();
         if let Some(only) = self.only {
             let is_such = |work: &Work| work.last().is_some_and(|last| is_such(&work.id, last));

@@ -273,19 +273,6 @@ fn what_was_made_after_a_snapshot_survives_it_whatever_comes_first() {
     assert_eq!(rows, [None, Some(v(6)), Some(v(5)), None]);
 }
 
-/// A row that was read before the restore, and came through a slow partition, stood after the snapshot of the restored
-/// database: what was lost came back.
-#[test]
-fn a_row_that_was_read_in_the_old_epoch_brings_nothing_back() {
-    let mut story = restored();
-    story.push(new_epoch(1));
-    story.push(read(93, "lost", &v(4)).offset(310).sent(1, 0).snapshot("incremental", 92));
-    story.push(read(94, "1", &v(5)).offset(311).sent(1, 0).snapshot("incremental", 92));
-    let (memory, _) = fold_with_origins(&story);
-    assert_eq!((memory.row("lost", 99), memory.row("lost", 200)), (Some(&*v(4)), None));
-    assert_eq!((memory.row("1", 99), memory.row("1", 200)), (Some(&*v(5)), Some(&*v(1))));
-}
-
 /// A table that the restore had emptied kept its rows for ever: a snapshot has no row to say so.
 #[test]
 fn a_table_of_which_a_snapshot_has_no_row_was_empty() {
@@ -319,6 +306,32 @@ fn a_table_of_which_a_snapshot_has_no_row_was_empty() {
     story.push(new_epoch(2));
     let (memory, _) = fold_with_origins(&story);
     assert_eq!((memory.row("1", 200), memory.row("2", 200)), (None, Some(&*v(8))));
+}
+
+/// A row that was read before the restore, and came through a slow partition, stood after the snapshot of the restored
+/// database: what was lost came back.
+#[test]
+fn a_row_that_was_read_in_the_old_epoch_brings_nothing_back() {
+    let mut story = restored();
+    story.push(new_epoch(1));
+    story.push(read(93, "lost", &v(4)).offset(310).sent(1, 0).snapshot("incremental", 92));
+    story.push(read(94, "1", &v(5)).offset(311).sent(1, 0).snapshot("incremental", 92));
+    let (memory, _) = fold_with_origins(&story);
+    assert_eq!((memory.row("lost", 99), memory.row("lost", 200)), (Some(&*v(4)), None));
+    assert_eq!((memory.row("1", 99), memory.row("1", 200)), (Some(&*v(5)), Some(&*v(1))));
+}
+
+/// A row that was read stood after a truncate of another partition that was found to be of a later epoch, and so after a
+/// delete that came later.
+#[test]
+fn what_stood_after_an_event_that_is_taken_back_stands_anew() {
+    let mut story = before();
+    story.push(truncate(65).at(95).offset(7).sent(2, 2));
+    story.push(read(50, "4", &v(4)).offset(20).sent(1, 0));
+    story.push(log(60, "4", Delete, "").at(60).offset(21).sent(1, 0));
+    story.push(create(40, "3", 5).at(96).offset(60).sent(2, 1));
+    let (memory, origins) = fold_with_origins(&story);
+    assert_eq!((held(&origins), memory.row("4", 59), memory.row("4", 200)), (Some((1, 2)), Some(&*v(4)), None));
 }
 
 #[test]
