@@ -51,13 +51,12 @@ impl ViewStore {
         Ok(())
     }
 
-    /// The store with everything that was committed, what a bulk load keeps from readers included.
+    /// The store with everything that was committed, what readers are kept from included.
     pub fn written(&self) -> Snapshot {
-        if !self.shared.is_bulk() {
+        if !self.shared.is_bulk() && !self.shared.is_hidden() {
             return self.snapshot();
         }
-        // Nothing is cached during a bulk load, and nothing read here may be: it is of no published commit.
-        let moment = Moment { trees: self.shared.db.snapshot(), commit: u64::MAX };
+        let moment = Moment { trees: self.shared.db.snapshot(), commit: None };
         Snapshot { shared: self.shared.clone(), moment: Arc::new(moment) }
     }
 

@@ -89,23 +89,37 @@ pub(crate) struct Cache<V> {
     values: QuickCache<Vec<u8>, Cached<V>, ByBytes>,
     /// The newest commit that has begun to change the values.
     epoch: AtomicU64,
+    /// The newest commit that may have changed any of them.
+    forgotten: AtomicU64,
 }
 
 impl<V: Cacheable> Cache<V> {
     pub(crate) fn new(bytes: u64) -> Self {
         const TYPICAL_BYTES: u64 = 512;
         let capacity = usize::try_from(bytes / TYPICAL_BYTES).unwrap_or(usize::MAX);
-        Self { values: QuickCache::with_weighter(capacity, bytes, ByBytes), epoch: AtomicU64::new(0) }
+        Self {
+            values: QuickCache::with_weighter(capacity, bytes, ByBytes),
+            epoch: AtomicU64::new(0),
+            forgotten: AtomicU64::new(0),
+        }
     }
 
-    /// What a snapshot of `commit` holds under the key of an aggregate; `read` asks that snapshot.
+    /// What a snapshot of `commit` holds under the key of an aggregate; `read` asks that snapshot. Of no commit: nothing
+    /// cached is of it.
     pub(crate) fn get(
         &self,
         key: &[u8],
-        commit: u64,
+        commit: Option<u64>,
         read: impl FnOnce() -> Result<Option<V>, ReadError>,
     ) -> Result<Option<V>, ReadError> {
+        let Some(commit) = commit else { return read() };
+        let forgotten = self.forgotten.load(Ordering::SeqCst);
         match self.values.get_value_or_guard(key, Some(Duration::ZERO)) {
+            GuardResult::Value(cached) if cached.commit < forgotten && forgotten <= commit => {
+                // Another reader may have put a newer one in its place: that is read once more, too.
+                self.values.remove(key);
+                read()
+            }
             GuardResult::Value(cached) if cached.commit <= commit => Ok(Some(cached.value)),
             GuardResult::Guard(guard) if self.epoch.load(Ordering::SeqCst) == commit => {
                 let found = read()?;
@@ -117,6 +131,12 @@ impl<V: Cacheable> Cache<V> {
             }
             GuardResult::Value(_) | GuardResult::Guard(_) | GuardResult::Timeout => read(),
         }
+    }
+
+    /// Before a commit is published that may have changed any value.
+    pub(crate) fn forget(&self, commit: u64) {
+        self.epoch.store(commit, Ordering::SeqCst);
+        self.forgotten.store(commit, Ordering::SeqCst);
     }
 
     /// Takes over what a commit made of values, before it is published; none: removed, or to be read again. One writer

@@ -21,8 +21,8 @@ pub struct Snapshot {
 pub(crate) struct Moment {
     /// All trees at one sequence number.
     pub(crate) trees: fjall::Snapshot,
-    /// The number of the commit since the store was opened.
-    pub(crate) commit: u64,
+    /// The number of the commit since the store was opened; none of what readers are kept from, which no cache knows.
+    pub(crate) commit: Option<u64>,
 }
 
 impl Snapshot {

@@ -47,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) published: RwLock<Arc<Moment>>,
     /// Whether commits go to sorted runs (`bulk`).
     pub(crate) bulk: AtomicBool,
+    /// Whether readers are kept from what is committed.
+    hidden: AtomicBool,
     views: Mutex<BTreeMap<Arc<str>, ViewId>>,
 }
 
@@ -141,7 +143,7 @@ impl ViewStore {
         let keyspaces = Keyspaces::open(&db, options).map_err(refused)?;
         check_format(dir, &keyspaces)?;
         let views = registered(dir, &keyspaces)?;
-        let moment = Moment { trees: db.snapshot(), commit: 0 };
+        let moment = Moment { trees: db.snapshot(), commit: Some(0) };
         let shared = Shared {
             keyspaces,
             newest: Cache::new(options.row_cache_bytes),
@@ -149,6 +151,7 @@ impl ViewStore {
             writing: Mutex::new(Writing::Sound),
             published: RwLock::new(Arc::new(moment)),
             bulk: AtomicBool::new(false),
+            hidden: AtomicBool::new(false),
             views: Mutex::new(views),
             db,
         };
@@ -187,6 +190,30 @@ impl ViewStore {
         Snapshot { shared: self.shared.clone(), moment }
     }
 
+    /// Keeps what is committed from here on from readers, until [`Self::show`]: they see the store as it is now. Only in
+    /// this process: who opens it after a crash sees everything.
+    pub fn hide(&self) {
+        self.shared.hidden.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets readers see all that was committed since [`Self::hide`], at once. Does nothing if that was not called.
+    ///
+    /// # Errors
+    /// When a commit has failed.
+    pub fn show(&self) -> Result<(), WriteError> {
+        let shared = &self.shared;
+        if shared.is_hidden() {
+            let _writing = shared.begin_write()?;
+            shared.hidden.store(false, Ordering::SeqCst);
+            let commit = shared.next_commit();
+            // Which values have changed was not noted.
+            shared.newest.forget(commit);
+            shared.histories.forget(commit);
+            shared.replace(commit);
+        }
+        Ok(())
+    }
+
     /// An empty batch.
     pub fn batch(&self) -> Batch {
         Batch::new(self.shared.clone())
@@ -218,13 +245,24 @@ impl Shared {
     }
 
     /// Lets readers see everything written so far, as the next commit; `current` is what it changed of the newest
-    /// entries. Only under `writing`.
+    /// entries. Not while they are kept from it. Only under `writing`.
     pub(crate) fn publish(&self, current: &Run) {
-        let commit = self.published.read().expect("no holder of this lock panics").commit + 1;
+        if self.is_hidden() {
+            return;
+        }
+        let commit = self.next_commit();
         self.newest.apply(commit, current.iter().map(|(key, entry)| (key, entry.cloned())));
         // Whatever changes of an aggregate, its newest entry is told again.
         self.histories.apply(commit, current.iter().map(|(key, _)| (key, None)));
-        let moment = Arc::new(Moment { trees: self.db.snapshot(), commit });
+        self.replace(commit);
+    }
+
+    fn next_commit(&self) -> u64 {
+        self.published.read().expect("no holder of this lock panics").commit.map_or(0, |commit| commit + 1)
+    }
+
+    fn replace(&self, commit: u64) {
+        let moment = Arc::new(Moment { trees: self.db.snapshot(), commit: Some(commit) });
         let before = std::mem::replace(&mut *self.published.write().expect("no holder of this lock panics"), moment);
         // Dropped outside the lock: the last one out cleans up.
         drop(before);
@@ -232,6 +270,10 @@ impl Shared {
 
     pub(crate) fn is_bulk(&self) -> bool {
         self.bulk.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.hidden.load(Ordering::SeqCst)
     }
 }
 

@@ -111,6 +111,38 @@ fn readers_beside_a_writer_see_whole_commits() {
     }
 }
 
+/// What is hidden shows at once in the end, whatever was cached of it before and meanwhile.
+#[test]
+fn hidden_commits_show_together() {
+    let (_dir, views) = open();
+    let mirror = views.mirror("orders").unwrap();
+    append(&views, &mirror, "1", &entry(0, 1, Some("{\"n\":1}")));
+    append(&views, &mirror, "2", &entry(0, 2, Some("{\"n\":1}")));
+    let rows = |snapshot: &Snapshot| {
+        let reader = snapshot.reader(&mirror);
+        ["1", "2"].map(|key| {
+            let [now, then] = [reader.current(key), reader.as_of(key, At::time(moment(9)))].map(Result::unwrap);
+            assert_eq!(now, then);
+            now.unwrap().row().to_owned()
+        })
+    };
+    let before = views.snapshot();
+    rows(&before);
+    views.hide();
+    for (n, key) in [(2, "1"), (3, "2"), (4, "1")] {
+        append(&views, &mirror, key, &entry(n, n + 1, Some(&format!("{{\"n\":{n}}}"))));
+        assert_eq!(rows(&views.snapshot()), ["{\"n\":1}", "{\"n\":1}"]);
+    }
+    assert_eq!(rows(&views.written()), ["{\"n\":4}", "{\"n\":3}"]);
+    views.show().unwrap();
+    for _ in 0..3 {
+        assert_eq!(rows(&views.snapshot()), ["{\"n\":4}", "{\"n\":3}"]);
+        assert_eq!(rows(&before), ["{\"n\":1}", "{\"n\":1}"]);
+    }
+    append(&views, &mirror, "2", &entry(5, 6, Some("{\"n\":5}")));
+    assert_eq!(rows(&views.snapshot()), ["{\"n\":4}", "{\"n\":5}"]);
+}
+
 /// A cache far smaller than what is read keeps giving the right answers.
 #[test]
 fn a_full_cache_forgets_rather_than_misleads() {
