@@ -204,14 +204,14 @@ impl Folder {
     /// (those of a bulk load at its end).
     ///
     /// Where an origin begins a new epoch, or goes on in one, what that concerns is read from the log again and folded
-    /// before the event that said so. That becomes visible in pieces; until its end the checkpoint stays at that event.
+    /// before the event that said so. It is written in pieces, with the checkpoint at that event until its end, and
+    /// becomes visible with the rest.
     ///
     /// # Errors
     /// When an event cannot be folded or the index cannot be written. The folder is then of no more use: open
     /// another one on the index.
     pub fn fold(&mut self, batches: &[Arc<Batch>]) -> Result<(), ProjectorError> {
         let Some(last) = batches.last() else { return Ok(()) };
-        // What was left of it when the last folder ended.
         self.replay()?;
         let mut steps = Steps::new();
         let mut newest = None;
@@ -241,12 +241,30 @@ impl Folder {
             }
         }
         self.fold_steps(steps, last.end(), newest)?;
+        self.views.show()?;
         self.recorded_at = Some(last.committed_at);
         self.end_bulk_if_due()
     }
 
-    /// Folds what was read again because of a reset.
+    /// Whether the last folder ended while it read the log again because of a reset: the index has pieces of that.
+    pub fn is_half_way(&self) -> bool {
+        self.origins.replay().is_some()
+    }
+
+    /// Folds what was left of it. To be done before anything is read, and before anything else is folded.
+    ///
+    /// # Errors
+    /// As [`Self::fold`].
+    pub fn go_on(&mut self) -> Result<(), ProjectorError> {
+        self.replay()?;
+        Ok(self.views.show()?)
+    }
+
+    /// Folds what has to be read again because of a reset, hidden from readers.
     fn replay(&mut self) -> Result<(), ProjectorError> {
+        if self.origins.replay().is_some() && !self.is_bulk() {
+            self.views.hide();
+        }
         while let Some((from, until)) = self.origins.replay() {
             let most = self.options.batch_events;
             let events = self.log.read(from, until, most)?;

@@ -65,7 +65,9 @@ impl Projector {
         };
         let log = StoreLog { store: store.clone(), runtime, stopped: cancel.clone() };
         let mut folder = Folder::open(views, schemas, log, options)?;
-        let (publish, catalog) = watch::channel(Arc::new(folder.catalog()));
+        // Half of a reset is nothing to show.
+        let catalog = if folder.is_half_way() { Catalog::default() } else { folder.catalog() };
+        let (publish, catalog) = watch::channel(Arc::new(catalog));
         let (send, receive) = mpsc::channel(QUEUED_COMMITS);
         let (start, started) = oneshot::channel();
 
@@ -84,6 +86,13 @@ impl Projector {
                     && !load(&mut folder, beginning, &stopped, &publish)
                 {
                     return;
+                }
+                if folder.is_half_way() {
+                    match folder.go_on() {
+                        Ok(()) => drop(publish.send_replace(Arc::new(folder.catalog()))),
+                        Err(_) if stopped.is_cancelled() => return,
+                        Err(error) => return fail(&publish, error),
+                    }
                 }
                 // The reader may have been stopped already.
                 let _ = start.send(folder.checkpoint());
