@@ -2,12 +2,18 @@
 
 use std::{env, io::Write};
 
-use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use proptest::{
+    strategy::Strategy,
+    test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner},
+};
 
-use crate::generator::{Script, scripts};
+use crate::generator::{Script, restored_scripts, scripts};
 
 /// The steps of the longest history.
 const MOST_STEPS: usize = 70;
+
+/// How many times as many histories there are in which databases are restored: not every restore is noticed.
+const RESTORED: u32 = 2;
 
 /// Cases from the fixed seed, and fresh ones beside them.
 #[derive(Debug, Clone, Copy)]
@@ -54,15 +60,18 @@ pub fn hold(name: &str, law: impl Fn(&Script)) {
 /// # Panics
 /// As [`hold`].
 pub fn hold_in_part(name: &str, one_in: u32, law: impl Fn(&Script)) {
+    hold_against(name, if is_soak() { one_in } else { 1 }, 1, &scripts(MOST_STEPS), law);
+}
+
+fn hold_against(name: &str, one_in: u32, times: u32, scripts: &impl Strategy<Value = Script>, law: impl Fn(&Script)) {
     let Cases { fixed, fresh, .. } = cases();
-    let one_in = if is_soak() { one_in } else { 1 };
-    let (fixed, fresh) = (fixed / one_in, fresh / one_in);
-    run(name, &[7; 32], fixed, &law);
+    let (fixed, fresh) = (fixed * times / one_in, fresh * times / one_in);
+    run(name, &[7; 32], fixed, scripts, &law);
     let seed = match env::var("DELTAFOLD_SEED") {
         Ok(digits) => from_hex(&digits),
         Err(_) => rand::random(),
     };
-    run(name, &seed, fresh, &law);
+    run(name, &seed, fresh, scripts, &law);
 }
 
 /// Goes through the histories of the fixed seed.
@@ -70,10 +79,27 @@ pub fn hold_in_part(name: &str, one_in: u32, law: impl Fn(&Script)) {
 /// # Panics
 /// As `each` does.
 pub fn for_fixed(each: impl Fn(&Script)) {
-    run("fixed", &[7; 32], cases().fixed, &each);
+    run("fixed", &[7; 32], cases().fixed, &scripts(MOST_STEPS), &each);
 }
 
-fn run(name: &str, seed: &[u8; 32], cases: u32, law: &impl Fn(&Script)) {
+/// Holds a law against histories in which databases are restored, as [`hold`] does against others; with one in so many
+/// of them.
+///
+/// # Panics
+/// As [`hold`].
+pub fn hold_restored(name: &str, one_in: u32, law: impl Fn(&Script)) {
+    hold_against(name, one_in, RESTORED, &restored_scripts(MOST_STEPS), law);
+}
+
+/// Goes through the histories of the fixed seed in which databases are restored.
+///
+/// # Panics
+/// As `each` does.
+pub fn for_restored(each: impl Fn(&Script)) {
+    run("fixed", &[7; 32], cases().fixed * RESTORED, &restored_scripts(MOST_STEPS), &each);
+}
+
+fn run(name: &str, seed: &[u8; 32], cases: u32, scripts: &impl Strategy<Value = Script>, law: &impl Fn(&Script)) {
     let config = Config {
         cases,
         failure_persistence: None,
@@ -82,7 +108,7 @@ fn run(name: &str, seed: &[u8; 32], cases: u32, law: &impl Fn(&Script)) {
         ..Config::default()
     };
     let random = TestRng::from_seed(RngAlgorithm::ChaCha, seed);
-    let outcome = TestRunner::new_with_rng(config, random).run(&scripts(MOST_STEPS), |script| {
+    let outcome = TestRunner::new_with_rng(config, random).run(scripts, |script| {
         law(&script);
         Ok::<(), TestCaseError>(())
     });

@@ -24,6 +24,8 @@ pub(super) struct Sent {
     pub(super) transaction: Option<u64>,
     /// In microseconds.
     pub(super) committed_at: i64,
+    /// Where it ends in the log.
+    pub(super) end_lsn: u64,
 }
 
 #[derive(Debug)]
@@ -35,13 +37,19 @@ pub(super) struct Connectors {
     /// What was sent from the logs, with its partition, to be sent again.
     sent: Vec<(Draft, i32)>,
     run: u32,
+    /// Whether records say it.
+    has_runs: bool,
+    /// Whether databases are restored in this history.
+    are_restored: bool,
     last_commit_lsn: Option<u64>,
-    binlog: Binlog,
+    pub(super) binlog: Binlog,
+    /// MariaDB's.
+    server_id: u32,
 }
 
 /// The end of MariaDB's log.
-#[derive(Debug)]
-struct Binlog {
+#[derive(Debug, Clone)]
+pub(super) struct Binlog {
     file: u64,
     pos: u64,
     row: u32,
@@ -49,7 +57,7 @@ struct Binlog {
 }
 
 impl Connectors {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64, restored: Option<bool>) -> Self {
         Self {
             items: Vec::new(),
             counts: Counts::default(),
@@ -57,6 +65,9 @@ impl Connectors {
             offsets: BTreeMap::new(),
             sent: Vec::new(),
             run: 0,
+            has_runs: restored.unwrap_or(true),
+            are_restored: restored.is_some(),
+            server_id: 1,
             last_commit_lsn: None,
             binlog: Binlog { file: 999_998, pos: 4, row: 0, statement: 0 },
         }
@@ -76,8 +87,8 @@ impl Connectors {
             }
             tables[change.table].shown_by(&change.kind);
         }
-        if let Some(last) = changes.last() {
-            self.last_commit_lsn = Some(last.lsn + 48);
+        if !changes.is_empty() && sent.transaction.is_some() {
+            self.last_commit_lsn = Some(sent.end_lsn);
         }
     }
 
@@ -100,6 +111,67 @@ impl Connectors {
         self.put(draft, partition);
     }
 
+    /// Sends a row of a snapshot of all tables, with its marker.
+    pub(super) fn read_whole(&mut self, table: &Table, row: &Row, marker: &str, lsn: u64, clock: i64) {
+        let mut source = match table.definition.connector {
+            Connector::Postgres => {
+                postgres(table.definition.name, marker, clock, &json!([lsn.to_string(), lsn.to_string()]))
+            }
+            Connector::MariaDb => self.mariadb(marker, clock, None),
+        };
+        if table.definition.connector == Connector::Postgres {
+            (source["txId"], source["lsn"]) = (json!(4_999), json!(lsn));
+        }
+        let draft = draft::read(table, row, source, Case::InitialSnapshot);
+        let partition = self.partition(draft.key.as_deref());
+        self.put(draft, partition);
+    }
+
+    /// Starts anew on databases that were restored, or replaced by others.
+    pub(super) fn restore(&mut self, binlog: Binlog, last_commit_lsn: Option<u64>, is_other: bool) {
+        self.run += 100;
+        self.sent.clear();
+        self.last_commit_lsn = last_commit_lsn;
+        self.binlog = Binlog { pos: binlog.pos / 100 * 100 + self.beginning(), ..binlog };
+        self.server_id += u32::from(is_other);
+    }
+
+    /// The first place in a file of the binlog. No place in a log is another's again after a restore.
+    fn beginning(&self) -> u64 {
+        4 + u64::from(self.restores() % 96)
+    }
+
+    /// Whether databases are restored in this history.
+    pub(super) fn are_restored(&self) -> bool {
+        self.are_restored
+    }
+
+    /// How often the databases were restored.
+    pub(super) fn restores(&self) -> u32 {
+        self.run / 100
+    }
+
+    /// The operator lets a database go on, up to an epoch.
+    pub(super) fn new_epoch(&mut self, origin: &str, epoch: u32, clock: i64) {
+        let number = self.items.len();
+        let event = Event {
+            id: Identity::domain().text(Some("$source")).text(Some(origin)).number(number as u64).id(),
+            aggregate_type: "$source".into(),
+            aggregate_id: Some(origin.to_owned()),
+            event_type: "new_epoch".into(),
+            operation: None,
+            before: None,
+            after: Some(json!({ "epoch": epoch, "reason": "restored", "by": "the operator" }).to_string()),
+            metadata: "{}".to_owned(),
+            source_position: None,
+            transaction_id: None,
+            occurred_at: Timestamp::from_micros(clock),
+            coordinates: Coordinates { source: "".into(), topic: "".into(), partition: 0, offset: number as i64 },
+            schema_id: None,
+        };
+        self.items.push(Item { arrival: Arrival::Domain(event), cases: Vec::new() });
+    }
+
     /// After a crash a connector sends again what it had sent since its last flushed offset.
     pub(super) fn resend(&mut self, count: usize) {
         self.run += 1;
@@ -107,7 +179,8 @@ impl Connectors {
         let again = self.sent[from..].to_vec();
         for (at, (mut draft, mut partition)) in again.into_iter().enumerate() {
             draft.cases = Vec::new();
-            if draft.key.is_none() {
+            // Where the copy that a later run sent is read first, a reset takes both with it: no law says otherwise.
+            if draft.key.is_none() && !self.are_restored {
                 partition = self.random.random_range(0..PARTITIONS);
             }
             if let (0, Some(value)) = (at, &mut draft.value)
@@ -178,7 +251,7 @@ impl Connectors {
                 } else {
                     let turn = change.lsn.is_multiple_of(5);
                     let Binlog { file, pos, .. } = self.binlog;
-                    let (file, pos) = if turn { (file + 1, 4) } else { (file, pos + 100) };
+                    let (file, pos) = if turn { (file + 1, self.beginning()) } else { (file, pos + 100) };
                     self.binlog = Binlog { file, pos, row: 0, statement: change.statement };
                 }
                 // The time at which the statement began, in whole seconds.
@@ -193,7 +266,7 @@ impl Connectors {
         json!({
             "version": "3.5.0.Final", "connector": "mariadb", "name": "maria", "ts_ms": seconds * 1_000,
             "snapshot": snapshot, "db": "shop", "sequence": null, "ts_us": seconds * 1_000_000,
-            "ts_ns": seconds * 1_000_000_000, "table": "crates", "server_id": i32::from(!read),
+            "ts_ns": seconds * 1_000_000_000, "table": "crates", "server_id": if read { 0 } else { self.server_id },
             "gtid": gtid.map(|gtid| format!("0-1-{gtid}")), "file": format!("bin.{}", self.binlog.file),
             "pos": self.binlog.pos, "row": self.binlog.row, "thread": null, "query": null,
         })
@@ -221,7 +294,10 @@ impl Connectors {
         });
         let mut headers: Vec<String> = Vec::new();
         headers.extend(draft.header.into_iter().flat_map(|(name, value)| [name.to_owned(), value]));
-        headers.extend(["__debezium.context.runId".to_owned(), format!("01a1fe0d-b0b2-7651-b07f-{:012}", self.run)]);
+        if self.has_runs {
+            let run = format!("01a1fe0d-b0b2-7651-b07f-{:012}", self.run);
+            headers.extend(["__debezium.context.runId".to_owned(), run]);
+        }
         let record = Record {
             topic: draft.topic,
             partition,

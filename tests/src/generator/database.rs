@@ -2,7 +2,7 @@
 
 use super::{
     case::Case,
-    connector::{Connectors, Sent},
+    connector::{Binlog, Connectors, Sent},
     step::{Script, Step, What},
     table::{Connector, Row, TABLES, Table},
 };
@@ -48,6 +48,15 @@ pub(super) struct Database {
     lsn: u64,
     statement: u64,
     clock: i64,
+    backup: Option<Backup>,
+}
+
+/// What a restore goes back to.
+#[derive(Debug, Clone)]
+struct Backup {
+    tables: Vec<Table>,
+    lsn: u64,
+    binlog: Binlog,
 }
 
 /// 2026-09-28T08:00:00Z, in microseconds.
@@ -58,14 +67,17 @@ impl Database {
     pub(super) fn play(script: &Script) -> Self {
         let mut database = Self {
             tables: TABLES.iter().map(Table::new).collect(),
-            connectors: Connectors::new(script.seed),
+            connectors: Connectors::new(script.seed, script.restored),
             open: [None, None, None],
             lsn: 96_500_000,
             statement: 0,
             clock: BEGINNING,
+            backup: None,
         };
         for table in 0..TABLES.len() {
-            for id in 1..=script.rows_before {
+            // Some have no rows yet where the first backup is made, so that a restore empties them.
+            let is_empty = script.restored.is_some() && (script.seed >> (8 + 4 * table) & 15).is_multiple_of(3);
+            for id in (1..=script.rows_before).filter(|_| !is_empty) {
                 let row = database.tables[table].row(id, id as u16 * 31);
                 database.tables[table].rows.insert(id, row);
             }
@@ -73,11 +85,18 @@ impl Database {
                 database.read(table, Case::InitialSnapshot, 0);
             }
         }
+        if script.restored.is_some() {
+            database.back_up();
+        }
         for step in &script.steps {
             database.step(*step);
         }
         for slot in 0..database.open.len() {
             database.commit(slot, 4);
+        }
+        if script.restored.is_some() && script.seed.is_multiple_of(2) {
+            database.connectors.new_epoch("postgresql/gen", 99, database.clock);
+            database.connectors.new_epoch("mariadb/maria", 99, database.clock);
         }
         database
     }
@@ -96,6 +115,12 @@ impl Database {
             What::AlterKey => self.alter_key(arg),
             What::Resend => self.connectors.resend(usize::from(arg % 7) + 1),
             What::Domain => self.connectors.domain_event(id, arg, self.clock),
+            What::Backup => self.back_up(),
+            What::Restore => self.restore(arg),
+            What::NewEpoch => {
+                let origin = if arg.is_multiple_of(3) { "mariadb/maria" } else { "postgresql/gen" };
+                self.connectors.new_epoch(origin, u32::from(arg % 5), self.clock);
+            }
             What::Update | What::UpdateNothing | What::Delete | What::Move | What::Replace => {
                 let rows: Vec<i64> = self.tables[table].rows.keys().copied().collect();
                 match rows.get(id as usize % rows.len().max(1)) {
@@ -105,6 +130,53 @@ impl Database {
                 }
             }
         }
+    }
+
+    /// A backup has what is committed.
+    fn back_up(&mut self) {
+        for slot in 0..self.open.len() {
+            self.commit(slot, 5);
+        }
+        let (tables, binlog) = (self.tables.clone(), self.connectors.binlog.clone());
+        self.backup = Some(Backup { tables, lsn: self.lsn, binlog });
+    }
+
+    /// What was not committed is lost, and what was committed since the backup. The connectors start anew, some with a
+    /// snapshot, of which some stop before its end.
+    fn restore(&mut self, arg: u16) {
+        let Some(Backup { tables, lsn, binlog }) = self.backup.clone() else { return self.back_up() };
+        self.open = [None, None, None];
+        self.tables = tables;
+        self.lsn = lsn + u64::from(arg % 64);
+        self.clock += 5_000_000;
+        let is_other = arg.is_multiple_of(7);
+        // A connector that starts anew may know the end of the transaction that was committed last, or not.
+        let last_commit_lsn = (!arg.is_multiple_of(3)).then_some(self.lsn);
+        self.connectors.restore(binlog, last_commit_lsn, is_other);
+        if arg % 4 == 3 {
+            return;
+        }
+        let (lsn, clock) = (self.lsn, self.clock);
+        for connector in [Connector::Postgres, Connector::MariaDb] {
+            let tables = self.tables.iter().enumerate();
+            let of_it = tables.filter(|(_, table)| table.definition.connector == connector);
+            let rows: Vec<(usize, Row)> =
+                of_it.flat_map(|(at, table)| table.rows.values().map(move |row| (at, row.clone()))).collect();
+            let last = rows.len().saturating_sub(1);
+            for (at, (table, row)) in rows.iter().enumerate() {
+                let marker = match at {
+                    _ if at == last && arg % 4 == 2 => break,
+                    _ if at == last => "last",
+                    0 => "first",
+                    _ => "true",
+                };
+                self.connectors.read_whole(&self.tables[*table], row, marker, lsn, clock);
+            }
+            for (table, row) in rows {
+                self.tables[table].show(&row);
+            }
+        }
+        self.lsn += 8;
     }
 
     /// Changes a row that exists and is free.
@@ -270,7 +342,8 @@ impl Database {
         let mut change = self.change(Step { table: 0, ..step }, Kind::Message(step.arg), vec![Case::LogicalMessage]);
         if step.arg.is_multiple_of(2) {
             change.cases.push(Case::LogicalMessageOutsideTransaction);
-            self.connectors.send(Sent { transaction: None, committed_at: self.clock }, &[change], &mut self.tables);
+            let sent = Sent { transaction: None, committed_at: self.clock, end_lsn: self.lsn };
+            self.connectors.send(sent, &[change], &mut self.tables);
         } else {
             self.open[step.slot].get_or_insert_default().changes.push(change);
         }
@@ -335,6 +408,10 @@ impl Database {
 
     fn change(&mut self, step: Step, kind: Kind, cases: Vec<Case>) -> Change {
         self.lsn += 8 + u64::from(step.arg % 128);
+        if self.connectors.are_restored() {
+            // No place in a log is another's again after a restore.
+            self.lsn = self.lsn / 64 * 64 + 64 + u64::from(self.connectors.restores() % 64);
+        }
         let key = self.tables[step.table].key;
         let statement = self.statement;
         Change { table: step.table, kind, key, lsn: self.lsn, statement, began_at: self.clock, cases }
@@ -367,7 +444,8 @@ impl Database {
             let changes: Vec<Change> = changes.cloned().collect();
             let number = 5_000 + self.statement;
             let transaction = (connector == Connector::Postgres || !arg.is_multiple_of(4)).then_some(number);
-            self.connectors.send(Sent { transaction, committed_at: self.clock }, &changes, &mut self.tables);
+            let sent = Sent { transaction, committed_at: self.clock, end_lsn: self.lsn };
+            self.connectors.send(sent, &changes, &mut self.tables);
         }
         for table in &mut self.tables {
             table.release(slot);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use deltafold_event::Operation;
+use deltafold_event::{Event, Operation};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use super::{
@@ -61,11 +61,24 @@ impl Delivery {
         delivery
     }
 
+    /// With partitions interleaved at random and some records read again; none late.
+    pub fn in_partitions(stream: &Stream, seed: u64) -> Self {
+        let mut random = SmallRng::seed_from_u64(seed);
+        let mut delivery =
+            if random.random_ratio(1, 3) { Self::as_sent(stream) } else { interleaved(stream, &mut random) };
+        for item in (0..stream.items.len()).filter(|item| !stream.is_control(*item)) {
+            if random.random_ratio(1, 12) {
+                delivery.repeat(first(item), &mut random);
+            }
+        }
+        delivery
+    }
+
     /// The same, and log and domain events delivered again, and any record read again, any number of times.
     pub fn doubled(&self, stream: &Stream, seed: u64) -> Self {
         let mut random = SmallRng::seed_from_u64(seed);
         let mut delivery = self.clone();
-        for item in 0..stream.items.len() {
+        for item in (0..stream.items.len()).filter(|item| !stream.is_control(*item)) {
             for _ in 0..random.random_range(0..3) {
                 delivery.repeat(first(item), &mut random);
             }
@@ -73,8 +86,10 @@ impl Delivery {
             if (stream.is_log(item) || domain) && random.random_ratio(1, 2) {
                 let later = 100_000 + random.random_range(0..1_000);
                 let truncate = stream.events[item].iter().any(|event| event.operation == Some(Operation::Truncate));
-                // A truncate has no key: its copy may land in any partition, at any offset.
-                let partition = if truncate { random.random_range(0..3) } else { stream.items[item].partition().1 };
+                // A truncate has no key: its copy may land in any partition, at any offset. Where databases are restored and
+                // no run is told, only the partition tells what is of the old epoch.
+                let anywhere = truncate && !stream.epochs_by_partition;
+                let partition = if anywhere { random.random_range(0..3) } else { stream.items[item].partition().1 };
                 let offset = if truncate { random.random_range(0..50) } else { later };
                 delivery.repeat(Delivered { again_at: Some((partition, offset)), ..first(item) }, &mut random);
             }
@@ -100,6 +115,11 @@ impl Delivery {
 }
 
 impl Stream {
+    /// Whether it is an event of the store itself: nobody delivers those.
+    fn is_control(&self, item: usize) -> bool {
+        self.events[item].iter().any(Event::is_control)
+    }
+
     /// Whether it has events, all with a place in a log.
     pub(super) fn is_log(&self, item: usize) -> bool {
         !self.events[item].is_empty() && self.events[item].iter().all(|event| event.source_position.is_some())

@@ -37,6 +37,12 @@ pub enum What {
     Resend,
     /// Append a domain event.
     Domain,
+    /// Back the databases up.
+    Backup,
+    /// Restore them from the backup: what happened since is lost, and the connectors start anew.
+    Restore,
+    /// The operator lets a database go on that was restored.
+    NewEpoch,
 }
 
 /// A step: what is done, in which of the open transactions, to which table and row; `arg` decides the details.
@@ -66,12 +72,43 @@ pub struct Script {
     pub steps: Vec<Step>,
     /// Of everything about partitions and delivery.
     pub seed: u64,
+    /// Where databases are restored: whether connectors say which run of theirs sends a record.
+    pub restored: Option<bool>,
 }
 
 /// Scripts of up to this many steps.
 pub fn scripts(most_steps: usize) -> impl Strategy<Value = Script> {
     (0..5_i64, any::<bool>(), vec(step(), 1..=most_steps), any::<u64>())
-        .prop_map(|(rows_before, snapshot, steps, seed)| Script { rows_before, snapshot, steps, seed })
+        .prop_map(|(rows_before, snapshot, steps, seed)| Script { rows_before, snapshot, steps, seed, restored: None })
+}
+
+/// Scripts in which databases are restored. The columns of keys never change in them: what events that are taken back
+/// showed of them stays known.
+pub fn restored_scripts(most_steps: usize) -> impl Strategy<Value = Script> {
+    let step = (step(), 0..60_u8).prop_map(|(step, dice)| {
+        let what = match (dice, step.what) {
+            (0, _) => What::Backup,
+            (1..4, _) => What::Restore,
+            (4..6, _) => What::NewEpoch,
+            // Many small transactions, so that some come after a restore.
+            (6..20, _) => What::Commit,
+            (_, What::AlterKey) => What::Snapshot,
+            (_, what) => what,
+        };
+        // Mostly the same few rows, so that what comes after a restore meets what came before in its partition.
+        let table = if step.arg.is_multiple_of(3) { step.table } else { [0, 3][usize::from(step.arg) % 2] };
+        Step { what, table, id: 1 + step.id % 3, ..step }
+    });
+    let steps = vec(step, most_steps / 3..=most_steps);
+    (0..5_i64, any::<bool>(), steps, any::<u64>(), proptest::bool::weighted(0.75)).prop_map(
+        |(rows_before, snapshot, steps, seed, has_runs)| Script {
+            rows_before,
+            snapshot,
+            steps,
+            seed,
+            restored: Some(has_runs),
+        },
+    )
 }
 
 fn step() -> impl Strategy<Value = Step> {

@@ -28,6 +28,10 @@ pub struct Stream {
     pub rows: BTreeMap<&'static str, Vec<Row>>,
     /// Whether the stream tells of every row.
     pub complete: bool,
+    /// How often the databases were restored.
+    pub restores: u32,
+    /// Whether only its partition may tell of a record that it comes from a restored database.
+    pub epochs_by_partition: bool,
     /// Cases that are not one item's.
     pub counts: Counts,
 }
@@ -36,7 +40,8 @@ impl Stream {
     /// Plays a script.
     pub fn of(script: &Script) -> Self {
         let database = Database::play(script);
-        let mut decoder = Decoder::new(config());
+        let source = if script.restored.is_some() { "kafka" } else { "file" };
+        let mut decoder = Decoder::new(config(source));
         let mut schemas = Schemas::new();
         let decode = |item: &Item| match &item.arrival {
             Arrival::Domain(event) => vec![event.clone()],
@@ -65,6 +70,8 @@ impl Stream {
             schemas,
             rows: tables.map(|table| (table.definition.name, table.rows.into_values().collect())).collect(),
             complete: script.snapshot || script.rows_before == 0,
+            restores: database.connectors.restores(),
+            epochs_by_partition: script.restored == Some(false),
             counts: database.connectors.counts,
             items: database.connectors.items,
         }
@@ -72,7 +79,8 @@ impl Stream {
 
     /// The aggregate types it has events of.
     pub fn types(&self) -> BTreeSet<&str> {
-        self.events.iter().flatten().map(|event| &*event.aggregate_type).collect()
+        let types = self.events.iter().flatten().map(|event| &*event.aggregate_type);
+        types.filter(|name| !name.starts_with('$')).collect()
     }
 
     /// The types whose key's columns change: that concerns every row, like a truncate.
@@ -134,7 +142,11 @@ impl Stream {
 }
 
 /// The configuration under which the generated stream is read.
-fn config() -> DecoderConfig {
+fn config(source: &str) -> DecoderConfig {
     let loose = AggregateConfig { key: Some(vec!["id".to_owned()]) };
-    DecoderConfig { aggregates: BTreeMap::from([("loose".to_owned(), loose)]), ..DecoderConfig::default() }
+    DecoderConfig {
+        source: source.into(),
+        aggregates: BTreeMap::from([("loose".to_owned(), loose)]),
+        ..DecoderConfig::default()
+    }
 }

@@ -88,7 +88,7 @@ impl Large {
 }
 
 /// A table and what is in it, uncommitted changes among it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Table {
     pub(super) definition: &'static Definition,
     /// The columns of the record key now.

@@ -1,9 +1,9 @@
 //! The relation keepers with a memory that forgets nothing and looks at all that they write.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{collections::BTreeMap, sync::Arc};
 
 use deltafold_event::{Position, StoredEvent};
-use deltafold_relation::{Keeper, KeeperState, Schemas};
+use deltafold_relation::{Keeper, KeeperState, Observed, Origins, Schemas, Step};
 
 use super::{Kept, shelf::Shelf};
 use crate::naive::{self, Relation};
@@ -13,7 +13,13 @@ use crate::naive::{self, Relation};
 pub struct InMemory {
     types: BTreeMap<String, (Keeper, Shelf)>,
     schemas: Schemas,
+    origins: Origins,
+    /// All that was folded.
+    log: Vec<StoredEvent>,
 }
+
+/// How many events are read again at once.
+const AT_ONCE: usize = 5;
 
 impl Kept for InMemory {
     const POSITIONS: usize = usize::MAX;
@@ -28,22 +34,27 @@ impl Kept for InMemory {
     }
 
     fn fold(&mut self, events: &[StoredEvent]) {
+        self.log.extend_from_slice(events);
         for commit in events.chunk_by(|a, b| a.position.version() == b.position.version()) {
-            let types: BTreeSet<&str> = commit.iter().map(|stored| &*stored.event.aggregate_type).collect();
-            for name in types {
-                let of_type: Vec<StoredEvent> =
-                    commit.iter().filter(|stored| &*stored.event.aggregate_type == name).cloned().collect();
-                let (keeper, shelf) = self
-                    .types
-                    .entry(name.to_owned())
-                    .or_insert_with(|| (Keeper::new(KeeperState::default()), Shelf::default()));
-                let changes = keeper.fold(&of_type, &self.schemas, shelf).expect("memory does not fail");
-                shelf.apply(changes);
+            let mut steps = Vec::new();
+            for stored in commit {
+                if stored.event.is_control() {
+                    self.origins.control(stored);
+                    self.read_again(&mut steps);
+                    continue;
+                }
+                let observed = self.origins.observe(stored);
+                self.read_again(&mut steps);
+                let Observed::Given { place, completed } = observed else { continue };
+                steps.extend(completed.into_iter().map(|(name, completed)| (name, Step::Complete(completed))));
+                steps.push((stored.event.aggregate_type.clone(), Step::Event(stored, place)));
             }
+            self.fold_steps(steps);
         }
     }
 
     fn restart(&mut self) {
+        self.origins = Origins::from_bytes(&self.origins.to_bytes()).expect("it was just written");
         for (keeper, shelf) in self.types.values_mut() {
             *keeper = Keeper::new(shelf.state());
             shelf.reread();
@@ -57,4 +68,38 @@ impl Kept for InMemory {
     fn flaw(&self, name: &str) -> Option<String> {
         self.types.get(name).and_then(|(_, shelf)| shelf.flaw())
     }
+}
+
+impl InMemory {
+    /// Folds what has to be read again because of a reset, after what came before.
+    fn read_again(&mut self, steps: &mut Vec<(Arc<str>, Step<'_>)>) {
+        if self.origins.replay().is_some() {
+            self.fold_steps(std::mem::take(steps));
+        }
+        while let Some((from, until)) = self.origins.replay() {
+            let there = self.log.iter().filter(|stored| (from..until).contains(&stored.position));
+            let page: Vec<StoredEvent> = there.take(AT_ONCE).cloned().collect();
+            let next = page.get(AT_ONCE - 1).map_or(until, |last| last.position.next());
+            let steps = self.origins.replayed(&page, next);
+            self.fold_steps(steps);
+        }
+    }
+
+    fn fold_steps(&mut self, steps: Vec<(Arc<str>, Step<'_>)>) {
+        let mut by_type: BTreeMap<Arc<str>, Vec<Step<'_>>> = BTreeMap::new();
+        for (name, step) in steps {
+            by_type.entry(name).or_default().push(step);
+        }
+        for (name, steps) in by_type {
+            fold_type(&mut self.types, &self.schemas, &name, steps);
+        }
+    }
+}
+
+fn fold_type(types: &mut BTreeMap<String, (Keeper, Shelf)>, schemas: &Schemas, name: &str, steps: Vec<Step<'_>>) {
+    let (keeper, shelf) =
+        types.entry(name.to_owned()).or_insert_with(|| (Keeper::new(KeeperState::default()), Shelf::default()));
+    shelf.taken_back |= steps.iter().any(|step| matches!(step, Step::TakeBack(..)));
+    let changes = keeper.fold(steps, schemas, shelf).expect("memory does not fail");
+    shelf.apply(changes);
 }

@@ -26,15 +26,35 @@ pub struct OnDisk {
 }
 
 /// All that was folded, to be read again.
-#[derive(Debug, Clone, Default)]
-struct Folded(Arc<Mutex<Vec<StoredEvent>>>);
+#[derive(Clone, Default)]
+struct Folded {
+    events: Arc<Mutex<Vec<StoredEvent>>>,
+    views: Option<ViewStore>,
+    /// Where the stretch ends that is being read again, and the rows that readers saw when that began.
+    shown: Option<(Position, Vec<String>)>,
+}
 
 impl Folded {
     /// Adds what is not there yet.
     fn take(&self, events: &[StoredEvent]) {
-        let mut log = self.0.lock().expect("no test panics while it holds it");
+        let mut log = self.events.lock().expect("no test panics while it holds it");
         let next = log.last().map_or(Position::ZERO, |last| last.position.next());
         log.extend(events.iter().filter(|stored| stored.position >= next).cloned());
+    }
+
+    /// While a stretch is read again, page by page, readers see nothing of what that changes.
+    fn check_shown(&mut self, until: Position) {
+        let Some(views) = &self.views else { return };
+        let snapshot = views.snapshot();
+        let mut rows = Vec::new();
+        for mirror in views.mirrors() {
+            let found = snapshot.reader(&mirror).scan(At::NOW).map(|row| row.expect("the index can be read"));
+            rows.extend(found.map(|row| format!("{} {} {}", mirror.name(), row.key, row.row())));
+        }
+        match &self.shown {
+            Some((end, shown)) if *end == until => assert_eq!(rows, *shown, "before {until}"),
+            _ => self.shown = Some((until, rows)),
+        }
     }
 }
 
@@ -44,7 +64,8 @@ impl Log for Folded {
     }
 
     fn read(&mut self, from: Position, until: Position, most: usize) -> Result<Vec<StoredEvent>, ProjectorError> {
-        let log = self.0.lock().expect("no test panics while it holds it");
+        self.check_shown(until);
+        let log = self.events.lock().expect("no test panics while it holds it");
         let there = log.iter().filter(|stored| (from..until).contains(&stored.position));
         Ok(there.take(most).cloned().collect())
     }
@@ -163,7 +184,7 @@ impl OnDisk {
         let views = ViewStore::open(self.folder.path(), sizes).expect("the index opens");
         // Few, so that a bulk load has to let go of some again and again.
         let options = Options { held_records: 3, held_events: self.held_events, batch_events: 7, ..Options::default() };
-        let log = self.log.clone();
+        let log = Folded { views: Some(views.clone()), ..self.log.clone() };
         let folder = Folder::open(views.clone(), self.schemas.clone(), log, options).expect("it can be read");
         self.open = Some((folder, views));
     }

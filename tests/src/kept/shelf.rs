@@ -24,6 +24,8 @@ pub(super) struct Shelf {
     pub(super) heads: BTreeMap<Arc<str>, BTreeMap<Position, At>>,
     pub(super) last: BTreeMap<Arc<str>, Last>,
     seen: BTreeSet<EventId>,
+    /// Whether events were taken back: the numbers of their revisions are not given again.
+    pub(super) taken_back: bool,
     /// The sum of the row changes, by aggregate, moment and row.
     pub(super) rows: BTreeMap<Arc<str>, RowSums>,
     state: Vec<u8>,

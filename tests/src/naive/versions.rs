@@ -65,8 +65,8 @@ pub(super) fn relation(happened: BTreeMap<String, Vec<Happened>>) -> Relation {
 fn entries(happened: &[Happened]) -> Vec<Entry> {
     let valid = valid_times(happened);
     let rank = |this: &Happened| {
-        let position = this.position?;
-        Some(1 + happened.iter().filter(|other| other.position.is_some_and(|other| other < position)).count() as u64)
+        let arrived = this.arrived?;
+        Some(1 + happened.iter().filter(|other| other.arrived.is_some_and(|other| other < arrived)).count() as u64)
     };
     let entry = |(this, valid_from): (&Happened, Timestamp)| Entry {
         event: this.event,

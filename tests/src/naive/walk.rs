@@ -2,25 +2,28 @@
 
 use std::collections::BTreeMap;
 
-use deltafold_event::{EventId, Operation, Position, Timestamp};
+use deltafold_event::{Event, EventId, Operation, Timestamp};
 
 use super::{
     image::{Image, values},
-    known::{Known, Place, Rekey, rekeys},
+    known::{Known, Place, Rekey, Sweep, rekeys},
 };
 
 /// One thing that happened to an aggregate.
 #[derive(Debug, Clone)]
 pub(super) struct Happened {
     pub(super) event: EventId,
-    /// Of the event's first delivery; none where the event is another aggregate's or the whole type's.
-    pub(super) position: Option<Position>,
+    /// How many deliveries came before the event's first; none where the event is another aggregate's or the whole type's.
+    pub(super) arrived: Option<usize>,
     /// Whether it has a place in the source's log.
     pub(super) log: bool,
     pub(super) occurred_at: Timestamp,
     /// The row it leaves.
     pub(super) shown: Option<Image>,
 }
+
+/// How often all events are applied at most.
+const MOST_WALKS: usize = 200;
 
 /// What is known of one aggregate while walking.
 #[derive(Debug, Default)]
@@ -48,8 +51,9 @@ impl Aggregate {
 
 struct Walk<'k> {
     known: &'k [Known<'k>],
-    applied: Vec<bool>,
-    /// By the delete's index: the row it took.
+    /// By the delete's index: the row it took when all was applied the last time.
+    took_before: BTreeMap<usize, Image>,
+    /// Likewise, this time.
     took: BTreeMap<usize, Image>,
     aggregates: BTreeMap<String, Aggregate>,
 }
@@ -57,34 +61,42 @@ struct Walk<'k> {
 enum Step<'k> {
     Event(usize),
     Rekey(&'k Rekey),
+    Sweep(&'k Event),
 }
 
 /// Applies all events; what happened to each aggregate, in order.
-pub(super) fn walk(known: &[Known<'_>]) -> BTreeMap<String, Vec<Happened>> {
+pub(super) fn walk(known: &[Known<'_>], sweeps: &[Sweep<'_>]) -> BTreeMap<String, Vec<Happened>> {
     let rekeys = rekeys(known);
     let mut steps: Vec<(&Place, Step<'_>)> = Vec::new();
     steps.extend(known.iter().enumerate().map(|(at, event)| (&event.place, Step::Event(at))));
     steps.extend(rekeys.iter().map(|rekey| (&rekey.place, Step::Rekey(rekey))));
+    let sweeps = sweeps.iter().filter(|sweep| sweep.is_complete);
+    steps.extend(sweeps.map(|sweep| (&sweep.place, Step::Sweep(sweep.first))));
     steps.sort_by_key(|(place, _)| *place);
-    let mut walk =
-        Walk { known, applied: vec![false; known.len()], took: BTreeMap::new(), aggregates: BTreeMap::new() };
-    for (_, step) in steps {
-        match step {
-            Step::Event(at) => walk.apply(at),
-            Step::Rekey(rekey) => walk.rekey(rekey),
+    // Either half of a move may stand before the other: everything is applied again until each has the other's row.
+    let mut took_before = BTreeMap::new();
+    for _ in 0..MOST_WALKS {
+        let mut walk = Walk { known, took_before, took: BTreeMap::new(), aggregates: BTreeMap::new() };
+        for (_, step) in &steps {
+            match step {
+                Step::Event(at) => walk.apply(*at),
+                Step::Rekey(rekey) => walk.rekey(rekey),
+                Step::Sweep(first) => walk.end_all(first, None),
+            }
         }
+        if walk.took == walk.took_before {
+            return walk.aggregates.into_iter().map(|(id, aggregate)| (id, aggregate.happened)).collect();
+        }
+        took_before = walk.took;
     }
-    walk.aggregates.into_iter().map(|(id, aggregate)| (id, aggregate.happened)).collect()
+    panic!("rows that move wait for each other")
 }
 
 impl Walk<'_> {
     fn apply(&mut self, at: usize) {
-        if std::mem::replace(&mut self.applied[at], true) {
-            return;
-        }
         let known = &self.known[at];
         match &known.event.aggregate_id {
-            None if known.is_truncate() => self.truncate(known),
+            None if known.is_truncate() => self.end_all(known.event, known.event.transaction_id.as_ref()),
             None => {}
             Some(id) => {
                 let moved = known.moved_from.as_ref().map(|from| self.row_moved(known, from));
@@ -93,26 +105,17 @@ impl Walk<'_> {
         }
     }
 
-    /// The row that the other half of a key update took out of the old key. It stands at the same source
-    /// position, so that it may not have been applied yet.
-    fn row_moved(&mut self, create: &Known<'_>, from: &String) -> Option<Image> {
+    /// The row that the other half of a key update took out of the old key. It stands at the same source position of the
+    /// same epoch.
+    fn row_moved(&self, create: &Known<'_>, from: &String) -> Option<Image> {
         let delete = self.known.iter().position(|other| {
             other.event.operation == Some(Operation::Delete)
                 && other.event.aggregate_id.as_ref() == Some(from)
+                && other.place.epoch == create.place.epoch
                 && other.event.source_position == create.event.source_position
                 && other.event.transaction_id == create.event.transaction_id
         })?;
-        let mut before: Vec<usize> = (0..self.known.len())
-            .filter(|&other| {
-                self.known[other].event.aggregate_id.as_ref() == Some(from)
-                    && self.known[other].place <= self.known[delete].place
-            })
-            .collect();
-        before.sort_by_key(|&other| &self.known[other].place);
-        for other in before {
-            self.apply(other);
-        }
-        self.took.get(&delete).cloned()
+        self.took_before.get(&delete).cloned()
     }
 
     /// Applies one event of an aggregate. `moved` is the row it is the new home of, if it is one.
@@ -141,14 +144,15 @@ impl Walk<'_> {
                 aggregate.stack.extend(image);
             }
             Some(Operation::Delete) if !aggregate.stack.is_empty() => {
-                self.took.insert(at, aggregate.stack.remove(0));
+                let row = aggregate.stack.remove(0);
+                self.took.extend(known.is_moved.then_some((at, row)));
             }
             // Domain events and logical messages say nothing of a row.
             Some(Operation::Delete | Operation::Truncate) | None => {}
         }
         aggregate.happened.push(Happened {
             event: event.id,
-            position: Some(known.position),
+            arrived: Some(known.arrived),
             log: known.is_log(),
             occurred_at: event.occurred_at,
             shown: aggregate.shown().cloned(),
@@ -156,11 +160,11 @@ impl Walk<'_> {
     }
 
     /// Ends every row there is.
-    fn truncate(&mut self, truncate: &Known<'_>) {
+    fn end_all(&mut self, event: &Event, transaction: Option<&String>) {
         for aggregate in self.aggregates.values_mut().filter(|aggregate| !aggregate.stack.is_empty()) {
-            aggregate.enter(truncate.event.transaction_id.as_ref());
+            aggregate.enter(transaction);
             aggregate.stack.clear();
-            aggregate.happened.push(type_wide(truncate, None));
+            aggregate.happened.push(type_wide(event, None));
         }
     }
 
@@ -173,19 +177,19 @@ impl Walk<'_> {
             let Some(new) = row.id(&rekey.columns).filter(|new| new != old) else { continue };
             aggregate.enter(None);
             aggregate.stack.clear();
-            aggregate.happened.push(type_wide(revealed_by, None));
+            aggregate.happened.push(type_wide(revealed_by.event, None));
             moving.push((new, row));
         }
         for (new, row) in moving {
             let aggregate = self.aggregates.entry(new).or_default();
             aggregate.enter(None);
             aggregate.stack.push(row.clone());
-            aggregate.happened.push(type_wide(revealed_by, Some(row)));
+            aggregate.happened.push(type_wide(revealed_by.event, Some(row)));
         }
     }
 }
 
 /// What an event of the type does to an aggregate that is not its own.
-fn type_wide(known: &Known<'_>, shown: Option<Image>) -> Happened {
-    Happened { event: known.event.id, position: None, log: true, occurred_at: known.event.occurred_at, shown }
+fn type_wide(event: &Event, shown: Option<Image>) -> Happened {
+    Happened { event: event.id, arrived: None, log: true, occurred_at: event.occurred_at, shown }
 }

@@ -53,6 +53,8 @@ fn every_way_to_fail_has_its_exit_code() {
     assert_eq!(place.fails(3, &["get", "orders", "8"]), "error: orders has no row 8\n");
     assert!(place.fails(3, &["get", "ordrs", "7"]).contains("did you mean \"orders\"?"));
     assert_eq!(place.fails(3, &["dead-letters", "show", "9"]), "error: there is no dead letter 9\n");
+    let unknown = place.fails(3, &["sources", "new-epoch", "shop", "--reason", "restored"]);
+    assert_eq!(unknown, "error: newEpoch.source: there is no origin \"shop\"\n");
 
     // 4: conflict.
     assert!(place.fails(4, &["demo", "--data", ".", "--listen", "127.0.0.1:0"]).contains("is not empty"));
