@@ -1,14 +1,19 @@
 //! The query API: a GraphQL schema generated from the views, answered now or as of any moment, and the HTTP server
 //! around it.
 //!
-//! It reads; it holds no state of its own but caches. What mutations do is handed in ([`Commands`]). What a view means is `deltafold-relation`'s, where its rows
+//! It reads; it holds no state of its own but caches. What mutations do is handed in ([`Commands`]), and how sources are
+//! doing ([`Sources`]). What a view means is `deltafold-relation`'s, where its rows
 //! are is `deltafold-view`'s. Nothing else uses async-graphql or axum.
 //!
 //! ```no_run
 //! # async fn example(store: deltafold_store::EventStore, views: deltafold_view::ViewStore,
 //! #     projector: &deltafold_projector::Projector, commands: std::sync::Arc<dyn deltafold_api::Commands>) -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//!
 //! use deltafold_api::{Api, Options};
 //!
+//! // This process reads no sources.
+//! let sources = Arc::new(Vec::new());
 //! let api = Api::new(store, views, projector.watch(), commands, sources, Options::default())?;
 //! let response = api.execute(serde_json::json!({ "query": "{ projections { name } }" })).await;
 //! println!("{response}");
