@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use anyhow::{Context, Result, ensure};
+use deltafold_tests::live::wait_until;
 use deltafold_tests::process::{Deltafold, binary};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -19,6 +20,7 @@ use tempfile::TempDir;
 use xtask::audit::Audit;
 use xtask::expected::{check_all_rows, check_histories, plain};
 use xtask::generator::{Config, Generated, Keys, generate};
+use xtask::http::Connection;
 use xtask::server::{Running, Server};
 
 /// A stream in a file, generated once for all tests.
@@ -293,6 +295,28 @@ fn a_second_process_on_the_index_is_told_where_to_ask() {
     deltafold.succeed(ingest(&SMALL.file));
     drop(server);
     check(&data, &SMALL.generated).unwrap();
+}
+
+/// Whoever reads stderr may be gone, as after `| head`: what is said from then on is lost, and nothing else.
+#[test]
+fn what_nobody_reads_stops_nothing() {
+    let (folder, data) = fresh();
+    // A broker that never answers, until it is away: then there is something to say.
+    let broker = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = broker.local_addr().unwrap();
+    let configuration = format!("[sources.shop]\nkind = \"kafka\"\nbrokers = \"{address}\"\ntopics = [\"shop.*\"]\n");
+    std::fs::write(folder.path().join("deltafold.toml"), configuration).unwrap();
+    let mut command = Deltafold::on(&data).command(["run", "--listen", "127.0.0.1:0"]);
+    let mut running = Running(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+    let said = BufReader::new(running.0.stderr.take().unwrap());
+    let server = said.lines().map_while(Result::ok).find_map(|line| line.split_once("http://")?.1.trim().parse().ok());
+    let server = server.expect("it says where it listens");
+    drop(broker);
+    wait_until("it is known that the broker is away", || {
+        let mut connection = Connection::open(server).map_err(|error| error.to_string())?;
+        let answer = connection.graphql("{ sources { hindrance } }", &Value::Null).map_err(|error| error.to_string())?;
+        if answer["sources"][0]["hindrance"].is_string() { Ok(()) } else { Err(answer.to_string()) }
+    });
 }
 
 /// The whole system in one process, killed (SIGKILL) at random while it appends and folds.

@@ -23,5 +23,7 @@ pub(crate) fn start(verbose: u8) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(verbose > 0)
+        // Whoever reads stderr may be gone: complaining of that there is a panic in whatever had something to say.
+        .log_internal_errors(false)
         .init();
 }
