@@ -20,15 +20,16 @@ impl Run {
             let (store, loaded, cancel) = (serving.store.clone(), serving.loaded.clone(), serving.cancel.clone());
             let statuses = serving.sources.clone();
             async move {
+                // Where this fails, or panics, nothing more comes in: that is not a state to go on in unnoticed.
+                let stop = cancel.clone().drop_guard();
                 let ended = configured(&store, &loaded, &statuses, &cancel).await;
-                match &ended {
-                    Ok(summary) => tracing::info!(
+                if let Ok(summary) = &ended {
+                    tracing::info!(
                         appended = summary.appended,
                         dead_letters = summary.dead_letters,
                         "sources read to their ends"
-                    ),
-                    // Nothing more comes in: that is not a state to go on in unnoticed.
-                    Err(_) => cancel.cancel(),
+                    );
+                    stop.disarm();
                 }
                 ended
             }
