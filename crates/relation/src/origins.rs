@@ -29,7 +29,7 @@ use crate::{Completed, LastRow, Place, SnapshotId, SnapshotRow, StateError, Step
 pub use self::{new_epoch::NewEpoch, origin::Reset};
 
 /// The first byte of [`Origins::to_bytes`].
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 /// The source of events that files were read for.
 const FILE: &str = "file";
@@ -110,11 +110,12 @@ impl Origins {
             if let Some(begun) = self.origins[index].observe(stored, &said) {
                 let origin = index as u32;
                 let replay = |kind| Replay { origin, kind, next: begun.from, until: stored.position };
+                let is_held = begun.epochs.iter().any(|epoch| self.origins[index].epochs[*epoch as usize].is_held);
                 if begun.from < stored.position && !begun.was_held {
-                    self.replays.push_back(replay(Kind::TakeBack(begun.epoch)));
+                    self.replays.push_back(replay(Kind::TakeBack(begun.epochs.clone())));
                 }
-                if begun.from < stored.position && !self.origins[index].epochs[begun.epoch as usize].is_held {
-                    self.replays.push_back(replay(Kind::Release(vec![begun.epoch])));
+                if begun.from < stored.position && !is_held {
+                    self.replays.push_back(replay(Kind::Release(begun.epochs)));
                 }
             }
         }
@@ -173,7 +174,7 @@ impl Origins {
             let epoch = self.origins[replay.origin as usize].epoch_of(stored, &said).epoch;
             let aggregate_type = Arc::clone(&stored.event.aggregate_type);
             match &replay.kind {
-                Kind::TakeBack(of) if *of == epoch => {
+                Kind::TakeBack(of) if of.contains(&epoch) => {
                     let place = Place { epoch, ..Place::at(replay.until) };
                     steps.push((aggregate_type, Step::TakeBack(stored, place)));
                     let origin = &self.origins[replay.origin as usize];

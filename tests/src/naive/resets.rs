@@ -3,7 +3,10 @@
 //! Everything is worked out from nothing for the events recorded up to a position: which of them contradict others, what
 //! belongs to which epoch, what is held, and what an operator has let go on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound::{Excluded, Unbounded},
+};
 
 use deltafold_event::{Event, Operation, Position, SourcePosition, StoredEvent, Timestamp};
 use serde_json::Value;
@@ -51,10 +54,11 @@ struct Epoch {
 
 #[derive(Debug, Clone, Default)]
 struct Partition {
-    /// The epoch of what was marked, the highest order with its run, and the newest time.
-    epoch: usize,
-    highest: Option<([u64; 3], Option<String>)>,
+    /// The newest time of all.
     newest: Option<Timestamp>,
+    /// The newest epoch, and the highest order in it, by run.
+    epoch: usize,
+    highest: BTreeMap<Option<String>, [u64; 3]>,
     /// Where it went from one epoch to a later one.
     left: Vec<(usize, usize, Position, Timestamp)>,
 }
@@ -62,6 +66,8 @@ struct Partition {
 #[derive(Debug, Clone)]
 struct Origin {
     epochs: Vec<Epoch>,
+    /// The server that each run told of first.
+    servers: BTreeMap<String, u64>,
     partitions: BTreeMap<(String, i32), Partition>,
 }
 
@@ -244,8 +250,12 @@ fn origins(recorded: &[StoredEvent], said: &[Option<Said>]) -> (BTreeMap<String,
         };
         let origin = origins.entry(said.origin.clone()).or_insert_with(|| Origin {
             epochs: vec![Epoch { run: None, server_id: None, counts_from: Some(Position::ZERO), was_held: false }],
+            servers: BTreeMap::new(),
             partitions: BTreeMap::new(),
         });
+        if let (Some(run), Some(server)) = (&said.run, said.server_id) {
+            origin.servers.entry(run.clone()).or_insert(server);
+        }
         if stored.event.source_position.is_some() {
             origin.judge(stored, said);
         }
@@ -254,15 +264,28 @@ fn origins(recorded: &[StoredEvent], said: &[Option<Said>]) -> (BTreeMap<String,
     (origins, at_first)
 }
 
+impl Partition {
+    /// The highest order, with the first run that said it.
+    fn highest(&self) -> Option<([u64; 3], &Option<String>)> {
+        self.highest.iter().map(|(run, order)| (*order, run)).rev().max_by_key(|(order, _)| *order)
+    }
+}
+
+/// The epoch of what a run sends, where no partition says otherwise.
+fn epoch_of_run(epochs: &[Epoch], own: Option<&String>) -> usize {
+    let begins = |epoch: &Epoch| {
+        epoch
+            .run
+            .as_ref()
+            .is_some_and(|(run, inclusive)| own.is_some_and(|own| if *inclusive { own >= run } else { own > run }))
+    };
+    epochs.iter().rposition(begins).unwrap_or(0)
+}
+
 impl Origin {
     /// The epoch of an event, whether only its place tells it, and whether another server wrote it.
     fn epoch(&self, stored: &StoredEvent, said: &Said) -> (usize, bool, bool) {
-        let begins = |epoch: &Epoch| {
-            epoch.run.as_ref().is_some_and(|(run, inclusive)| {
-                said.run.as_ref().is_some_and(|own| if *inclusive { own >= run } else { own > run })
-            })
-        };
-        let mut epoch = (0..self.epochs.len()).rev().find(|at| begins(&self.epochs[*at])).unwrap_or(0);
+        let mut epoch = epoch_of_run(&self.epochs, said.run.as_ref());
         let mut is_unsaid = false;
         let left = self.partitions.get(&said.partition).map(|partition| partition.left.as_slice()).unwrap_or_default();
         for (from, to, position, newest) in left {
@@ -290,52 +313,60 @@ impl Origin {
     fn judge(&mut self, stored: &StoredEvent, said: &Said) {
         let (epoch, is_unsaid, is_of_other_server) = self.epoch(stored, said);
         let partition = self.partitions.entry(said.partition.clone()).or_default();
-        let time = stored.event.occurred_at;
-        if is_unsaid || partition.newest.is_some() && partition.epoch > epoch {
+        let (time, newest) = (stored.event.occurred_at, partition.newest);
+        partition.newest = newest.max(Some(time));
+        if is_unsaid || partition.epoch > epoch {
             return;
         }
-        if partition.epoch < epoch {
-            (partition.epoch, partition.highest, partition.newest) = (epoch, None, None);
-        }
-        let newest = partition.newest;
-        let contradicts = match (&said.order, &partition.highest, newest) {
+        self.enter(epoch, said);
+        let contradicts = match (&said.order, self.partitions[&said.partition].highest(), newest) {
             // Places in the logs of two servers say nothing of each other.
-            (Some(order), Some((highest, _)), Some(newest)) => !is_of_other_server && order < highest && time > newest,
+            (Some(order), Some((highest, _)), Some(newest)) => !is_of_other_server && *order < highest && time > newest,
             _ => false,
         };
         let mut belongs = epoch;
         if contradicts || is_of_other_server {
             let held = contradicts || newest.is_some_and(|newest| time < newest);
-            belongs = self.leave(epoch, stored, said, (!held).then_some(stored.position));
+            belongs = self.leave(epoch, newest.unwrap_or(time), stored, said, (!held).then_some(stored.position));
+            self.enter(belongs, said);
         }
         let partition = self.partitions.entry(said.partition.clone()).or_default();
-        if partition.epoch != belongs {
-            (partition.epoch, partition.highest, partition.newest) = (belongs, None, None);
-        }
-        partition.newest = partition.newest.max(Some(time));
-        if let Some(order) = said.order
-            && partition.highest.as_ref().is_none_or(|(highest, _)| *highest < order)
-        {
-            partition.highest = Some((order, said.run.clone()));
+        if let Some(order) = said.order {
+            let highest = partition.highest.entry(said.run.clone()).or_insert(order);
+            *highest = order.max(*highest);
         }
         let server = &mut self.epochs[belongs].server_id;
         *server = server.or(said.server_id);
     }
 
+    /// A partition comes to an epoch: of what it had before, only runs count that are of it, as is known now.
+    fn enter(&mut self, epoch: usize, said: &Said) {
+        let partition = self.partitions.entry(said.partition.clone()).or_default();
+        if partition.epoch != epoch {
+            partition.epoch = epoch;
+            partition.highest.retain(|run, _| epoch_of_run(&self.epochs, run.as_ref()) == epoch);
+        }
+    }
+
     /// The epoch that a partition goes to: one that has begun elsewhere, or a new one.
-    fn leave(&mut self, epoch: usize, stored: &StoredEvent, said: &Said, counts_from: Option<Position>) -> usize {
-        let time = stored.event.occurred_at;
+    fn leave(
+        &mut self,
+        epoch: usize,
+        newest: Timestamp,
+        stored: &StoredEvent,
+        said: &Said,
+        counts_from: Option<Position>,
+    ) -> usize {
         let next = self.epochs.len();
         let fits =
             |known: &Epoch| known.server_id.is_none() || said.server_id.is_none() || known.server_id == said.server_id;
         let joined = (epoch + 1..next).find(|at| fits(&self.epochs[*at]));
         let partition = self.partitions.entry(said.partition.clone()).or_default();
-        let newest = partition.newest.unwrap_or(time);
         if let Some(to) = joined {
             partition.left.push((epoch, to, stored.position, newest));
             return to;
         }
-        let own_highest = partition.highest.as_ref().is_some_and(|(_, by)| *by >= said.run);
+        let own_highest = partition.highest().is_some_and(|(_, by)| *by >= said.run);
         let is_whole = said.run.is_some() && !own_highest;
         if !is_whole {
             partition.left.push((epoch, next, stored.position, newest));
@@ -351,7 +382,14 @@ impl Origin {
         // While an earlier one is held, answers stay those from before it.
         let counts_from = counts_from.filter(|_| self.epochs.iter().all(|epoch| epoch.counts_from.is_some()));
         let was_held = counts_from.is_none();
-        self.epochs.push(Epoch { run, server_id: said.server_id, counts_from, was_held });
+        let mut begins = Some((run, said.server_id));
+        while let Some((run, server_id)) = begins {
+            self.epochs.push(Epoch { run: run.clone(), server_id, counts_from, was_held });
+            // Later runs may have been read before, in other partitions. Another server is another epoch there, too.
+            let mut later = run.iter().flat_map(|(run, _)| self.servers.range::<String, _>((Excluded(run), Unbounded)));
+            let other = later.find(|(_, other)| server_id.is_some_and(|server| server != **other));
+            begins = other.map(|(run, server)| (Some((run.clone(), true)), Some(*server)));
+        }
         next
     }
 

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    ops::Bound::{Excluded, Unbounded},
     sync::Arc,
 };
 
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     commit_order::CommitOrder,
-    partition::{Marks, Partition, Switch},
+    partition::{Partition, Switch},
     said::{Marker, RunId, Said},
 };
 use crate::LastRow;
@@ -72,14 +73,22 @@ struct Snapshot {
     last: Option<LastRow>,
 }
 
+/// A connector run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Run {
+    /// Its first event.
+    first: Position,
+    /// The binlog's server, once a change has told it.
+    server_id: Option<u64>,
+}
+
 /// A database, as a connector reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Origin {
     pub(super) connector: String,
     pub(super) server: String,
     pub(super) epochs: Vec<Epoch>,
-    /// The first event of each connector run.
-    runs: BTreeMap<RunId, Position>,
+    runs: BTreeMap<RunId, Run>,
     /// Sorted.
     partitions: Vec<Partition>,
     snapshots: Vec<Snapshot>,
@@ -87,13 +96,14 @@ pub(super) struct Origin {
     types: BTreeSet<Arc<str>>,
 }
 
-/// An epoch that an event has begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What an event has begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Begun {
-    pub(super) epoch: u32,
-    /// The first of its events, which may have been read before it was noticed.
+    /// All of them held, or none.
+    pub(super) epochs: Vec<u32>,
+    /// The first of their events, which may have been read before they were noticed.
     pub(super) from: Position,
-    /// Whether what was read of it before was held already, with the epoch before.
+    /// Whether what was read of them before was held already, with the epoch before.
     pub(super) was_held: bool,
 }
 
@@ -123,7 +133,8 @@ impl Origin {
     /// Takes in an event that comes after all those before; what it begins.
     pub(super) fn observe(&mut self, stored: &StoredEvent, said: &Said<'_>) -> Option<Begun> {
         if let Some(run) = said.run {
-            self.runs.entry(run).or_insert(stored.position);
+            let known = self.runs.entry(run).or_insert(Run { first: stored.position, server_id: None });
+            known.server_id = known.server_id.or(server_id(stored));
         }
         let at = match self.find(stored) {
             Ok(at) => at,
@@ -137,19 +148,19 @@ impl Origin {
             return None;
         }
         let belongs = self.epoch_of(stored, said);
-        let marks = self.partitions[at].marks;
-        if belongs.may_be_older || marks.is_some_and(|marks| marks.epoch > belongs.epoch) {
+        let (order, time) = (CommitOrder::of(&stored.event, said), stored.event.occurred_at);
+        let newest = self.partitions[at].newest;
+        self.partitions[at].newest = newest.max(Some(time));
+        if belongs.may_be_older || self.partitions[at].epoch > belongs.epoch {
             return None;
         }
-        let marks = marks.filter(|marks| marks.epoch == belongs.epoch);
-        let (order, time) = (CommitOrder::of(&stored.event, said), stored.event.occurred_at);
-        let newest = marks.map(|marks| marks.newest);
+        self.enter(at, belongs.epoch);
         let (why, is_held) = if belongs.is_of_other_server {
             let before = self.epochs[belongs.epoch as usize].server_id.unwrap_or_default();
             let server_id = server_id(stored).unwrap_or_default();
             (Why::OtherServer { server_id, before, newest }, newest.is_some_and(|newest| time < newest))
         } else {
-            let highest = marks.and_then(|marks| marks.highest).map(|(highest, _)| highest);
+            let highest = self.partitions[at].highest().map(|(highest, _)| highest);
             match (order, highest, newest) {
                 (Some(order), Some(highest), Some(newest)) if order < highest && time > newest => {
                     (Why::Contradiction { order, highest, newest }, true)
@@ -161,12 +172,19 @@ impl Origin {
             }
         };
         let (epoch, begun) = self.leave(at, belongs.epoch, stored, said, why, is_held);
+        self.enter(at, epoch);
         self.mark(at, epoch, order, stored, said);
         begun
     }
 
+    fn enter(&mut self, at: usize, epoch: u32) {
+        self.partitions[at].enter(epoch, |run| epoch_of_run(&self.epochs, run));
+    }
+
     fn mark(&mut self, at: usize, epoch: u32, order: Option<CommitOrder>, stored: &StoredEvent, said: &Said<'_>) {
-        self.partitions[at].mark(epoch, order, said.run, stored.event.occurred_at);
+        if let Some(order) = order {
+            self.partitions[at].mark(order, said.run);
+        }
         let server = &mut self.epochs[epoch as usize].server_id;
         *server = server.or(server_id(stored));
     }
@@ -181,9 +199,7 @@ impl Origin {
         why: Why,
         is_held: bool,
     ) -> (u32, Option<Begun>) {
-        // What an older epoch had come to there says nothing.
-        let marks = self.partitions[at].marks.filter(|marks| marks.epoch == epoch);
-        let newest = marks.map_or(stored.event.occurred_at, |marks| marks.newest);
+        let newest = why.newest().unwrap_or(stored.event.occurred_at);
         let server = server_id(stored);
         let is_joined = |to: &u32| {
             let known = self.epochs[*to as usize].server_id;
@@ -196,7 +212,7 @@ impl Origin {
             return (to, None);
         }
         let run = match said.run {
-            Some(run) if is_whole(run, marks) => Some(run),
+            Some(run) if is_whole(run, self.partitions[at].highest()) => Some(run),
             Some(run) => Some(run.next()),
             None => None,
         };
@@ -204,12 +220,7 @@ impl Origin {
             self.partitions[at].switches.push(switch(next));
         }
         let run = run.filter(|run| self.epochs.iter().all(|epoch| epoch.run < Some(*run)));
-        let firsts = run.map(|run| self.runs.range(run..).map(|(_, first)| *first));
-        let from = firsts.into_iter().flatten().min().unwrap_or(stored.position).min(stored.position);
-        if let Some(run) = run {
-            let moved = self.snapshots.iter_mut().filter(|snapshot| snapshot.run >= Some(run));
-            moved.for_each(|snapshot| snapshot.epoch = next);
-        }
+        let from = self.first_since(run).map_or(stored.position, |first| first.min(stored.position));
         let at = &stored.event.coordinates;
         let reset = Reset {
             position: stored.position,
@@ -223,9 +234,39 @@ impl Origin {
         };
         // While an earlier one is held, answers stay those from before it.
         let is_held = is_held || self.held().next().is_some();
-        self.epochs.push(Epoch { run, server_id: server, reset: Some(reset), is_held, from, held: 0 });
         let was_held = self.epochs[epoch as usize].is_held;
-        (next, Some(Begun { epoch: next, from, was_held }))
+        self.begin(Epoch { run, server_id: server, reset: Some(reset.clone()), is_held, from, held: 0 });
+        // Partitions are read side by side: where later runs had told of another server before, theirs is the next one.
+        while let Some((run, server_id)) = self.replaced() {
+            let from = self.first_since(Some(run)).unwrap_or(stored.position);
+            let (run, server_id) = (Some(run), Some(server_id));
+            self.begin(Epoch { run, server_id, reset: Some(reset.clone()), is_held, from, held: 0 });
+        }
+        let epochs = (next..self.epochs.len() as u32).collect();
+        (next, Some(Begun { epochs, from, was_held }))
+    }
+
+    fn begin(&mut self, epoch: Epoch) {
+        let next = self.epochs.len() as u32;
+        if let Some(run) = epoch.run {
+            let moved = self.snapshots.iter_mut().filter(|snapshot| snapshot.run >= Some(run));
+            moved.for_each(|snapshot| snapshot.epoch = next);
+        }
+        self.epochs.push(epoch);
+    }
+
+    /// The first event that was read of a run and of later ones.
+    fn first_since(&self, run: Option<RunId>) -> Option<Position> {
+        self.runs.range(run?..).map(|(_, run)| run.first).min()
+    }
+
+    /// The first run after the one that the newest epoch begins with, of which a change has told another server.
+    fn replaced(&self) -> Option<(RunId, u64)> {
+        let newest = self.epochs.last()?;
+        let mut later = self.runs.range((Excluded(newest.run?), Unbounded));
+        later.find_map(|(run, Run { server_id, .. })| {
+            is_other(newest.server_id, *server_id).then_some((*run, (*server_id)?))
+        })
     }
 
     /// The epoch that an event belongs to, as far as is known now.
@@ -234,8 +275,7 @@ impl Origin {
             let is_other = is_other(self.epochs[0].server_id, server_id(stored));
             return Belongs { epoch: 0, may_be_older: false, is_of_other_server: is_other };
         }
-        let began = |epoch: &Epoch| epoch.run.is_some() && epoch.run <= said.run;
-        let mut epoch = self.epochs.iter().rposition(began).unwrap_or(0) as u32;
+        let mut epoch = epoch_of_run(&self.epochs, said.run);
         let mut may_be_older = false;
         if let Ok(at) = self.find(stored) {
             for switch in &self.partitions[at].switches {
@@ -358,16 +398,31 @@ impl Origin {
     }
 }
 
+impl Why {
+    /// The newest time of its partition before.
+    fn newest(&self) -> Option<Timestamp> {
+        match self {
+            Self::Contradiction { newest, .. } => Some(*newest),
+            Self::OtherServer { newest, .. } => *newest,
+        }
+    }
+}
+
 impl Epoch {
     pub(super) fn reset(&self) -> Option<&Reset> {
         self.reset.as_ref()
     }
 }
 
+/// The epoch of what a run sent, where no partition says otherwise.
+fn epoch_of_run(epochs: &[Epoch], run: Option<RunId>) -> u32 {
+    let began = |epoch: &Epoch| epoch.run.is_some() && epoch.run <= run;
+    epochs.iter().rposition(began).unwrap_or(0) as u32
+}
+
 /// Whether everything that a run has sent may belong to the epoch which one of its events begins. Not if what that event
 /// contradicts was sent by the run itself: then the database was restored behind its back.
-fn is_whole(run: RunId, marks: Option<Marks>) -> bool {
-    let contradicted = marks.and_then(|marks| marks.highest);
+fn is_whole(run: RunId, contradicted: Option<(CommitOrder, Option<RunId>)>) -> bool {
     contradicted.is_none_or(|(_, sent_by)| sent_by < Some(run))
 }
 

@@ -1,5 +1,7 @@
 //! What was read of one partition of a topic.
 
+use std::cmp::Reverse;
+
 use deltafold_event::{Coordinates, Position, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -11,20 +13,14 @@ pub(super) struct Partition {
     source: String,
     topic: String,
     partition: i32,
-    /// Of the newest epoch that has come here.
-    pub(super) marks: Option<Marks>,
+    /// The newest time of its log events, of whatever epoch: what comes again has no newer one.
+    pub(super) newest: Option<Timestamp>,
+    /// The newest epoch that has come here.
+    pub(super) epoch: u32,
+    /// The highest commit orders of that epoch, each with the run that sent it: those that no later run has passed.
+    highest: Vec<(CommitOrder, Option<RunId>)>,
     /// Where epochs begin here that no connector run began.
     pub(super) switches: Vec<Switch>,
-}
-
-/// How far log events of one epoch have come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Marks {
-    pub(super) epoch: u32,
-    /// The highest commit order of those that are judged, and the run that sent it.
-    pub(super) highest: Option<(CommitOrder, Option<RunId>)>,
-    /// The newest time, also of those that are not judged: what comes again has no newer one.
-    pub(super) newest: Timestamp,
 }
 
 /// From a position on, what would belong to one epoch belongs to a later one.
@@ -43,7 +39,9 @@ impl Partition {
             source: at.source.to_string(),
             topic: at.topic.to_string(),
             partition: at.partition,
-            marks: None,
+            newest: None,
+            epoch: 0,
+            highest: Vec::new(),
             switches: Vec::new(),
         }
     }
@@ -58,17 +56,25 @@ impl Partition {
         (&*self.topic, self.partition, &*self.source).cmp(&(&*at.topic, at.partition, &*at.source))
     }
 
-    /// Takes in a log event of an epoch.
-    pub(super) fn mark(&mut self, epoch: u32, order: Option<CommitOrder>, run: Option<RunId>, time: Timestamp) {
-        let highest = order.map(|order| (order, run));
-        match &mut self.marks {
-            Some(marks) if marks.epoch == epoch => {
-                marks.newest = marks.newest.max(time);
-                if highest.map(|(order, _)| order) > marks.highest.map(|(order, _)| order) {
-                    marks.highest = highest;
-                }
-            }
-            _ => self.marks = Some(Marks { epoch, highest, newest: time }),
+    /// Comes to an epoch. What was highest before says nothing there, except of runs that were read before it was
+    /// noticed that they belong to it.
+    pub(super) fn enter(&mut self, epoch: u32, epoch_of_run: impl Fn(Option<RunId>) -> u32) {
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.highest.retain(|(_, run)| epoch_of_run(*run) == epoch);
+        }
+    }
+
+    /// The highest commit order of its epoch, with the first run that sent it.
+    pub(super) fn highest(&self) -> Option<(CommitOrder, Option<RunId>)> {
+        self.highest.iter().copied().max_by_key(|(order, run)| (*order, Reverse(*run)))
+    }
+
+    /// Takes in the commit order of a log event of its epoch.
+    pub(super) fn mark(&mut self, order: CommitOrder, run: Option<RunId>) {
+        if !self.highest.iter().any(|(known, by)| *known >= order && *by >= run) {
+            self.highest.retain(|(known, by)| *known >= order || *by > run);
+            self.highest.push((order, run));
         }
     }
 }

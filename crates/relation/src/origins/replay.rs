@@ -17,8 +17,8 @@ pub(super) struct Replay {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Kind {
-    /// Events of this epoch were folded as if they were of an older one: that is undone.
-    TakeBack(u32),
+    /// Events of these epochs were folded as if they were of an older one: that is undone.
+    TakeBack(Vec<u32>),
     /// Events of these epochs were held: they are folded now.
     Release(Vec<u32>),
 }

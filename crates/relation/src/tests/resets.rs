@@ -165,6 +165,17 @@ fn a_run_is_in_the_new_epoch_in_every_partition() {
     assert_eq!(memory.row("3", 200), Some(&*v(8)));
 }
 
+/// A second restore was noticed only if something had come of the first one's epoch after that was noticed.
+#[test]
+fn what_was_read_before_its_epoch_was_noticed_is_contradicted_too() {
+    let mut story = before();
+    story.push(create(70, "3", 5).at(95).sent(2, 2));
+    story.push(update(50, "2", 9).at(100).offset(100).sent(2, 1));
+    assert_eq!(held(&fold_with_origins(&story).1), Some((1, 2)));
+    story.push(update(40, "3", 6).at(110).offset(101).sent(3, 2));
+    assert_eq!(held(&fold_with_origins(&story).1), Some((2, 3)));
+}
+
 #[test]
 fn without_run_ids_each_partition_begins_by_itself() {
     let unsaid = |story: Vec<Told>| -> Vec<Told> {
@@ -443,6 +454,30 @@ fn another_server_is_another_epoch_held_only_if_its_times_run_backwards() {
     story.push(binlog(3, 2, 4, "1", 4, 25).run(4));
     let (memory, origins) = fold_with_origins(&story);
     assert_eq!((memory.row("1", 100), held(&origins), info(&origins).epoch), (Some(&*v(3)), Some((3, 1)), 2));
+}
+
+/// Partitions are read side by side. What the second server had told was in one epoch with what the first had, until
+/// something of it came again; and what came again in another order was taken for a restore.
+#[test]
+fn a_server_that_is_read_after_the_one_that_replaced_it_comes_before_it() {
+    let second = |pos, value, second| {
+        binlog(3, 1, pos, "2", value, second).sent(2, 1).source("connector", "mariadb").offset(second)
+    };
+    // The statement that was written last began first.
+    let mut story = vec![second(4, 3, 30), second(5, 4, 25), binlog(9, 9, 400, "1", 1, 10)];
+    let told = |story: &[Told]| {
+        let (memory, origins) = fold_with_origins(story);
+        assert_eq!((held(&origins), info(&origins).epoch), (None, 2));
+        ["1", "2"].map(|id| memory.told(id).iter().map(|record| (record.id, record.order.epoch)).collect::<Vec<_>>())
+    };
+    let once = told(&story);
+    assert_eq!(
+        once.clone().map(|told| told.iter().map(|(_, epoch)| *epoch).collect::<Vec<_>>()),
+        [vec![1], vec![2, 2]]
+    );
+    let again: Vec<Told> = story.iter().rev().cloned().collect();
+    story.extend(again);
+    assert_eq!(told(&story), once);
 }
 
 /// Of a database that was restored and then replaced, the later epoch was answered from, while the earlier one was held.
