@@ -86,9 +86,10 @@ impl Delivery {
             if (stream.is_log(item) || domain) && random.random_ratio(1, 2) {
                 let later = 100_000 + random.random_range(0..1_000);
                 let truncate = stream.events[item].iter().any(|event| event.operation == Some(Operation::Truncate));
-                // A truncate has no key: its copy may land in any partition, at any offset. Where databases are restored and
-                // no run is told, only the partition tells what is of the old epoch.
-                let anywhere = truncate && !stream.epochs_by_partition;
+                // A truncate has no key: its copy may land in any partition, at any offset. But no run sends anything
+                // twice, and this one says the same run: where databases are restored, run and partition tell what is of
+                // the old epoch.
+                let anywhere = truncate && !stream.is_restored;
                 let partition = if anywhere { random.random_range(0..3) } else { stream.items[item].partition().1 };
                 let offset = if truncate { random.random_range(0..50) } else { later };
                 delivery.repeat(Delivered { again_at: Some((partition, offset)), ..first(item) }, &mut random);

@@ -30,8 +30,8 @@ pub struct Stream {
     pub complete: bool,
     /// How often the databases were restored.
     pub restores: u32,
-    /// Whether only its partition may tell of a record that it comes from a restored database.
-    pub epochs_by_partition: bool,
+    /// Whether it is a history in which they may be.
+    pub is_restored: bool,
     /// Cases that are not one item's.
     pub counts: Counts,
 }
@@ -71,7 +71,7 @@ impl Stream {
             rows: tables.map(|table| (table.definition.name, table.rows.into_values().collect())).collect(),
             complete: script.snapshot || script.rows_before == 0,
             restores: database.connectors.restores(),
-            epochs_by_partition: script.restored == Some(false),
+            is_restored: script.restored.is_some(),
             counts: database.connectors.counts,
             items: database.connectors.items,
         }
