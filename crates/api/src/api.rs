@@ -10,7 +10,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use async_graphql::{Response, Value, parser::types::OperationType};
+use async_graphql::{Response, Value, parser::types::{ExecutableDocument, OperationType}};
 use deltafold_event::Position;
 use deltafold_projector::Catalog;
 use deltafold_store::EventStore;
@@ -23,7 +23,7 @@ use crate::{
     answer::Answer,
     auth::Principal,
     commands::Commands,
-    documents::{Documents, operation},
+    documents::{Documents, operation, permitted},
     errors::{ApiError, are_of_validation, settle},
     limits::Limits,
     log::Log,
@@ -199,15 +199,20 @@ impl Api {
         let began = Instant::now();
         let inner = &*self.inner;
         let Request { query, variables, operation_name, min_position } = Request::parse(request)?;
-        let catalog = match min_position {
-            None => inner.catalog.borrow().clone(),
-            Some(position) => self.reached(position).await?,
-        };
-        let built = self.current(&catalog)?;
-        let document = inner.documents.get(&built, &inner.limits, &query, |parsed| {
+        let permit = |parsed: &ExecutableDocument| {
             let (_, operation) = operation(parsed, operation_name.as_deref())?;
             permission::check(principal, parsed, operation)
-        })?;
+        };
+        let catalog = match min_position {
+            None => inner.catalog.borrow().clone(),
+            Some(position) => {
+                // Whoever lacks the right does not get to hold a request either.
+                permitted(&inner.limits, &query, permit)?;
+                self.reached(position).await?
+            }
+        };
+        let built = self.current(&catalog)?;
+        let document = inner.documents.get(&built, &inner.limits, &query, permit)?;
         let (number, operation) = operation(&document.parsed, operation_name.as_deref())?;
         document.check_variables(&built, &inner.limits, operation, &variables)?;
 

@@ -57,6 +57,21 @@ struct Known {
 /// A document takes about so many times its text.
 const BYTES_PER_LETTER: usize = 16;
 
+/// Parses a text, and asks whether it is permitted before anything else is looked at.
+///
+/// # Errors
+/// When it is beyond a limit of texts, not GraphQL, or not permitted.
+pub(crate) fn permitted(
+    limits: &Limits,
+    query: &str,
+    permit: impl FnOnce(&ExecutableDocument) -> Result<(), ApiError>,
+) -> Result<ExecutableDocument, ApiError> {
+    limits.check_text(query)?;
+    let parsed = parse_query(query).map_err(|error| ApiError::Parse(told(&error)))?;
+    permit(&parsed)?;
+    Ok(parsed)
+}
+
 impl Documents {
     /// A cache that takes about so many bytes.
     pub(crate) fn new(max_bytes: usize) -> Self {
@@ -85,9 +100,7 @@ impl Documents {
                 return permit(&document.parsed).map(|()| document);
             }
         }
-        limits.check_text(query)?;
-        let parsed = parse_query(query).map_err(|error| ApiError::Parse(told(&error)))?;
-        permit(&parsed)?;
+        let parsed = permitted(limits, query, permit)?;
         let registry = built.strict.registry();
         limits.check_document(registry, &parsed, &Variables::default())?;
         inputs::check_document(registry, &parsed)?;

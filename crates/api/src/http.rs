@@ -24,6 +24,7 @@ use self::guard::Guard;
 use crate::{
     Api, Auth, Principal,
     answer::Answer,
+    auth::Refused,
     console,
     errors::{ApiError, shortened},
 };
@@ -80,15 +81,16 @@ pub async fn serve(api: Api, listener: TcpListener, options: HttpOptions, cancel
 /// What handlers share.
 struct Shared {
     api: Api,
-    /// Who asks where there is no authentication.
-    anybody: Principal,
+    /// Who asks where there is no authentication; where there is, a request that the guard has put no name to is nobody's.
+    anybody: Option<Principal>,
     metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
 }
 
 fn router(api: Api, address: SocketAddr, options: HttpOptions) -> Router {
     let body_bytes = api.options().limits.body_bytes;
+    let anybody = options.auth.is_none().then(Principal::local);
     let guard = Arc::new(Guard::new(api.options(), address, options.auth));
-    let shared = Arc::new(Shared { api, anybody: Principal::local(), metrics: options.metrics });
+    let shared = Arc::new(Shared { api, anybody, metrics: options.metrics });
     let pages = Router::new()
         .route("/", get(async || console::file("index.html")))
         .route("/console/{*path}", get(async |Path(path): Path<String>| console::file(&path)))
@@ -112,6 +114,9 @@ async fn graphql(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response<Body> {
+    let Some(principal) = principal.map(|Extension(principal)| principal).or_else(|| shared.anybody.clone()) else {
+        return guard::unauthenticated(Refused::Missing, true);
+    };
     let media_type = media_type(&headers);
     if !is_json(&headers) {
         let error = ApiError::BadRequest("the request's content type must be application/json".to_owned());
@@ -136,8 +141,7 @@ async fn graphql(
             return answer(&error.into(), StatusCode::BAD_REQUEST, media_type);
         }
     };
-    let principal = principal.as_ref().map_or(&shared.anybody, |Extension(principal)| principal);
-    let response = shared.api.respond(request, principal).await;
+    let response = shared.api.respond(request, &principal).await;
     // In a media type of its own a refusal has a status of its own (GraphQL over HTTP); as plain JSON it is 200, for
     // clients that would look no further otherwise.
     let status = match response.refusal() {

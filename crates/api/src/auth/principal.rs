@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_graphql::Context;
 
 use super::{Right, Rights};
+use crate::errors::ApiError;
 
 /// Who asks, and what they may do. Cheap to clone.
 ///
@@ -27,8 +28,12 @@ impl Principal {
     }
 
     /// Whoever asks for the mutation that is being run.
-    pub(crate) fn of(ctx: &Context<'_>) -> Self {
-        ctx.data_opt::<Self>().cloned().unwrap_or_else(Self::local)
+    ///
+    /// # Errors
+    /// When nobody is known to: then it is not run, rather than in the owner's name.
+    pub(crate) fn of(ctx: &Context<'_>) -> Result<Self, ApiError> {
+        let who = ctx.data_opt::<Self>().cloned();
+        who.ok_or_else(|| ApiError::internal("principal", "a mutation without one"))
     }
 
     /// The name: of a token its name in the file, of a JWT its subject.

@@ -54,7 +54,7 @@ pub(super) async fn admit(State(guard): State<Arc<Guard>>, mut request: Request<
 }
 
 /// Asks for a token, as <https://www.rfc-editor.org/rfc/rfc6750#section-3> has it.
-fn unauthenticated(refused: Refused, is_graphql: bool) -> Response<Body> {
+pub(super) fn unauthenticated(refused: Refused, is_graphql: bool) -> Response<Body> {
     let challenge = match refused {
         Refused::Missing => HeaderValue::from_static("Bearer realm=\"deltafold\""),
         Refused::Invalid | Refused::Expired | Refused::NotYet => {

@@ -19,7 +19,7 @@ pub(super) fn fields() -> [Field; 2] {
         FieldFuture::new(async move {
             let settled = async {
                 let which = choice(&ctx, "retryDeadLetters")?;
-                let retried = commands(&ctx).retry_dead_letters(which, Principal::of(ctx.ctx));
+                let retried = commands(&ctx).retry_dead_letters(which, Principal::of(ctx.ctx)?);
                 retried.await.map_err(ApiError::of_command)
             };
             told(settled.await, &ctx)
@@ -36,7 +36,7 @@ pub(super) fn fields() -> [Field; 2] {
                 let reason = text(&ctx.args, "reason").filter(|reason| !reason.trim().is_empty());
                 let reason =
                     reason.ok_or_else(|| ApiError::input("discardDeadLetters.reason", "a reason", "an empty text"))?;
-                let discarded = commands(&ctx).discard_dead_letters(which, reason, Principal::of(ctx.ctx));
+                let discarded = commands(&ctx).discard_dead_letters(which, reason, Principal::of(ctx.ctx)?);
                 discarded.await.map_err(ApiError::of_command)
             };
             told(settled.await, &ctx)

@@ -52,7 +52,7 @@ async fn new_epoch(ctx: &ResolverContext<'_>, name: &str, reason: String) -> Res
             origin.id, origin.epoch
         )));
     };
-    let begun = commands(ctx).new_epoch(origin.id.clone(), suspect.epoch, reason, Principal::of(ctx.ctx));
+    let begun = commands(ctx).new_epoch(origin.id.clone(), suspect.epoch, reason, Principal::of(ctx.ctx)?);
     let position = begun.await.map_err(ApiError::of_command)?;
     Ok(Begun { origin: origin.id.clone(), epoch: suspect.epoch, position: position.to_string() })
 }

@@ -154,6 +154,18 @@ async fn reading_takes_the_right_to_read() {
 }
 
 #[tokio::test]
+async fn whoever_lacks_the_right_does_not_get_to_wait() {
+    let tokens = Tokens::new();
+    let [append, read] = tokens.write([APPEND, READ]);
+    let server = tokens.server().await;
+    let ahead = json!({ "deltafold": { "minPosition": "99999999999999" } });
+    for (token, query) in [(&append, "{ store { events } }"), (&read, "mutation { newEpoch { epoch } }")] {
+        let response = asked(&server, token, json!({ "query": query, "extensions": ahead })).await;
+        assert_eq!(response["errors"][0]["extensions"]["code"], "FORBIDDEN", "{query}: {response}");
+    }
+}
+
+#[tokio::test]
 async fn tokens_are_rotated_while_it_runs() {
     let tokens = Tokens::new();
     let [old] = tokens.write([READ]);

@@ -251,6 +251,7 @@ fn nested(key: &str, value: Value) -> Dict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Http;
 
     fn loaded(toml: &str, flags: &Flags) -> Result<Loaded, Vec<ConfigError>> {
         let mut figment = Figment::from(Defaults).merge(Toml::string(toml));
@@ -320,6 +321,8 @@ mod tests {
             )
         };
         assert_eq!(errors("[http.jwt]\nissuer = \"us\"\n"), [counted(0)]);
+        let halved: Http = toml::from_str("listen = \"127.0.0.1:0\"\n[jwt]\nissuer = \"us\"\n").unwrap();
+        assert!(halved.auth().is_some(), "what is configured by halves lets nobody in");
         assert_eq!(errors("[http.jwt]\njwks_file = \"a\"\nsecret_file = \"b\"\n"), [counted(2)]);
         assert_eq!(
             errors("[http]\ntoken_file = \"a\"\n[http.jwt]\naudiense = \"a\"\n"),

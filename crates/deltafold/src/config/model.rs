@@ -92,7 +92,8 @@ impl Jwt {
 }
 
 impl Http {
-    /// Where tokens come from, if anything is configured.
+    /// Where tokens come from, if anything is configured. What is configured by halves counts: nobody can ask then, rather
+    /// than everybody.
     pub(crate) fn auth(&self) -> Option<AuthOptions> {
         let jwt = self.jwt.as_ref().and_then(|jwt| {
             let rights_claim = jwt.rights_claim.clone().unwrap_or_else(|| JwtOptions::RIGHTS_CLAIM.to_owned());
@@ -100,7 +101,7 @@ impl Http {
             Some(JwtOptions { key: jwt.keys().pop()?, issuer, audience, rights_claim })
         });
         let tokens_file = self.tokens_file.clone();
-        (tokens_file.is_some() || jwt.is_some()).then_some(AuthOptions { tokens_file, jwt })
+        (tokens_file.is_some() || self.jwt.is_some()).then_some(AuthOptions { tokens_file, jwt })
     }
 }
 
