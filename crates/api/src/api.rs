@@ -10,7 +10,10 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use async_graphql::{Response, Value, parser::types::{ExecutableDocument, OperationType}};
+use async_graphql::{
+    Response, Value,
+    parser::types::{ExecutableDocument, OperationType},
+};
 use deltafold_event::Position;
 use deltafold_projector::Catalog;
 use deltafold_store::EventStore;
@@ -47,7 +50,8 @@ pub struct Options {
     pub introspection: bool,
     /// Origins, beside our own, whose pages may send requests: `https://shop.example`.
     pub allowed_origins: Vec<String>,
-    /// Names, beside those of this machine, that the server may be called by when it listens on loopback.
+    /// Names, beside those of this machine, that the server may be called by: with a port, at that port only. On loopback
+    /// no others are answered to, elsewhere only if there are any here.
     pub allowed_hosts: Vec<String>,
     /// The bytes that parsed documents may take.
     pub document_cache_bytes: usize,

@@ -1,7 +1,9 @@
 //! Who may ask: the name that we are called by, the origin of the page that asks, and the token.
 //!
 //! Where a browser says its origin, it has to be ours or one that is allowed. On loopback the name that we are called by
-//! has to be one of this machine, or a page could reach us through a name of its own that resolves to 127.0.0.1.
+//! has to be one of this machine or one that is allowed, or a page could reach us through a name of its own that resolves
+//! to 127.0.0.1; elsewhere it has to be where names are allowed at all. `/livez` tells nothing, and so is not asked for
+//! any of this: an orchestrator calls us by whatever address we have.
 //!
 //! Where there is authentication, everything but `/livez` takes a token, whatever there is under the path, and on
 //! loopback too: what passes a proxy comes from there. GraphQL needs the right that the operation needs (`permission`),
@@ -27,7 +29,8 @@ pub(super) const LIVEZ: &str = "/livez";
 
 /// Stands before everything.
 pub(super) struct Guard {
-    is_loopback: bool,
+    /// Whether the name counts that we are called by.
+    checks_hosts: bool,
     allowed_origins: Vec<String>,
     allowed_hosts: Vec<String>,
     auth: Option<Arc<Auth>>,
@@ -35,11 +38,14 @@ pub(super) struct Guard {
 
 /// Lets a request through, with who asks in its extensions, or answers it.
 pub(super) async fn admit(State(guard): State<Arc<Guard>>, mut request: Request<Body>, next: Next) -> Response<Body> {
+    let path = request.uri().path();
+    if path == LIVEZ {
+        return next.run(request).await;
+    }
     if let Some(reason) = guard.refusal(&request) {
         return text(StatusCode::FORBIDDEN, reason);
     }
-    let path = request.uri().path();
-    let Some(auth) = guard.auth.as_ref().filter(|_| path != LIVEZ) else { return next.run(request).await };
+    let Some(auth) = &guard.auth else { return next.run(request).await };
     let principal = match auth.principal(request.headers()) {
         Ok(principal) => principal,
         Err(refused) => return unauthenticated(refused, path == GRAPHQL),
@@ -74,7 +80,7 @@ impl Guard {
     /// For a server at this address.
     pub(super) fn new(options: &Options, address: SocketAddr, auth: Option<Arc<Auth>>) -> Self {
         Self {
-            is_loopback: address.ip().is_loopback(),
+            checks_hosts: address.ip().is_loopback() || !options.allowed_hosts.is_empty(),
             allowed_origins: options.allowed_origins.clone(),
             allowed_hosts: options.allowed_hosts.clone(),
             auth,
@@ -85,8 +91,12 @@ impl Guard {
     fn refusal(&self, request: &Request<Body>) -> Option<&'static str> {
         let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let host = header(header::HOST).or_else(|| request.uri().authority().map(|authority| authority.as_str()));
-        let is_known = |host: &str| is_this_machine(host) || is_one_of(&self.allowed_hosts, host);
-        if self.is_loopback && !host.is_some_and(is_known) {
+        let is_known = |host: &str| {
+            is_this_machine(host)
+                || is_one_of(&self.allowed_hosts, host)
+                || is_one_of(&self.allowed_hosts, name_of(host))
+        };
+        if self.checks_hosts && !host.is_some_and(is_known) {
             return Some("this server does not go by that name; see http.allowed_hosts\n");
         }
         let origin = header(header::ORIGIN)?;
@@ -100,11 +110,16 @@ fn is_one_of(allowed: &[String], given: &str) -> bool {
     allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(given))
 }
 
-fn is_this_machine(host: &str) -> bool {
-    let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+/// A host without its port, and an IPv6 address without its brackets.
+fn name_of(host: &str) -> &str {
+    match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, _)) => address,
         None => host.split(':').next().unwrap_or_default(),
-    };
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let name = name_of(host);
     name.eq_ignore_ascii_case("localhost")
         || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
@@ -112,6 +127,29 @@ fn is_this_machine(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn is_refused(address: &str, allowed_hosts: &[&str], host: &str) -> bool {
+        let allowed_hosts = allowed_hosts.iter().map(|host| (*host).to_owned()).collect();
+        let options = Options { allowed_hosts, ..Options::default() };
+        let request = Request::get("/").header(header::HOST, host).body(Body::empty()).unwrap();
+        Guard::new(&options, address.parse().unwrap(), None).refusal(&request).is_some()
+    }
+
+    #[test]
+    fn names_count_on_loopback_and_wherever_some_are_allowed() {
+        let (loopback, anywhere) = ("127.0.0.1:8080", "0.0.0.0:8080");
+        assert!(is_refused(loopback, &[], "evil.example"));
+        assert!(!is_refused(anywhere, &[], "shop.example"));
+        for address in [loopback, anywhere] {
+            let refused = |host| is_refused(address, &["shop.example", "other.example:81"], host);
+            for host in ["shop.example", "SHOP.example:443", "other.example:81", "localhost:8080"] {
+                assert!(!refused(host), "{address}: {host}");
+            }
+            for host in ["evil.example", "shop.example.evil.example", "other.example", "other.example:82", ""] {
+                assert!(refused(host), "{address}: {host}");
+            }
+        }
+    }
 
     #[test]
     fn names_of_this_machine() {

@@ -5,6 +5,8 @@ use figment::value::{Dict, Value};
 /// Every key; `*` is a name that the user chooses.
 const KEYS: &[&str] = &[
     "http.listen",
+    "http.allowed_hosts",
+    "http.allowed_origins",
     "http.tokens_file",
     "http.jwt.jwks_file",
     "http.jwt.secret",

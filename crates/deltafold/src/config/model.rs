@@ -60,6 +60,10 @@ impl Index {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Http {
     pub(crate) listen: SocketAddr,
+    #[serde(default)]
+    pub(crate) allowed_hosts: Vec<String>,
+    #[serde(default)]
+    pub(crate) allowed_origins: Vec<String>,
     pub(crate) tokens_file: Option<PathBuf>,
     pub(crate) jwt: Option<Jwt>,
 }
