@@ -71,18 +71,58 @@ impl Auth {
 
     /// Who sends these headers.
     pub(crate) fn principal(&self, headers: &HeaderMap) -> Result<Principal, Refused> {
-        let header = headers.get(header::AUTHORIZATION).ok_or(Refused::Missing)?;
+        let mut given = headers.get_all(header::AUTHORIZATION).iter();
+        let header = given.next().ok_or(Refused::Missing)?;
+        // Of two, a proxy before us may have looked at the other.
+        if given.next().is_some() {
+            return Err(Refused::Invalid);
+        }
         let (scheme, token) = header.to_str().ok().and_then(|value| value.split_once(' ')).ok_or(Refused::Missing)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(Refused::Missing);
         }
         let token = token.trim();
+        if token.is_empty() {
+            return Err(Refused::Missing);
+        }
         if let Some(principal) = self.tokens.as_ref().and_then(|tokens| tokens.current().principal(token)) {
             return Ok(principal);
         }
         match &self.jwt {
             Some(jwt) => jwt.principal(token),
             None => Err(Refused::Invalid),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    /// What is told to whoever sends these headers, where the file has the hash of `abc` and that of nothing at all.
+    fn told(headers: &[&'static str]) -> Result<String, Refused> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tokens");
+        let lines = "ci read sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n\
+                     nothing admin sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n";
+        std::fs::write(&path, lines).unwrap();
+        let auth = Auth::open(AuthOptions { tokens_file: Some(path), jwt: None }).unwrap();
+        let headers = headers.iter().map(|header| (header::AUTHORIZATION, HeaderValue::from_static(header)));
+        auth.principal(&headers.collect()).map(|principal| principal.name().to_owned())
+    }
+
+    #[test]
+    fn a_request_names_one_token() {
+        assert_eq!(told(&["Bearer abc"]), Ok("ci".to_owned()));
+        assert_eq!(told(&[]), Err(Refused::Missing));
+        for empty in ["Bearer", "Bearer ", "Bearer  "] {
+            assert_eq!(told(&[empty]), Err(Refused::Missing), "{empty:?}");
+        }
+        for other in ["Bearer abc", "Bearer abd", "Basic abc"] {
+            assert_eq!(told(&["Bearer abc", other]), Err(Refused::Invalid), "{other}");
+            assert_eq!(told(&[other, "Bearer abc"]), Err(Refused::Invalid), "{other}");
         }
     }
 }

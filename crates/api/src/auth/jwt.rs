@@ -59,6 +59,8 @@ pub(crate) struct Jwt {
     keys: Source,
     /// What must hold of tokens that are signed with each algorithm.
     validations: [(Algorithm, Validation); 3],
+    /// Whether there is somebody that tokens must be meant for.
+    has_audience: bool,
     rights_claim: String,
 }
 
@@ -79,7 +81,7 @@ impl Jwt {
         };
         let validations = [Algorithm::HS256, Algorithm::RS256, Algorithm::ES256]
             .map(|algorithm| (algorithm, validation(algorithm, &options)));
-        Ok(Self { keys, validations, rights_claim: options.rights_claim })
+        Ok(Self { keys, validations, has_audience: options.audience.is_some(), rights_claim: options.rights_claim })
     }
 
     /// Who has this token.
@@ -108,6 +110,10 @@ impl Jwt {
         let known = self.validations.iter().find(|(algorithm, _)| *algorithm == key.algorithm);
         let (_, validation) = known.ok_or(ErrorKind::InvalidAlgorithm)?;
         let claims = decode::<Map<String, Value>>(token, &key.decoding, validation)?.claims;
+        // The validation passes an `aud` over that it cannot read.
+        if !self.has_audience && claims.contains_key("aud") {
+            return Err(ErrorKind::InvalidAudience.into());
+        }
         let name = claims
             .get("sub")
             .and_then(Value::as_str)

@@ -291,4 +291,7 @@ async fn a_token_that_is_meant_for_somebody_needs_an_audience_that_is_set() {
     let signed = |but: Value| jwt(&json!({ "alg": "HS256" }), &claims(but), hs256(SECRET.as_bytes()));
     assert_eq!(taking.status(&signed(json!({ "aud": null }))).await, 200);
     assert_eq!(taking.status(&signed(json!({}))).await, 401);
+    for aud in [json!(["others"]), json!([]), json!(7), json!({ "others": true }), json!([7])] {
+        assert_eq!(taking.status(&signed(json!({ "aud": aud }))).await, 401, "{aud}");
+    }
 }
