@@ -86,7 +86,7 @@ mod tests {
         let rights: Rights = rights.parse().unwrap_or_default();
         let document = parse_query(query).unwrap();
         let operation = &document.operations.iter().next().unwrap().1.node;
-        match check(&Principal::new("ci", rights), &document, operation) {
+        match check(&Principal::with_token("ci", rights).unwrap(), &document, operation) {
             Ok(()) => "ok".to_owned(),
             Err(error) => format!("{}: {error}", error.code()),
         }

@@ -32,7 +32,7 @@ pub enum AuthError {
         what: String,
     },
     /// A name that a token cannot have.
-    #[error("{0:?} is no name for a token: expected one word, which does not begin with #")]
+    #[error("{0}")]
     Name(String),
     /// The system gave no random bytes.
     #[error("the system has no random numbers to make a token of")]

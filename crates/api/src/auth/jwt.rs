@@ -21,7 +21,7 @@ const LEEWAY_S: u64 = 30;
 
 /// Which JSON Web Tokens are good, and where they say what they allow.
 ///
-/// Beside what is set here, a token must have `exp` and `sub`, the name of who asks; `nbf` counts where it is there.
+/// Beside what is set here, a token must have `exp` and `sub`, the name of who asks, in at most 256 bytes; `nbf` counts where it is there.
 #[derive(Debug, Clone)]
 pub struct JwtOptions {
     /// What they are signed with.
@@ -114,17 +114,13 @@ impl Jwt {
         if !self.has_audience && claims.contains_key("aud") {
             return Err(ErrorKind::InvalidAudience.into());
         }
-        let name = claims
-            .get("sub")
-            .and_then(Value::as_str)
-            .filter(|name| !name.is_empty())
-            .ok_or(ErrorKind::InvalidSubject)?;
+        let name = claims.get("sub").and_then(Value::as_str).ok_or(ErrorKind::InvalidSubject)?;
         let rights = match claims.get(&self.rights_claim) {
             Some(Value::String(words)) => Rights::among(words.split_whitespace()),
             Some(Value::Array(words)) => Rights::among(words.iter().filter_map(Value::as_str)),
             _ => Rights::NONE,
         };
-        Ok(Principal::new(name, rights))
+        Principal::with_token(name, rights).ok_or_else(|| ErrorKind::InvalidSubject.into())
     }
 }
 

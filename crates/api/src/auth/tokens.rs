@@ -41,7 +41,8 @@ impl Tokens {
             let hash = hash.strip_prefix(ALGORITHM).and_then(unhex).ok_or_else(|| {
                 wrong(format!("expected {ALGORITHM} and 64 hexadecimal digits; the token itself does not belong here"))
             })?;
-            if tokens.0.insert(hash, Principal::new(name, rights)).is_some() {
+            let principal = Principal::with_token(name, rights).ok_or_else(|| wrong(not_a_name(name)))?;
+            if tokens.0.insert(hash, principal).is_some() {
                 return Err(wrong("this token stands further up already".to_owned()));
             }
         }
@@ -69,9 +70,8 @@ impl NewToken {
     /// # Errors
     /// When the name is no word, or the system has no random numbers.
     pub fn make(name: &str, rights: Rights) -> Result<Self, AuthError> {
-        let is_word = !name.is_empty() && !name.contains(|letter: char| letter.is_whitespace() || letter.is_control());
-        if !is_word || name.contains('#') {
-            return Err(AuthError::Name(name.to_owned()));
+        if !Principal::is_name(name) || name.contains(|letter: char| letter.is_whitespace() || letter == '#') {
+            return Err(AuthError::Name(not_a_name(name)));
         }
         let mut bytes = [0; RANDOM_BYTES];
         aws_lc_rs::rand::fill(&mut bytes).map_err(|_| AuthError::Random)?;
@@ -79,6 +79,14 @@ impl NewToken {
         let line = format!("{name} {rights} {ALGORITHM}{}", hex(&hash(&token)));
         Ok(Self { token, line })
     }
+}
+
+fn not_a_name(name: &str) -> String {
+    let most = Principal::NAME_BYTES;
+    format!(
+        "{name:?} is no name for a token: expected one word of at most {most} bytes, without #, and neither local nor \
+         configuration, which stand for ourselves on record"
+    )
 }
 
 fn hash(token: &str) -> Hash {
@@ -136,7 +144,7 @@ mod tests {
         assert!(!tokens.principal(&made.token).unwrap().may(Right::Append));
         assert!(tokens.principal(&other.token).unwrap().may(Right::Append));
         assert!(made.token.len() > 40 && !made.line.contains(&made.token), "{made:?}");
-        for name in ["", "two words", "#ci", "c#i", "new\nline"] {
+        for name in ["", "two words", "#ci", "c#i", "new\nline", "local", "configuration", &"x".repeat(257)] {
             assert!(NewToken::make(name, Rights::ALL).is_err(), "{name:?}");
         }
     }
@@ -150,6 +158,7 @@ mod tests {
             "ci read abc".to_owned(),
             format!("ci read {}", &OF_ABC[..70]),
             format!("ci read {OF_ABC}\nme admin {OF_ABC}"),
+            format!("local read {OF_ABC}"),
         ]
         .map(|text| parse(&text).unwrap_err());
         insta::assert_snapshot!(errors.join("\n"), @r#"
@@ -159,6 +168,7 @@ mod tests {
         tokens:1: expected sha256: and 64 hexadecimal digits; the token itself does not belong here
         tokens:1: expected sha256: and 64 hexadecimal digits; the token itself does not belong here
         tokens:2: this token stands further up already
+        tokens:1: "local" is no name for a token: expected one word of at most 256 bytes, without #, and neither local nor configuration, which stand for ourselves on record
         "#);
     }
 }

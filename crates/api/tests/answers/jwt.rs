@@ -195,6 +195,10 @@ async fn what_is_not_in_order_is_refused() {
         ("for nobody", with(json!({ "aud": null }))),
         ("no subject", with(json!({ "sub": null }))),
         ("an empty subject", with(json!({ "sub": "" }))),
+        ("a subject that stands for the owner", with(json!({ "sub": "local" }))),
+        ("a subject that stands for the configuration", with(json!({ "sub": "configuration" }))),
+        ("a subject that cannot be read", with(json!({ "sub": "ci\n\u{1b}[2J" }))),
+        ("a subject without end", with(json!({ "sub": "x".repeat(257) }))),
         ("signed by another", jwt(&header, &claims(json!({})), |message| Issuer::new().rs256(message))),
         ("what must be understood", jwt(&json!({ "alg": "RS256", "crit": ["x"], "x": 1 }), &claims(json!({})), rs256)),
         (
