@@ -145,8 +145,12 @@ fn check(figment: &Figment, config: &Config) -> Result<(), Vec<ConfigError>> {
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
+/// Without the lines of the file that the parser quotes behind a bar: any of them may hold a secret.
 fn syntax(error: &figment::Error) -> ConfigError {
-    ConfigError::Syntax { from: from(error.metadata.as_ref(), ""), what: error.kind.to_string().trim_end().to_owned() }
+    let text = error.kind.to_string();
+    let is_quoted = |line: &&str| line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit()).starts_with('|');
+    let said: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !is_quoted(line) && !line.is_empty()).collect();
+    ConfigError::Syntax { from: from(error.metadata.as_ref(), ""), what: said.join(": ") }
 }
 
 fn wrong_value(figment: &Figment, error: figment::Error) -> ConfigError {
@@ -159,9 +163,24 @@ fn wrong_value(figment: &Figment, error: figment::Error) -> ConfigError {
         }
         kind => {
             let metadata = error.metadata.as_ref().or_else(|| figment.find_metadata(&key));
-            ConfigError::Value { from: from(metadata, &key), key, what: kind.to_string() }
+            let what = match kind {
+                Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) if may_hold_secret(&key) => {
+                    format!("expected {expected}, found something else")
+                }
+                kind => kind.to_string(),
+            };
+            ConfigError::Value { from: from(metadata, &key), key, what }
         }
     }
+}
+
+/// Whether what was found at a key may be a secret, or hold one. For what a source is told the path may end at its name.
+fn may_hold_secret(key: &str) -> bool {
+    let is_above =
+        |secret: &&str| secret.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let mut parts = key.split('.');
+    let is_of_properties = parts.next() == Some("sources") && parts.nth(1).is_none_or(|part| part == "properties");
+    key.is_empty() || SECRETS.iter().any(is_above) || is_of_properties
 }
 
 /// Every value below `dict`, tables of them as their members.
@@ -345,6 +364,33 @@ mod tests {
             errors("[http.jwt]\nsecret = \"short\"\n"),
             ["TOML source string: http.jwt.secret: expected a secret of at least 32 bytes, found 5"]
         );
+    }
+
+    #[test]
+    fn errors_do_not_tell_secrets() {
+        let secret = "0123456789abcdef0123456789abcdef";
+        for toml in [
+            // Written wrong: on the line of the secret, after it, and within it.
+            "[http.jwt]\nsecret = \"SECRET\n",
+            "[http.jwt]\nsecret = SECRET\n",
+            "[http.jwt]\nsecret = 'SECRET' issuer = 'us'\n",
+            "[http.jwt]\nsecret = \"\"\"SECRET\\q\nSECRET\"\"\"\n",
+            "[http.jwt]\nsecret = \"SECRET\"\nsecret = \"SECRET\"\n",
+            // Written as something else than a text, or at another place.
+            "[http.jwt]\nsecret = [\"SECRET\"]\n",
+            "[http]\njwt = \"SECRET\"\n",
+            "http = \"SECRET\"\n",
+            "[sources.shop]\nkind = \"kafka\"\nproperties = \"sasl.password=SECRET\"\n",
+            "[sources.shop]\nkind = \"kafka\"\nproperties.\"sasl.password\" = [\"SECRET\"]\n",
+            "sources = \"SECRET\"\n",
+        ] {
+            let told = errors(&toml.replace("SECRET", secret)).join("\n");
+            assert!(!told.contains(secret) && !told.is_empty(), "{toml}: {told}");
+        }
+        let number = errors("[http.jwt]\nsecret = 123456789012\n").join("\n");
+        assert!(number.contains("http.jwt.secret: expected") && !number.contains("1234"), "{number}");
+        let [syntax] = &errors("[http]\nlisten = \"a\" b\n")[..] else { panic!("one error") };
+        assert!(syntax.contains("line 2, column 14: ") && !syntax.contains('\n'), "{syntax}");
     }
 
     #[test]
