@@ -6,7 +6,11 @@ use deltafold_api::{Auth, AuthOptions, HttpOptions, NewToken, Right, Rights};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::server::{JSON, Server, status};
+use crate::{
+    origins::restored,
+    server::{JSON, Server, status},
+    shop::Shop,
+};
 
 /// A file of tokens, and its directory.
 struct Tokens {
@@ -37,9 +41,13 @@ impl Tokens {
     }
 
     async fn server(&self) -> Server {
+        self.server_over(Shop::with_orders().await).await
+    }
+
+    async fn server_over(&self, shop: Shop) -> Server {
         let auth = Auth::open(AuthOptions { tokens_file: Some(self.path()), jwt: None }).unwrap();
         let metrics: Arc<dyn Fn() -> String + Send + Sync> = Arc::new(String::new);
-        Server::start(HttpOptions { auth: Some(Arc::new(auth)), metrics: Some(metrics) }).await
+        Server::over(shop, HttpOptions { auth: Some(Arc::new(auth)), metrics: Some(metrics) }).await
     }
 }
 
@@ -135,6 +143,51 @@ async fn a_read_token_runs_no_mutation() {
     let body = json!({ "query": "mutation { anything }" }).to_string();
     let response = server.send("POST /graphql", &[JSON, own, ("authorization", &bearer(&read))], &body).await;
     assert_eq!(status(&response), "403", "{response}");
+}
+
+/// Mutations that are in order, in whatever dress, with the right that each needs.
+const MUTATIONS: [(&str, Right); 8] = [
+    ("mutation { retryDeadLetters(all: true) { settled } }", Right::Append),
+    ("mutation M { store: retryDeadLetters(numbers: [1]) { settled } } query Q { store { events } }", Right::Append),
+    ("mutation { ... @include(if: true) { retryDeadLetters(all: true) { settled } } }", Right::Append),
+    ("mutation { discardDeadLetters(all: true, reason: \"a test\") { settled } }", Right::Admin),
+    (
+        "mutation { retryDeadLetters(all: true) { settled } ... on Mutation { ...f } }
+         fragment f on Mutation { retried: discardDeadLetters(numbers: [1], reason: \"a test\") { settled } }",
+        Right::Admin,
+    ),
+    ("mutation { newEpoch(source: \"shop\", reason: \"a test\") { epoch } }", Right::Admin),
+    ("mutation { retryDeadLetters: newEpoch(source: \"shop\", reason: \"a test\") { epoch } }", Right::Admin),
+    (
+        "mutation { ...f } fragment f on Mutation { ...g }
+         fragment g on Mutation { newEpoch(source: \"shop\", reason: \"a test\") { epoch } }",
+        Right::Admin,
+    ),
+];
+
+/// Nothing may be wrong with a mutation but who asks for it: what is refused for another reason proves nothing.
+#[tokio::test]
+async fn mutations_that_would_be_run_for_others_change_nothing() {
+    let tokens = Tokens::new();
+    let [read, append, admin] = tokens.write([READ, APPEND, ADMIN]);
+    for (mutation, needs) in MUTATIONS {
+        // A database that was restored, so that there is an epoch to begin.
+        let server = tokens.server_over(restored().await).await;
+        let done = || (server.shop.store.high_water_mark(), server.shop.operator.asked.lock().unwrap().len());
+        let before = done();
+        let asked = async |token: &str| {
+            let request = json!({ "query": mutation, "operationName": mutation.contains(" M {").then_some("M") });
+            asked(&server, token, request).await
+        };
+        let allowed = if needs == Right::Append { &append } else { &admin };
+        for token in [&read, &append].into_iter().filter(|token| *token != allowed) {
+            assert_eq!(asked(token).await["errors"][0]["extensions"]["code"], "FORBIDDEN", "{mutation}");
+        }
+        assert_eq!(done(), before, "{mutation}");
+        let response = asked(allowed).await;
+        assert_eq!(response.get("errors"), None, "{mutation}");
+        assert_ne!(done(), before, "{mutation}");
+    }
 }
 
 #[tokio::test]

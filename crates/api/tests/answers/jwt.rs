@@ -25,7 +25,7 @@ use deltafold_api::{Auth, AuthOptions, HttpOptions, JwtKey, JwtOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::server::{Server, status};
+use crate::server::{JSON, Server, status};
 
 const ISSUER: &str = "https://id.example";
 const AUDIENCE: &str = "shop";
@@ -284,6 +284,31 @@ async fn rights_are_words_of_a_claim() {
     let of_scope = Taking::with(SECRET, JwtKey::SecretFile, |options| options.rights_claim = "scope".to_owned()).await;
     assert_eq!(of_scope.status(&signed(json!({ "deltafold": null, "scope": "openid read" }))).await, 200);
     assert_eq!(of_scope.status(&signed(json!({}))).await, 403);
+}
+
+#[tokio::test]
+async fn mutations_need_their_rights_of_the_claim() {
+    let taking = Taking::file(SECRET, JwtKey::SecretFile).await;
+    let asked = async |rights: Value, mutation: &str| {
+        let claims = claims(json!({ "deltafold": rights }));
+        let token = jwt(&json!({ "alg": "HS256" }), &claims, hs256(SECRET.as_bytes()));
+        let (body, bearer) = (json!({ "query": mutation }).to_string(), format!("Bearer {token}"));
+        let response = taking.server.send("POST /graphql", &[JSON, ("authorization", &bearer)], &body).await;
+        let body: Value = serde_json::from_str(response.split_once("\r\n\r\n").unwrap().1).unwrap();
+        body["errors"][0]["extensions"]["code"].as_str().unwrap_or("none").to_owned()
+    };
+    let retry = "mutation { retryDeadLetters(all: true) { settled } }";
+    let discard = "mutation { discardDeadLetters(all: true, reason: \"a test\") { settled } }";
+    for rights in [json!("read"), json!(null), json!("openid profile"), json!(["Append", "append admin"])] {
+        assert_eq!(asked(rights.clone(), retry).await, "FORBIDDEN", "{rights}");
+        assert_eq!(asked(rights.clone(), discard).await, "FORBIDDEN", "{rights}");
+    }
+    assert_eq!(asked(json!("append"), discard).await, "FORBIDDEN");
+    assert!(taking.server.shop.operator.asked.lock().unwrap().is_empty());
+    assert_eq!(asked(json!("append"), retry).await, "none");
+    assert_eq!(asked(json!(["admin"]), discard).await, "none");
+    let did = taking.server.shop.operator.asked.lock().unwrap().clone();
+    assert!(did[0].starts_with("ci retries ") && did[1].starts_with("ci discards "), "{did:?}");
 }
 
 #[tokio::test]

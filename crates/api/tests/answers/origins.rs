@@ -24,7 +24,7 @@ pub(crate) fn sent(run: u8, lsn: u64, id: i32, time: &str, status: &str) -> Even
 }
 
 /// An order was paid; then the database was restored from before that, and the order cancelled.
-async fn restored() -> Shop {
+pub(crate) async fn restored() -> Shop {
     let shop = Shop::open(deltafold_api::Limits::default()).await;
     shop.append(vec![sent(1, 10, 1, "10:00:00", "new"), sent(1, 90, 1, "11:00:00", "paid")]).await;
     shop.append(vec![sent(2, 40, 1, "12:00:00", "cancelled")]).await;

@@ -14,18 +14,21 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     pub(crate) cancel: CancellationToken,
     pub(crate) task: JoinHandle<std::io::Result<()>>,
-    _shop: Shop,
+    pub(crate) shop: Shop,
 }
 
 impl Server {
     /// Over the shop with its orders.
     pub(crate) async fn start(options: HttpOptions) -> Self {
-        let shop = Shop::with_orders().await;
+        Self::over(Shop::with_orders().await, options).await
+    }
+
+    pub(crate) async fn over(shop: Shop, options: HttpOptions) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let cancel = CancellationToken::new();
         let task = tokio::spawn(serve(shop.api.clone(), listener, options, cancel.clone()));
-        Self { port, cancel, task, _shop: shop }
+        Self { port, cancel, task, shop }
     }
 
     /// The whole response to a request with these lines and this body.
