@@ -3,6 +3,7 @@
 //! Requests come as JSON by POST only, so that no page of another origin can send one without asking first. Who may ask
 //! at all is the [`guard`]'s.
 
+mod connections;
 mod guard;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
@@ -10,19 +11,18 @@ use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 use axum::{
     Extension, Router,
     body::{Body, Bytes},
-    extract::{DefaultBodyLimit, Path, State, rejection::BytesRejection},
-    http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header},
+    extract::{DefaultBodyLimit, FromRequest, Path, State},
+    http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header},
     middleware,
     routing::{get, post},
-    serve::ListenerExt,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 
-use self::guard::Guard;
+use self::{connections::Connections, guard::Guard};
 use crate::{
-    Api, Auth, Principal,
+    Api, Auth, Limits, Principal,
     answer::Answer,
     auth::Refused,
     console,
@@ -31,6 +31,9 @@ use crate::{
 
 /// How long requests under way may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long the head of a request may take to come.
+const HEAD: Duration = Duration::from_secs(10);
 
 /// What a server has beside its API.
 #[derive(Clone, Default)]
@@ -57,12 +60,9 @@ pub async fn serve(api: Api, listener: TcpListener, options: HttpOptions, cancel
         let reason = format!("{address} is not a loopback address: without authentication it is not served");
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
     }
-    // An answer that waits for the acknowledgement of the one before it waits for the client's timer.
-    let listener = listener.tap_io(|socket| {
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps small packets back");
-        }
-    });
+    // As long as a request may take: its head, its body, and its answer.
+    let patience = HEAD + 2 * api.options().limits.timeout;
+    let listener = Connections::new(listener, connections::MOST, patience);
     let router = router(api, address, options);
     let server = axum::serve(listener, router).with_graceful_shutdown(cancel.clone().cancelled_owned());
     let drained = async {
@@ -111,28 +111,19 @@ fn router(api: Api, address: SocketAddr, options: HttpOptions) -> Router {
 async fn graphql(
     State(shared): State<Arc<Shared>>,
     principal: Option<Extension<Principal>>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    request: Request<Body>,
 ) -> Response<Body> {
     let Some(principal) = principal.map(|Extension(principal)| principal).or_else(|| shared.anybody.clone()) else {
         return guard::unauthenticated(Refused::Missing, true);
     };
-    let media_type = media_type(&headers);
-    if !is_json(&headers) {
+    let media_type = media_type(request.headers());
+    if !is_json(request.headers()) {
         let error = ApiError::BadRequest("the request's content type must be application/json".to_owned());
         return answer(&error.into(), StatusCode::UNSUPPORTED_MEDIA_TYPE, media_type);
     }
-    let body = match body {
+    let body = match body_of(request, &shared.api.options().limits).await {
         Ok(body) => body,
-        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            let max = shared.api.options().limits.body_bytes as u64;
-            let error = ApiError::Limit { limit: "body_bytes", max, found: "more".to_owned() };
-            return answer(&error.into(), StatusCode::PAYLOAD_TOO_LARGE, media_type);
-        }
-        Err(_) => {
-            let error = ApiError::BadRequest("the request's body ended early".to_owned());
-            return answer(&error.into(), StatusCode::BAD_REQUEST, media_type);
-        }
+        Err((error, status)) => return answer(&error.into(), status, media_type),
     };
     let request = match serde_json::from_slice(&body) {
         Ok(request) => request,
@@ -150,6 +141,21 @@ async fn graphql(
         _ => StatusCode::OK,
     };
     answer(&response, status, media_type)
+}
+
+/// Reads a body, for as long as a request may take to be answered: whoever sends it byte by byte holds no more than that.
+async fn body_of(request: Request<Body>, limits: &Limits) -> Result<Bytes, (ApiError, StatusCode)> {
+    let Ok(read) = tokio::time::timeout(limits.timeout, Bytes::from_request(request, &())).await else {
+        let limit_ms = limits.timeout.as_millis() as u64;
+        return Err((ApiError::Timeout { limit_ms }, StatusCode::REQUEST_TIMEOUT));
+    };
+    read.map_err(|rejection| match rejection.status() {
+        status @ StatusCode::PAYLOAD_TOO_LARGE => {
+            let max = limits.body_bytes as u64;
+            (ApiError::Limit { limit: "body_bytes", max, found: "more".to_owned() }, status)
+        }
+        _ => (ApiError::BadRequest("the request's body ended early".to_owned()), StatusCode::BAD_REQUEST),
+    })
 }
 
 const OWN_MEDIA_TYPE: &str = "application/graphql-response+json; charset=utf-8";

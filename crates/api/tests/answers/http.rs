@@ -1,13 +1,19 @@
 //! The server.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use deltafold_api::{HttpOptions, serve};
+use deltafold_api::{HttpOptions, Limits, serve};
 use serde_json::json;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::server::{JSON, Server, status};
+use crate::{
+    server::{JSON, Server, status},
+    shop::Shop,
+};
 
 #[tokio::test]
 async fn requests_are_json_by_post() {
@@ -83,10 +89,26 @@ async fn metrics_are_served_as_prometheus_reads_them() {
 
 #[tokio::test]
 async fn without_authentication_only_loopback_is_served() {
-    let shop = crate::shop::Shop::open(deltafold_api::Limits::default()).await;
+    let shop = Shop::open(Limits::default()).await;
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let served = serve(shop.api.clone(), listener, HttpOptions::default(), CancellationToken::new()).await;
     assert_eq!(served.unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for_forever() {
+    let limits = Limits { timeout: Duration::from_millis(50), ..Limits::default() };
+    let server = Server::over(Shop::open(limits).await, HttpOptions::default()).await;
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
+    let head =
+        "POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut response = Vec::new();
+    let read = stream.read_to_end(&mut response);
+    tokio::time::timeout(Duration::from_secs(10), read).await.expect("it is answered, and closed").unwrap();
+    let response = String::from_utf8(response).unwrap();
+    assert_eq!(status(&response), "408", "{response}");
+    assert!(response.contains("\"code\":\"TIMEOUT\""), "{response}");
 }
 
 #[tokio::test]
@@ -95,6 +117,6 @@ async fn it_stops_when_cancelled() {
     // A connection that stays open, but idle, does not hold it up.
     let _idle = TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
     server.cancel.cancel();
-    let ended = tokio::time::timeout(std::time::Duration::from_secs(5), server.task).await;
+    let ended = tokio::time::timeout(Duration::from_secs(5), server.task).await;
     assert!(ended.is_ok(), "still serving");
 }
