@@ -110,10 +110,18 @@ impl Server {
 
     /// The response to a GET: its status and its body.
     pub(crate) fn get(&self, path: &str, token: Option<&str>) -> (u16, String) {
-        let host = self.url.strip_prefix("http://").unwrap();
         let authorization = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
-        let mut stream = TcpStream::connect(host).unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{authorization}\r\n");
+        self.get_by_name(self.address(), path, &authorization)
+    }
+
+    fn address(&self) -> &str {
+        self.url.strip_prefix("http://").unwrap()
+    }
+
+    /// Status and body, when it is called by this name, with these lines of headers.
+    pub(crate) fn get_by_name(&self, host: &str, path: &str, headers: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.address()).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut response = String::new();
         stream.read_to_string(&mut response).unwrap();

@@ -54,6 +54,19 @@ fn anything_but_loopback_is_refused_until_tokens_are_configured() {
 }
 
 #[test]
+fn names_and_origins_are_allowed_by_the_configuration() {
+    let place = Place::new();
+    let lists = "allowed_hosts = [\"shop.example\"]\nallowed_origins = [\"https://app.example\"]\n";
+    place.write("deltafold.toml", &format!("[http]\n{lists}"));
+    let server = Server::start(&place, &["serve"]);
+    let schema = |host: &str, headers: &str| server.get_by_name(host, "/graphql/schema.graphql", headers).0;
+    assert_eq!((schema("localhost", ""), schema("shop.example", ""), schema("evil.example", "")), (200, 200, 403));
+    assert_eq!(schema("shop.example", "origin: https://app.example\r\n"), 200);
+    assert_eq!(schema("shop.example", "origin: https://evil.example\r\n"), 403);
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
 fn commands_send_the_token_that_they_find() {
     let place = Place::new();
     place.write("orders.jsonl", &a_day_in_the_shop());
