@@ -123,11 +123,6 @@ impl Live {
         &self.site
     }
 
-    /// The database, the broker and Debezium.
-    pub fn stack(&self) -> &Stack {
-        &self.stack
-    }
-
     /// The database works for a while, and is asked at the end what it holds.
     pub fn work(&mut self) {
         self.workload.step(&self.stack, &mut self.random);
@@ -166,6 +161,23 @@ impl Live {
     /// Forgets the moments so far: another history has begun.
     pub fn forget(&mut self) {
         self.moments.clear();
+    }
+
+    /// Stops the broker and starts it again; the database works until the connector goes on. Told to stop while it is still
+    /// being started anew, Kafka Connect leaves a transaction open, behind which nobody can read.
+    pub fn restart_broker(&mut self) {
+        let kafka = self.stack.kafka().expect("the broker");
+        kafka.stop().expect("the broker stops");
+        kafka.start().expect("and starts");
+        let written = |live: &Self| live.stack.connect().expect("Connect").offsets(live.workload.name());
+        let before =
+            wait_until("the connector's offsets are known", || written(self).map_err(|error| error.to_string()));
+        let began = Instant::now();
+        while written(self).is_ok_and(|now| now == before) {
+            assert!(began.elapsed() < LIMIT, "the connector does not go on: {before}");
+            self.work();
+        }
+        self.stack.connect().expect("Connect").wait_until_running(self.workload.name()).expect("it runs again");
     }
 
     /// How far the connector has read.

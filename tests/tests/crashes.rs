@@ -314,7 +314,8 @@ fn what_nobody_reads_stops_nothing() {
     drop(broker);
     wait_until("it is known that the broker is away", || {
         let mut connection = Connection::open(server).map_err(|error| error.to_string())?;
-        let answer = connection.graphql("{ sources { hindrance } }", &Value::Null).map_err(|error| error.to_string())?;
+        let answer =
+            connection.graphql("{ sources { hindrance } }", &Value::Null).map_err(|error| error.to_string())?;
         if answer["sources"][0]["hindrance"].is_string() { Ok(()) } else { Err(answer.to_string()) }
     });
 }

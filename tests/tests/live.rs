@@ -30,9 +30,7 @@ fn survives_everything(mut live: Live) {
         work(&mut live);
     }
 
-    let kafka = live.stack().kafka().expect("the broker");
-    kafka.stop().expect("the broker stops");
-    kafka.start().expect("and starts");
+    live.restart_broker();
     work(&mut live);
 
     live.send_again(&bookmark);
