@@ -151,9 +151,6 @@ impl Origin {
     pub(crate) fn end(&mut self, transaction: u64, events: u64, ended_at: Timestamp, version: u64) {
         let summary = &mut self.summary;
         summary.first_end = Some(summary.first_end.map_or(version, |first| first.min(version)));
-        if events == 0 {
-            return;
-        }
         let known = match self.transactions.entry(transaction) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(_) if end_of_millisecond(ended_at) <= summary.floor => return,
@@ -191,14 +188,20 @@ impl Origin {
     }
 
     fn forget_oldest(&mut self, count: usize) {
-        let mut by_age: Vec<(Timestamp, u64)> =
-            self.transactions.iter().map(|(&id, transaction)| (transaction.age(), id)).collect();
+        // Those that touched nothing we read may be most; they go first.
+        let mut by_age: Vec<(bool, Timestamp, u64)> = self
+            .transactions
+            .iter()
+            .map(|(&id, transaction)| (!transaction.is_empty(), transaction.age(), id))
+            .collect();
         by_age.select_nth_unstable(count - 1);
-        for &(age, id) in &by_age[..count] {
+        for &(is_of_use, age, id) in &by_age[..count] {
             let transaction = self.transactions.remove(&id).expect("just listed");
             let is_in_part = transaction.in_part().any(|(epoch, _)| epoch == self.summary.epoch);
             self.summary.is_lossy |= is_in_part && self.summary.first_end.is_some();
-            self.summary.floor = self.summary.floor.max(age);
+            if is_of_use {
+                self.summary.floor = self.summary.floor.max(age);
+            }
             self.limiting.remove(&id);
             self.forgotten.push(id);
         }

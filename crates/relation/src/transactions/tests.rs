@@ -129,6 +129,31 @@ fn a_transaction_in_part_holds_the_moment_just_before_it() {
     assert_eq!(of(&[]).consistent(), None);
 }
 
+/// A connector that was cut between the last event of a transaction and its end counts none of them when it goes on.
+#[test]
+fn an_end_that_counts_nothing_is_an_end() {
+    let told =
+        [Change("a", 1, 1, 10), End("a", 1, 1, 10), Change("a", 2, 1, 20), Change("a", 3, 1, 30), End("a", 3, 1, 30)];
+    assert_eq!(of(&[&told]).consistent(), exactly(before(20)));
+    assert_eq!(of(&[&told, &[End("a", 2, 0, 20)]]).consistent(), exactly(at(30)));
+    assert_eq!(of(&[&[End("a", 2, 0, 20)], &told]).consistent(), exactly(at(30)));
+    // It says nothing against one that counts more.
+    assert_eq!(of(&[&[End("a", 2, 0, 20), End("a", 2, 2, 20)], &told]).consistent(), exactly(before(20)));
+}
+
+/// A database may have any number of transactions that touch nothing we read.
+#[test]
+fn transactions_without_events_push_out_no_others() {
+    let mut transactions = Transactions { capacity: Capacity(80), ..Transactions::default() };
+    observe(&mut transactions, &commit(1, &[Change("a", 1, 1, 10), End("a", 1, 1, 10), Change("a", 2, 1, 20)]));
+    for number in 3..1_000 {
+        observe(&mut transactions, &commit(2, &[End("a", number, 0, 21 + i64::from(number))]));
+    }
+    assert_eq!(transactions.consistent(), exactly(before(20)));
+    observe(&mut transactions, &commit(3, &[Change("a", 2, 2, 20), End("a", 2, 2, 20)]));
+    assert_eq!(transactions.consistent(), exactly(at(20)));
+}
+
 #[test]
 fn what_comes_again_changes_nothing() {
     let whole = [Change("a", 1, 1, 10), Change("a", 1, 2, 10), End("a", 1, 2, 10)];

@@ -106,7 +106,8 @@ impl Transaction {
         self.complete();
     }
 
-    /// Its end was read. Whether it became whole. Of two ends at one time the greater count counts.
+    /// Its end was read. Whether it became whole. Of two ends at one time the greater count counts: a connector that was
+    /// cut within the transaction counts only what it sends afterwards, which may be nothing but the end.
     pub(crate) fn end(&mut self, events: u64, ended_at: Timestamp) -> bool {
         let at = end_of_millisecond(ended_at);
         match self.ends.binary_search_by_key(&at, |end| end.at) {
@@ -147,6 +148,11 @@ impl Transaction {
     /// Whether there may be a moment that shows it in part.
     pub(crate) fn limits(&self) -> bool {
         self.in_part().next().is_some() || self.by_epoch.iter().any(OfEpoch::is_long)
+    }
+
+    /// Whether no event of it was read, and no end says that there is one.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_epoch.is_empty() && self.ends.iter().all(|end| end.events == 0)
     }
 
     pub(crate) fn age(&self) -> Timestamp {
