@@ -43,6 +43,13 @@ pub trait Workload {
     /// Every table, as the database says it is now; nothing changes close to that moment.
     fn moment(&self, stack: &Stack) -> Moment;
 
+    /// Makes a backup of the database.
+    fn save(&self, stack: &Stack);
+
+    /// Sets the database back to the backup. Returns what a connector has to be told that reads it then, and knows nothing
+    /// of the one before.
+    fn restore(&self, stack: &Stack) -> Value;
+
     /// What it knows of the database now, for when that is set back to now.
     fn copy(&self) -> Box<dyn Workload>;
 }
@@ -132,7 +139,7 @@ impl Live {
 
     /// Makes a backup of the database.
     pub fn back_up(&self) -> Backup {
-        self.stack.postgres().expect("PostgreSQL").save("backup").expect("a backup is made");
+        self.workload.save(&self.stack);
         let name = self.workload.name();
         self.stack.connect().expect("Connect").wait_until_running(name).expect("the connector goes on");
         Backup(self.workload.copy())
@@ -142,13 +149,11 @@ impl Live {
     /// knows nothing of the one before, under the same name.
     pub fn restore(&mut self, backup: Backup) {
         self.workload = backup.0;
-        let (connect, postgres) = (self.stack.connect().expect("Connect"), self.stack.postgres().expect("PostgreSQL"));
+        let connect = self.stack.connect().expect("Connect");
         connect.delete_connector(self.workload.name()).expect("the connector ends");
-        postgres.restore("backup").expect("the backup is there");
-        let changes = serde_json::json!({
-            "heartbeat.interval.ms": "500", "slot.name": "restored", "publication.name": "restored",
-            "snapshot.mode": "initial",
-        });
+        let mut changes = self.workload.restore(&self.stack);
+        changes["heartbeat.interval.ms"] = "500".into();
+        changes["snapshot.mode"] = "initial".into();
         let definition = Connect::definition(self.workload.name(), &changes).expect("the connector is defined");
         connect.register("restored", &definition).expect("the connector runs");
     }

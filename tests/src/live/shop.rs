@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use rand::{Rng as _, rngs::StdRng, seq::IndexedRandom as _};
+use serde_json::{Value, json};
 use xtask::stack::Stack;
 
 use super::{Workload, truth};
@@ -21,6 +22,15 @@ pub(super) struct Shop {
 }
 
 impl Workload for Shop {
+    fn save(&self, stack: &Stack) {
+        stack.postgres().expect("PostgreSQL").save("backup").expect("a backup is made");
+    }
+
+    fn restore(&self, stack: &Stack) -> Value {
+        stack.postgres().expect("PostgreSQL").restore("backup").expect("the backup is there");
+        json!({"slot.name": "restored", "publication.name": "restored"})
+    }
+
     fn copy(&self) -> Box<dyn Workload> {
         Box::new(self.clone())
     }

@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use rand::{Rng as _, rngs::StdRng, seq::IndexedRandom as _};
+use serde_json::{Value, json};
 use xtask::stack::Stack;
 
 use super::{Workload, truth};
@@ -19,6 +20,15 @@ pub(super) struct Warehouse {
 }
 
 impl Workload for Warehouse {
+    fn save(&self, stack: &Stack) {
+        stack.mariadb().expect("MariaDB").save("backup").expect("a backup is made");
+    }
+
+    fn restore(&self, stack: &Stack) -> Value {
+        stack.mariadb().expect("MariaDB").restore("backup").expect("the backup is there");
+        json!({"schema.history.internal.kafka.topic": "restored.schema-history"})
+    }
+
     fn copy(&self) -> Box<dyn Workload> {
         Box::new(self.clone())
     }

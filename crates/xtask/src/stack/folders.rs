@@ -1,9 +1,9 @@
 //! Folders that belong to a database's user.
 
 use crate::command::output;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Makes a folder that every user may pass through, and the folders above it.
@@ -23,7 +23,26 @@ pub(super) fn remove(path: &Path) -> Result<()> {
     }
 }
 
+/// Keeps a copy of a database's data under a name: of `data` in its folder.
+pub(super) fn keep(folder: &Path, name: &str) -> Result<()> {
+    let copy = saved(folder, name);
+    remove(&copy)?;
+    self::copy(&folder.join("data"), &copy)
+}
+
+/// Puts the copy of that name in the place of a database's data.
+pub(super) fn put_back(folder: &Path, name: &str) -> Result<()> {
+    let copy = saved(folder, name);
+    ensure!(copy.exists(), "the database was never saved as {name}");
+    remove(&folder.join("data"))?;
+    self::copy(&copy, &folder.join("data"))
+}
+
+fn saved(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("saved-{name}"))
+}
+
 /// Copies a folder with all that is in it: owners, modes and times too.
-pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
+fn copy(from: &Path, to: &Path) -> Result<()> {
     output("cp", Command::new("cp").arg("--archive").arg(from).arg(to)).map(drop)
 }

@@ -147,6 +147,20 @@ impl MariaDb {
         self.part.kill()
     }
 
+    /// Keeps a copy of the whole server's data under `name`, as a backup would; it is stopped for that long.
+    pub fn save(&self, name: &str) -> Result<()> {
+        self.stop()?;
+        folders::keep(&self.dir, name)?;
+        self.start_server()
+    }
+
+    /// Puts the copy of that name in the place of the server's data; it is stopped for that long.
+    pub fn restore(&self, name: &str) -> Result<()> {
+        self.stop()?;
+        folders::put_back(&self.dir, name)?;
+        self.start_server()
+    }
+
     /// Whether it runs.
     pub fn is_running(&self) -> bool {
         self.part.is_running()

@@ -175,19 +175,14 @@ impl Postgres {
     /// Keeps a copy of the whole cluster under `name`, as a backup would; it is stopped for that long.
     pub fn save(&self, name: &str) -> Result<()> {
         self.stop()?;
-        let copy = self.dir.join(format!("saved-{name}"));
-        folders::remove(&copy)?;
-        folders::copy(&self.data(), &copy)?;
+        folders::keep(&self.dir, name)?;
         self.start_server()
     }
 
     /// Puts the copy of that name in the cluster's place; it is stopped for that long.
     pub fn restore(&self, name: &str) -> Result<()> {
-        let copy = self.dir.join(format!("saved-{name}"));
-        ensure!(copy.exists(), "PostgreSQL was never saved as {name}");
         self.stop()?;
-        folders::remove(&self.data())?;
-        folders::copy(&copy, &self.data())?;
+        folders::put_back(&self.dir, name)?;
         self.start_server()
     }
 
