@@ -124,7 +124,7 @@ mod tests {
     use axum::{Router, routing::get};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
-        time::timeout,
+        time::{interval, timeout},
     };
 
     use super::*;
@@ -144,9 +144,10 @@ mod tests {
     async fn sent_until_closed(address: SocketAddr, first: &str, more: &str) {
         let (mut read, mut write) = TcpStream::connect(address).await.unwrap().into_split();
         write.write_all(first.as_bytes()).await.unwrap();
+        let mut pace = interval(Duration::from_millis(10));
         let dripping = async {
             while write.write_all(more.as_bytes()).await.is_ok() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                pace.tick().await;
             }
         };
         let closed = async {
