@@ -241,6 +241,8 @@ fn law_8_the_end_is_what_the_database_has() {
     assert!(compared.get() >= laws::cases().least, "only {} tables were compared", compared.get());
 }
 
+const BEGAN_EARLIER: &str = "an epoch was found to have begun earlier";
+
 /// The laws above are held against the same histories, so that what is counted here is what they were tried on.
 #[test]
 fn every_case_occurs() {
@@ -248,7 +250,7 @@ fn every_case_occurs() {
     laws::for_restored(|script| {
         let history = History::of(script);
         let restored = Restored::of(&history.stored);
-        let Resets { noticed, held, released, taken_back, late, swept, several } = restored.resets();
+        let Resets { noticed, began_earlier, held, released, taken_back, late, swept, several } = restored.resets();
         let (mut lost, mut emptied) = (0, 0);
         let snapshots = history.stored.iter().map(|stored| &stored.event);
         let snapshots = snapshots.filter(|event| event.operation == Some(Operation::Read));
@@ -265,6 +267,7 @@ fn every_case_occurs() {
         let mut all = all.borrow_mut();
         for (what, count) in [
             ("a reset was noticed", noticed),
+            (BEGAN_EARLIER, began_earlier),
             ("an epoch is held", held),
             ("an epoch was released", released),
             ("an event was taken back", taken_back),
@@ -280,7 +283,9 @@ fn every_case_occurs() {
     let all = all.into_inner();
     laws::say(&format!("how often what resets make occurred: {all:#?}"));
     let least = laws::cases().least;
-    let rare: Vec<_> = all.into_iter().filter(|(_, count)| *count < least).collect();
+    // Two partitions have to show one restore through different runs, and the later run to be read first.
+    let least_of = |what: &str| if what == BEGAN_EARLIER { 1 } else { least };
+    let rare: Vec<_> = all.into_iter().filter(|(what, count)| *count < least_of(what)).collect();
     assert_eq!(rare, [], "cases that occurred fewer than {least} times");
 }
 

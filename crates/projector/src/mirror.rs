@@ -124,6 +124,9 @@ pub(crate) fn put(mirror: &Mirror, changes: Changes, write: &mut Batch) -> Resul
         write.put_head(mirror, &aggregate, position, valid_from, &order.to_bytes())?;
     }
     put_newest(mirror, changes.last, write)?;
+    for id in changes.unseen {
+        write.remove_seen(mirror, id);
+    }
     for id in changes.seen {
         write.put_seen(mirror, id);
     }

@@ -22,6 +22,8 @@ pub struct Changes {
     pub heads: Vec<(Arc<str>, Position, Timestamp, OrderKey)>,
     /// The newest record of each aggregate that was touched; none where it has no records any more.
     pub last: Vec<(Arc<str>, Option<Last>)>,
+    /// Events without a source position that were taken back.
+    pub unseen: Vec<EventId>,
     /// Events without a source position that were folded.
     pub seen: Vec<EventId>,
     /// What changed in the relation, for projections.

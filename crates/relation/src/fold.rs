@@ -11,7 +11,7 @@ pub(crate) mod type_wide;
 use std::{collections::VecDeque, sync::Arc};
 
 use deltafold_event::{EventId, Operation, OrderKey, Position, StoredEvent, Timestamp};
-use foldhash::{HashMap, HashSet};
+use foldhash::HashMap;
 
 use crate::{
     Changes, FoldError, KeeperState, Memory, Place, Record, RowChange, Schemas, Step, TypeEvent,
@@ -41,8 +41,8 @@ pub(crate) struct Fold<'a, M> {
     works: Vec<Work>,
     /// Where they stand; only for looking up.
     index: HashMap<Arc<str>, usize>,
-    /// The events without a position that the batch has brought.
-    seen: HashSet<EventId>,
+    /// The events without a position that the batch has brought, or taken back (false).
+    seen: HashMap<EventId, bool>,
     changes: Changes,
     heads: Vec<Head>,
     /// The position from which what is being folded counts as recorded.
@@ -67,7 +67,7 @@ impl<'a, M: Memory> Fold<'a, M> {
             state_changed: false,
             works: Vec::new(),
             index: HashMap::default(),
-            seen: HashSet::default(),
+            seen: HashMap::default(),
             changes: Changes::default(),
             heads: Vec::new(),
             position: Position::ZERO,
@@ -290,6 +290,9 @@ impl<'a, M: Memory> Fold<'a, M> {
             if !work.slots().is_empty() {
                 self.changes.last.push((Arc::clone(&work.id), work.to_last()));
             }
+        }
+        for (id, is_seen) in self.seen {
+            if is_seen { self.changes.seen.push(id) } else { self.changes.unseen.push(id) }
         }
         if self.state_changed {
             self.changes.state = Some(self.state.clone());

@@ -29,7 +29,7 @@ use crate::{Completed, LastRow, Place, SnapshotId, SnapshotRow, StateError, Step
 pub use self::{new_epoch::NewEpoch, origin::Reset};
 
 /// The first byte of [`Origins::to_bytes`].
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 
 /// The source of events that files were read for.
 const FILE: &str = "file";
@@ -109,19 +109,24 @@ impl Origins {
             self.has_changed = true;
             if let Some(begun) = self.origins[index].observe(stored, &said) {
                 let origin = index as u32;
-                let replay = |kind| Replay { origin, kind, next: begun.from, until: stored.position };
-                let is_held = begun.epochs.iter().any(|epoch| self.origins[index].epochs[*epoch as usize].is_held);
-                if begun.from < stored.position && !begun.was_held {
-                    self.replays.push_back(replay(Kind::TakeBack(begun.epochs.clone())));
-                }
-                if begun.from < stored.position && !is_held {
-                    self.replays.push_back(replay(Kind::Release(begun.epochs)));
+                let (next, until) = (begun.from, stored.position);
+                let replay = |kind| Replay { origin, kind, next, until };
+                let is_held = |epoch: &u32| self.origins[index].epochs[*epoch as usize].is_held;
+                let goes_on: Vec<u32> = begun.epochs.iter().copied().filter(|epoch| !is_held(epoch)).collect();
+                if next < until {
+                    begun.epochs.iter().for_each(|epoch| self.origins[index].epochs[*epoch as usize].held = 0);
+                    self.replays.push_back(replay(Kind::TakeBack(begun.epochs, begun.before)));
+                    if !goes_on.is_empty() {
+                        self.replays.push_back(replay(Kind::Release(goes_on)));
+                    }
                 }
             }
         }
         match self.place(index, stored, &said) {
             Err(epoch) => {
-                self.origins[index].epochs[epoch as usize].held += u64::from(is_new);
+                if is_new {
+                    self.origins[index].wait(epoch);
+                }
                 Observed::Held
             }
             Ok(place) => {
@@ -171,21 +176,26 @@ impl Origins {
             if stored.event.is_control() || self.find(&said) != Some(replay.origin as usize) {
                 continue;
             }
-            let epoch = self.origins[replay.origin as usize].epoch_of(stored, &said).epoch;
+            let origin = &mut self.origins[replay.origin as usize];
+            let epoch = origin.epoch_of(stored, &said).epoch;
             let aggregate_type = Arc::clone(&stored.event.aggregate_type);
             match &replay.kind {
-                Kind::TakeBack(of) if of.contains(&epoch) => {
-                    let place = Place { epoch, ..Place::at(replay.until) };
+                Kind::TakeBack(of, before) if of.contains(&epoch) => {
+                    let was = before.epoch_of(stored, &said).epoch;
+                    if !of.contains(&was) {
+                        origin.stop_waiting(was);
+                    }
+                    origin.wait(epoch);
+                    if before.epochs[was as usize].is_held {
+                        continue;
+                    }
+                    let place = Place { epoch: was, ..Place::at(replay.until) };
                     steps.push((aggregate_type, Step::TakeBack(stored, place)));
-                    let origin = &self.origins[replay.origin as usize];
-                    if let Some((snapshot, last)) = self.snapshot_of(replay.origin as usize, stored, &said)
-                        && last.is_some_and(|last| last.position == stored.position)
-                    {
+                    for number in origin.ended_by(stored.position) {
+                        let snapshot = SnapshotId::new(replay.origin as usize, number);
                         let undo = |name: &Arc<str>| (name.clone(), Step::TakeBackSnapshot(snapshot, replay.until));
                         steps.extend(origin.types().iter().map(undo));
                     }
-                    let epoch = &mut self.origins[replay.origin as usize].epochs[epoch as usize];
-                    epoch.held += u64::from(epoch.is_held);
                 }
                 Kind::Release(of) if of.contains(&epoch) => {
                     if let Ok(place) = self.place(replay.origin as usize, stored, &said) {
@@ -195,7 +205,7 @@ impl Origins {
                         steps.push((aggregate_type, Step::Event(stored, place)));
                     }
                 }
-                Kind::TakeBack(_) | Kind::Release(_) => {}
+                Kind::TakeBack(..) | Kind::Release(_) => {}
             }
         }
         replay.next = next;

@@ -84,8 +84,7 @@ pub struct LastRow {
 pub enum Step<'e> {
     /// An event.
     Event(&'e StoredEvent, Place),
-    /// An event that was folded as one of an older epoch than that of its place is taken back, from that place's
-    /// position on.
+    /// An event that was folded as one of its place's epoch is taken back, from that place's position on.
     TakeBack(&'e StoredEvent, Place),
     /// All rows of a snapshot have been sent: from there on, it replaces what was known of the type.
     Complete(Arc<Completed>),

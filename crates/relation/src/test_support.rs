@@ -128,6 +128,7 @@ impl InMemory {
             let key = (aggregate.to_string(), position);
             self.heads.insert(key, (valid_from, order));
         }
+        self.seen.retain(|id| !changes.unseen.contains(id));
         self.seen.extend(changes.seen);
         self.state = changes.state.unwrap_or_else(|| std::mem::take(&mut self.state));
         for change in changes.rows {

@@ -6,6 +6,7 @@ mod keys;
 mod late;
 mod moves;
 mod reset_batches;
+mod reset_runs;
 mod resets;
 mod story;
 mod truncates;

@@ -111,7 +111,7 @@ impl Transactions {
         }
     }
 
-    /// An event that was taken in as one of an earlier epoch is of this one, and not folded any more.
+    /// An event that was taken in as one of this epoch is of a later one, or not folded any more.
     pub fn take_back(&mut self, stored: &StoredEvent, epoch: u32) {
         let event = &stored.event;
         if let Some(id) = transaction_of(event).filter(|_| event.source_position.is_some()) {

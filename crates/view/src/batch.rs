@@ -124,6 +124,11 @@ impl Batch {
         self.seen.put(key::seen(mirror.view, event), []);
     }
 
+    /// Forgets the id of an event.
+    pub fn remove_seen(&mut self, mirror: &Mirror, event: EventId) {
+        self.seen.remove(key::seen(mirror.view, event));
+    }
+
     /// Keeps a state under a name.
     pub fn put_state(&mut self, name: &str, bytes: &[u8]) {
         self.meta.put(key::state(name), bytes);

@@ -55,6 +55,7 @@ impl Shelf {
                 None => self.last.remove(&aggregate),
             };
         }
+        self.seen.retain(|id| !changes.unseen.contains(id));
         self.seen.extend(changes.seen);
         for change in changes.rows {
             let row = (change.valid_from, change.row().json.clone(), change.row().incomplete);

@@ -41,24 +41,32 @@ pub(super) struct Counted<'a> {
     pub(super) snapshot: Option<(SnapshotKey, bool, Vec<u8>)>,
 }
 
+/// Whether all that a run sends is in the epoch that begins with it, or only what later ones do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Whole {
+    All,
+    Later,
+}
+
 #[derive(Debug, Clone)]
 struct Epoch {
-    /// The first run that is in it; with `false`, only later ones are.
-    run: Option<(String, bool)>,
+    /// The first run that is in it, or only later ones are.
+    run: Option<(String, Whole)>,
     server_id: Option<u64>,
     /// Nothing of it counts before; none while it is held.
     counts_from: Option<Position>,
     /// Whether it was held, at least for some time.
     was_held: bool,
+    /// Whether it was noticed in a later run than it began with.
+    began_earlier: bool,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Partition {
     /// The newest time of all.
     newest: Option<Timestamp>,
-    /// The newest epoch, and the highest order in it, by run.
-    epoch: usize,
-    highest: BTreeMap<Option<String>, [u64; 3]>,
+    /// The epochs that came, as far as was known then, each with the highest order by run.
+    came: BTreeMap<(usize, Option<String>), Option<[u64; 3]>>,
     /// Where it went from one epoch to a later one.
     left: Vec<(usize, usize, Position, Timestamp)>,
 }
@@ -76,7 +84,9 @@ struct Origin {
 pub struct Resets {
     /// Epochs that began.
     pub noticed: u64,
-    /// Those among them that are held.
+    /// Those of which it was found later that they had begun with an earlier run.
+    pub began_earlier: u64,
+    /// Those that are held.
     pub held: u64,
     /// Those that were held, until an operator let them go on.
     pub released: u64,
@@ -128,7 +138,7 @@ pub(super) fn said(event: &Event) -> Option<Said> {
 
 /// What of the recorded events counts for a type, in the order in which it does. `said` has what each says.
 pub(super) fn counted<'a>(recorded: &'a [StoredEvent], said: &[Option<Said>], name: &str) -> Vec<Counted<'a>> {
-    let (origins, _) = origins(recorded, said);
+    let (origins, belongs_from) = origins(recorded, said);
     let is_of_type = |event: &Event| &*event.aggregate_type == name;
     let tables = recorded.iter().zip(said).filter(|(stored, _)| is_of_type(&stored.event));
     let tables = tables.filter(|(stored, _)| stored.event.operation.is_some());
@@ -159,7 +169,7 @@ pub(super) fn counted<'a>(recorded: &'a [StoredEvent], said: &[Option<Said>], na
         }
     }
     let mut counted: Vec<(Position, Counted<'_>)> = Vec::new();
-    for ((stored, said), belongs) in events.zip(belongs) {
+    for (((stored, said), belongs), belongs_from) in events.zip(belongs).zip(belongs_from) {
         let event = &stored.event;
         let (Some(said), Some((epoch, is_unsaid))) = (said, belongs) else {
             if is_of_type(event) {
@@ -180,7 +190,7 @@ pub(super) fn counted<'a>(recorded: &'a [StoredEvent], said: &[Option<Said>], na
         }
         let snapshot = snapshot.map(|(key, completed_at, later)| (key, completed_at.is_some(), later));
         let of = Counted { event, is_own: is_of_type(event), epoch: epoch as u32, is_unsaid, snapshot };
-        counted.push((stored.position.max(from), of));
+        counted.push((belongs_from.max(from), of));
     }
     // Stable: what counts from one position on does so in its own order.
     counted.sort_by_key(|(from, _)| *from);
@@ -200,13 +210,9 @@ pub(super) fn epochs(recorded: &[StoredEvent], said: &[Option<Said>]) -> Vec<Opt
 
 /// How often databases were restored in a history.
 pub(super) fn count(recorded: &[StoredEvent], said: &[Option<Said>]) -> Resets {
-    let (origins, at_first) = origins(recorded, said);
+    let (origins, belongs_from) = origins(recorded, said);
     let epochs = || origins.values().flat_map(|origin| &origin.epochs[1..]);
-    let later = recorded.iter().zip(said).zip(at_first).filter(|((stored, said), at_first)| {
-        let belongs = said.as_ref().map(|said| origins[&said.origin].epoch(stored, said).0);
-        belongs > *at_first
-    });
-    let taken_back = later.count();
+    let taken_back = recorded.iter().zip(belongs_from).filter(|(stored, from)| *from > stored.position).count();
     let names: BTreeSet<&str> = recorded.iter().map(|stored| &*stored.event.aggregate_type).collect();
     let swept = names.into_iter().flat_map(|name| counted(recorded, said, name)).filter_map(|counted| counted.snapshot);
     let swept: BTreeSet<SnapshotKey> = swept.filter(|(_, is_complete, _)| *is_complete).map(|(key, ..)| key).collect();
@@ -222,6 +228,7 @@ pub(super) fn count(recorded: &[StoredEvent], said: &[Option<Said>]) -> Resets {
     let count = |is_such: fn(&&Epoch) -> bool| epochs().filter(is_such).count() as u64;
     Resets {
         noticed: count(|_| true),
+        began_earlier: count(|epoch| epoch.began_earlier),
         held: count(|epoch| epoch.counts_from.is_none()),
         released: count(|epoch| epoch.was_held && epoch.counts_from.is_some()),
         taken_back: taken_back as u64,
@@ -231,11 +238,11 @@ pub(super) fn count(recorded: &[StoredEvent], said: &[Option<Said>]) -> Resets {
     }
 }
 
-/// Goes through the events in the order of their positions; also the epoch that each seemed to be of when it came.
-fn origins(recorded: &[StoredEvent], said: &[Option<Said>]) -> (BTreeMap<String, Origin>, Vec<Option<usize>>) {
+/// Goes through the events in the order of their positions; also since when each belongs to its epoch.
+fn origins(recorded: &[StoredEvent], said: &[Option<Said>]) -> (BTreeMap<String, Origin>, Vec<Position>) {
     let mut origins: BTreeMap<String, Origin> = BTreeMap::new();
-    let mut at_first = Vec::new();
-    for (stored, said) in recorded.iter().zip(said) {
+    let mut belongs: Vec<(usize, Position)> = Vec::new();
+    for (at, stored) in recorded.iter().enumerate() {
         if &*stored.event.aggregate_type == "$source" {
             let word = stored.event.after.as_deref().and_then(|json| serde_json::from_str::<Value>(json).ok());
             let upto = word.and_then(|word| word["epoch"].as_u64()).unwrap_or(0) as usize;
@@ -244,41 +251,59 @@ fn origins(recorded: &[StoredEvent], said: &[Option<Said>]) -> (BTreeMap<String,
                 epoch.counts_from = epoch.counts_from.or(Some(stored.position));
             }
         }
-        let Some(said) = said else {
-            at_first.push(None);
-            continue;
-        };
-        let origin = origins.entry(said.origin.clone()).or_insert_with(|| Origin {
-            epochs: vec![Epoch { run: None, server_id: None, counts_from: Some(Position::ZERO), was_held: false }],
+        belongs.push((0, stored.position));
+        let Some(of) = &said[at] else { continue };
+        let origin = origins.entry(of.origin.clone()).or_insert_with(|| Origin {
+            epochs: vec![Epoch {
+                run: None,
+                server_id: None,
+                counts_from: Some(Position::ZERO),
+                was_held: false,
+                began_earlier: false,
+            }],
             servers: BTreeMap::new(),
             partitions: BTreeMap::new(),
         });
-        if let (Some(run), Some(server)) = (&said.run, said.server_id) {
+        if let (Some(run), Some(server)) = (&of.run, of.server_id) {
             origin.servers.entry(run.clone()).or_insert(server);
         }
-        if stored.event.source_position.is_some() {
-            origin.judge(stored, said);
+        let began: Vec<_> = origin.epochs.iter().map(|epoch| epoch.run.clone()).collect();
+        let has_left = stored.event.source_position.is_some() && origin.judge(stored, of);
+        // Its events count anew, in the order in which they came, with those that were found to be of it.
+        let began_earlier = began.iter().zip(&origin.epochs).position(|(run, epoch)| *run != epoch.run);
+        let anew = began_earlier.map_or(0..0, |first| match began.len() == origin.epochs.len() {
+            true => first..first + 1,
+            false => first..origin.epochs.len(),
+        });
+        // What came before may belong to other epochs now.
+        let changed = if has_left { 0..=at } else { at..=at };
+        for at in changed {
+            let Some(said) = said[at].as_ref().filter(|said| said.origin == of.origin) else { continue };
+            let (epoch, ..) = origin.epoch(&recorded[at], said);
+            if epoch != belongs[at].0 || anew.contains(&epoch) {
+                belongs[at] = (epoch, stored.position);
+            }
         }
-        at_first.push(Some(origin.epoch(stored, said).0));
     }
-    (origins, at_first)
+    (origins, belongs.into_iter().map(|(_, from)| from).collect())
 }
 
 impl Partition {
-    /// The highest order, with the first run that said it.
-    fn highest(&self) -> Option<([u64; 3], &Option<String>)> {
-        self.highest.iter().map(|(run, order)| (*order, run)).rev().max_by_key(|(order, _)| *order)
+    /// The highest order of each run that came of an epoch, as is known now.
+    fn orders(&self, epochs: &[Epoch], epoch: usize) -> Vec<([u64; 3], &Option<String>)> {
+        let of_it = self.came.iter().filter(|((came, run), _)| epoch_known(epochs, *came, run.as_ref()) == epoch);
+        of_it.filter_map(|((_, run), order)| Some(((*order)?, run))).collect()
     }
+}
+
+/// The epoch of what came as one of an epoch, sent by a run.
+fn epoch_known(epochs: &[Epoch], came: usize, run: Option<&String>) -> usize {
+    epoch_of_run(epochs, run).max(came)
 }
 
 /// The epoch of what a run sends, where no partition says otherwise.
 fn epoch_of_run(epochs: &[Epoch], own: Option<&String>) -> usize {
-    let begins = |epoch: &Epoch| {
-        epoch
-            .run
-            .as_ref()
-            .is_some_and(|(run, inclusive)| own.is_some_and(|own| if *inclusive { own >= run } else { own > run }))
-    };
+    let begins = |epoch: &Epoch| epoch.run.is_some() && epoch.run <= own.map(|own| (own.clone(), Whole::All));
     epochs.iter().rposition(begins).unwrap_or(0)
 }
 
@@ -298,10 +323,7 @@ impl Origin {
         if !other(&self.epochs[epoch].server_id) {
             return (epoch, is_unsaid, false);
         }
-        let began_it = self.epochs[epoch]
-            .run
-            .as_ref()
-            .is_some_and(|(run, inclusive)| *inclusive && said.run.as_ref() == Some(run));
+        let began_it = said.run.clone().is_some_and(|run| self.epochs[epoch].run == Some((run, Whole::All)));
         let same = (0..epoch).rev().find(|at| self.epochs[*at].server_id == said.server_id);
         match same.filter(|_| began_it) {
             Some(older) => (older, is_unsaid, false),
@@ -309,88 +331,123 @@ impl Origin {
         }
     }
 
-    /// Looks at a log event that comes after all those before.
-    fn judge(&mut self, stored: &StoredEvent, said: &Said) {
+    /// Looks at a log event that comes after all those before; whether its partition goes to a later epoch with it.
+    fn judge(&mut self, stored: &StoredEvent, said: &Said) -> bool {
         let (epoch, is_unsaid, is_of_other_server) = self.epoch(stored, said);
         let partition = self.partitions.entry(said.partition.clone()).or_default();
         let (time, newest) = (stored.event.occurred_at, partition.newest);
         partition.newest = newest.max(Some(time));
-        if is_unsaid || partition.epoch > epoch {
-            return;
+        let is_late = |(came, run): &(usize, Option<String>)| epoch_known(&self.epochs, *came, run.as_ref()) > epoch;
+        if is_unsaid || partition.came.keys().any(is_late) {
+            return false;
         }
-        self.enter(epoch, said);
-        let contradicts = match (&said.order, self.partitions[&said.partition].highest(), newest) {
+        let orders = partition.orders(&self.epochs, epoch);
+        // The first run that said the highest order.
+        let highest = orders.into_iter().rev().max_by_key(|(order, _)| *order);
+        let contradicts = match (&said.order, highest, newest) {
             // Places in the logs of two servers say nothing of each other.
             (Some(order), Some((highest, _)), Some(newest)) => !is_of_other_server && *order < highest && time > newest,
             _ => false,
         };
+        let has_left = contradicts || is_of_other_server;
         let mut belongs = epoch;
-        if contradicts || is_of_other_server {
+        if has_left {
             let held = contradicts || newest.is_some_and(|newest| time < newest);
-            belongs = self.leave(epoch, newest.unwrap_or(time), stored, said, (!held).then_some(stored.position));
-            self.enter(belongs, said);
+            let own_highest = highest.is_some_and(|(_, by)| *by >= said.run);
+            let whole = if own_highest { Whole::Later } else { Whole::All };
+            let run = said.run.clone().map(|run| (run, whole));
+            belongs = self.leave(epoch, run, newest.unwrap_or(time), stored, said, (!held).then_some(stored.position));
         }
         let partition = self.partitions.entry(said.partition.clone()).or_default();
-        if let Some(order) = said.order {
-            let highest = partition.highest.entry(said.run.clone()).or_insert(order);
-            *highest = order.max(*highest);
-        }
+        let highest = partition.came.entry((belongs, said.run.clone())).or_default();
+        *highest = said.order.max(*highest);
         let server = &mut self.epochs[belongs].server_id;
         *server = server.or(said.server_id);
-    }
-
-    /// A partition comes to an epoch: of what it had before, only runs count that are of it, as is known now.
-    fn enter(&mut self, epoch: usize, said: &Said) {
-        let partition = self.partitions.entry(said.partition.clone()).or_default();
-        if partition.epoch != epoch {
-            partition.epoch = epoch;
-            partition.highest.retain(|run, _| epoch_of_run(&self.epochs, run.as_ref()) == epoch);
-        }
+        has_left
     }
 
     /// The epoch that a partition goes to: one that has begun elsewhere, or a new one.
     fn leave(
         &mut self,
         epoch: usize,
+        run: Option<(String, Whole)>,
         newest: Timestamp,
         stored: &StoredEvent,
         said: &Said,
         counts_from: Option<Position>,
     ) -> usize {
         let next = self.epochs.len();
-        let fits =
-            |known: &Epoch| known.server_id.is_none() || said.server_id.is_none() || known.server_id == said.server_id;
-        let joined = (epoch + 1..next).find(|at| fits(&self.epochs[*at]));
-        let partition = self.partitions.entry(said.partition.clone()).or_default();
-        if let Some(to) = joined {
+        let is_other = |one: Option<u64>, other: Option<u64>| one.is_some() && other.is_some() && one != other;
+        let to = match run.clone().and_then(|run| (epoch + 1..next).find(|at| self.epochs[*at].run > Some(run.clone())))
+        {
+            // Epochs come in the order of the runs that they begin with.
+            Some(later) => {
+                let known = &self.epochs[later];
+                let mut between = self.servers.iter().filter(|(between, _)| {
+                    let between = Some(((*between).clone(), Whole::All));
+                    between >= run && between < known.run
+                });
+                if between.all(|(_, server)| !is_other(known.server_id, Some(*server))) {
+                    self.epochs[later].run = run;
+                    self.epochs[later].began_earlier = true;
+                } else {
+                    self.begin(later, run, said.server_id, counts_from);
+                }
+                later
+            }
+            None => match (epoch + 1..next).find(|at| !is_other(self.epochs[*at].server_id, said.server_id)) {
+                Some(joined) => joined,
+                None => {
+                    self.begin(next, run, said.server_id, counts_from);
+                    next
+                }
+            },
+        };
+        if epoch_of_run(&self.epochs, said.run.as_ref()) != to {
+            let partition = self.partitions.entry(said.partition.clone()).or_default();
             partition.left.push((epoch, to, stored.position, newest));
-            return to;
         }
-        let own_highest = partition.highest().is_some_and(|(_, by)| *by >= said.run);
-        let is_whole = said.run.is_some() && !own_highest;
-        if !is_whole {
-            partition.left.push((epoch, next, stored.position, newest));
-        }
-        let run = said.run.clone().map(|run| (run, is_whole));
-        // Runs of epochs grow.
-        let run = run.filter(|(run, inclusive)| {
-            self.epochs
-                .iter()
-                .filter_map(|epoch| epoch.run.as_ref())
-                .all(|(known, known_inclusive)| known < run || (known == run && *known_inclusive && !inclusive))
-        });
+        to
+    }
+
+    /// Begins an epoch, and those that must come directly after it.
+    fn begin(
+        &mut self,
+        mut at: usize,
+        run: Option<(String, Whole)>,
+        server_id: Option<u64>,
+        counts_from: Option<Position>,
+    ) {
         // While an earlier one is held, answers stay those from before it.
-        let counts_from = counts_from.filter(|_| self.epochs.iter().all(|epoch| epoch.counts_from.is_some()));
+        let counts_from = counts_from.filter(|_| self.epochs[..at].iter().all(|epoch| epoch.counts_from.is_some()));
         let was_held = counts_from.is_none();
-        let mut begins = Some((run, said.server_id));
+        let mut begins = Some((run, server_id));
         while let Some((run, server_id)) = begins {
-            self.epochs.push(Epoch { run: run.clone(), server_id, counts_from, was_held });
+            self.make_room(at);
+            let began_earlier = false;
+            self.epochs.insert(at, Epoch { run: run.clone(), server_id, counts_from, was_held, began_earlier });
+            at += 1;
             // Later runs may have been read before, in other partitions. Another server is another epoch there, too.
             let mut later = run.iter().flat_map(|(run, _)| self.servers.range::<String, _>((Excluded(run), Unbounded)));
             let other = later.find(|(_, other)| server_id.is_some_and(|server| server != **other));
-            begins = other.map(|(run, server)| (Some((run.clone(), true)), Some(*server)));
+            let other = other.map(|(run, server)| (Some((run.clone(), Whole::All)), Some(*server)));
+            let next = self.epochs.get(at).and_then(|next| next.run.clone());
+            begins = other.filter(|(run, _)| next.is_none() || *run < next);
         }
-        next
+        for epoch in &mut self.epochs[at..] {
+            epoch.counts_from = epoch.counts_from.filter(|_| !was_held);
+            epoch.was_held |= was_held;
+        }
+    }
+
+    /// Epochs from one on get the next number.
+    fn make_room(&mut self, at: usize) {
+        let moved = |epoch: usize| epoch + usize::from(epoch >= at);
+        for partition in self.partitions.values_mut() {
+            let came = std::mem::take(&mut partition.came).into_iter();
+            partition.came = came.map(|((epoch, run), order)| ((moved(epoch), run), order)).collect();
+            partition.left.iter_mut().for_each(|left| (left.0, left.1) = (moved(left.0), moved(left.1)));
+        }
     }
 
     /// Where in the log an event is later than a snapshot, as source positions have it.

@@ -22,14 +22,16 @@ impl<M: Memory> Fold<'_, M> {
         let arrived = incoming.record.position;
         // Where nothing is known of the aggregate, this event of it has not been seen either.
         let is_known = self.works[work].last().is_some();
-        if self.seen.contains(&id) || (is_known && self.memory.seen(id).map_err(FoldError::Memory)?) {
+        if match is_known {
+            true => self.is_seen(id)?,
+            false => self.seen.get(&id) == Some(&true),
+        } {
             return Ok(());
         }
         if place.may_be_older && self.is_seen_in_older(incoming.record.id, place.epoch)? {
             return Ok(());
         }
-        self.seen.insert(id);
-        self.changes.seen.push(id);
+        self.seen.insert(id, true);
         self.note_key_of_event_without_position(&incoming)?;
         self.observe(&incoming);
         if let Some(snapshot) = &place.snapshot {
@@ -69,11 +71,23 @@ impl<M: Memory> Fold<'_, M> {
     /// Whether an event without a position was folded as one of an older epoch.
     fn is_seen_in_older(&self, id: EventId, epoch: u32) -> Result<bool, FoldError<M::Error>> {
         for older in (0..epoch).rev().map(|older| seen_in(id, older)) {
-            if self.seen.contains(&older) || self.memory.seen(older).map_err(FoldError::Memory)? {
+            if self.is_seen(older)? {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    fn is_seen(&self, id: EventId) -> Result<bool, FoldError<M::Error>> {
+        match self.seen.get(&id) {
+            Some(is_seen) => Ok(*is_seen),
+            None => self.memory.seen(id).map_err(FoldError::Memory),
+        }
+    }
+
+    /// An event without a position is taken back: it may come again.
+    pub(super) fn forget(&mut self, id: EventId, epoch: u32) {
+        self.seen.insert(seen_in(id, epoch), false);
     }
 
     /// Whether an event stands after all else, and changes the valid time of nothing before it.
@@ -155,8 +169,7 @@ pub(super) fn directly_after(anchor: &OrderKey, arrived: Position) -> OrderKey {
     }
 }
 
-/// What an event without a position is remembered by: in one epoch it is seen once, and what was taken back out of
-/// an older one is seen anew.
+/// What an event without a position is remembered by: in one epoch it is seen once.
 fn seen_in(id: EventId, epoch: u32) -> EventId {
     let mut bytes = *id.as_bytes();
     bytes.iter_mut().rev().zip(epoch.to_le_bytes()).for_each(|(byte, of_epoch)| *byte ^= of_epoch);

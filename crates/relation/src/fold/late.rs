@@ -16,7 +16,7 @@ impl<M: Memory> Fold<'_, M> {
         place: &Place,
     ) -> Result<(), FoldError<M::Error>> {
         if place.may_be_older
-            && let Some(known) = self.in_older_epoch(work, &incoming.record)?
+            && let Some(known) = self.in_epochs(work, &incoming.record, 0..place.epoch)?
         {
             incoming.record.order.epoch = known.order.epoch;
             return self.delivered_again(work, &known, &incoming);
@@ -47,13 +47,14 @@ impl<M: Memory> Fold<'_, M> {
         if self.is_in_order(work, &record) { self.append(work, record) } else { self.insert(work, record) }
     }
 
-    /// The same event, as it is on record in an older epoch.
-    pub(super) fn in_older_epoch(
+    /// The same event, as it is on record in the newest of some epochs.
+    pub(super) fn in_epochs(
         &self,
         work: usize,
         record: &Record,
+        epochs: impl DoubleEndedIterator<Item = u32>,
     ) -> Result<Option<Arc<Record>>, FoldError<M::Error>> {
-        for epoch in (0..record.order.epoch).rev() {
+        for epoch in epochs.rev() {
             let order = OrderKey { epoch, ..record.order.clone() };
             let there = self.works[work]
                 .at_source_position(self.memory, &order, record.occurred_at)

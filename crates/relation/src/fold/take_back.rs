@@ -8,22 +8,23 @@ use super::{Fold, append::directly_after, refold::Refold};
 use crate::{FoldError, Memory, Record, SnapshotId, Sweep, TypeEvent, incoming::Incoming, keys, work::Cursor};
 
 impl<M: Memory> Fold<'_, M> {
-    /// Undoes what an event did that belongs to `epoch` and was folded as one of an older one. One that is not on record
-    /// is passed over: it came again, and its first delivery stays.
+    /// Undoes what an event did that was folded as one of `epoch`. One that is not on record is passed over: it came
+    /// again, and its first delivery stays.
     pub(super) fn take_back(&mut self, stored: &StoredEvent, epoch: u32) -> Result<(), FoldError<M::Error>> {
         let Some(aggregate) = &stored.event.aggregate_id else { return self.take_back_truncate(stored) };
         let incoming = Incoming::read(stored, epoch, self.schemas)?;
         let work = self.work(aggregate)?;
         let known = match stored.event.source_position {
-            Some(_) => self.in_older_epoch(work, &incoming.record)?,
+            Some(_) => self.in_epochs(work, &incoming.record, 0..=epoch)?,
             None => self.arrived_as(work, &incoming.record)?,
         };
         if let Some(known) = known.filter(|known| known.position == stored.position) {
             let (order, hint) = (known.order.clone(), known.valid_from);
             let remove = Some(order.clone());
             self.refold(work, Refold { insert: None, remove, start: order.clone(), until: order.clone(), hint })?;
-            if !known.kind.is_anchored() {
-                self.anchor_anew(work, &order)?;
+            match known.kind.is_anchored() {
+                true => self.forget(known.id, epoch),
+                false => self.anchor_anew(work, &order)?,
             }
             if self.works[work].last().is_none() {
                 self.works[work].revisions = 0;

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    ops::Bound::{Excluded, Unbounded},
+    ops::Bound::{Excluded, Included, Unbounded},
     sync::Arc,
 };
 
@@ -62,6 +62,16 @@ enum Why {
     OtherServer { server_id: u64, before: u64, newest: Option<Timestamp> },
 }
 
+/// That an event cannot be of the epoch that it seems to belong to.
+#[derive(Debug)]
+struct Showing {
+    why: Why,
+    /// Whether an operator has to look at it.
+    is_held: bool,
+    /// The first run that cannot be, either: its own, if all that it sent may belong to another epoch, else the one after.
+    run: Option<RunId>,
+}
+
 /// A snapshot of tables as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Snapshot {
@@ -71,6 +81,8 @@ struct Snapshot {
     epoch: u32,
     /// The row marked as the last, once it has come.
     last: Option<LastRow>,
+    /// Its rows were found to be those of another one, which stands for both.
+    is_part: bool,
 }
 
 /// A connector run.
@@ -96,15 +108,15 @@ pub(super) struct Origin {
     types: BTreeSet<Arc<str>>,
 }
 
-/// What an event has begun.
+/// What an event has begun, or shown to have begun earlier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Begun {
-    /// All of them held, or none.
+    /// The epochs that have other events now, or another number.
     pub(super) epochs: Vec<u32>,
     /// The first of their events, which may have been read before they were noticed.
     pub(super) from: Position,
-    /// Whether what was read of them before was held already, with the epoch before.
-    pub(super) was_held: bool,
+    /// What was known before.
+    pub(super) before: Box<Origin>,
 }
 
 /// The epoch of an event.
@@ -149,78 +161,107 @@ impl Origin {
         }
         let belongs = self.epoch_of(stored, said);
         let (order, time) = (CommitOrder::of(&stored.event, said), stored.event.occurred_at);
-        let newest = self.partitions[at].newest;
-        self.partitions[at].newest = newest.max(Some(time));
-        if belongs.may_be_older || self.partitions[at].epoch > belongs.epoch {
+        let epoch_of_run = |run| epoch_of_run(&self.epochs, run);
+        let partition = &mut self.partitions[at];
+        let newest = partition.newest;
+        partition.newest = newest.max(Some(time));
+        if belongs.may_be_older || partition.newest_epoch(epoch_of_run) > belongs.epoch {
             return None;
         }
-        self.enter(at, belongs.epoch);
-        let (why, is_held) = if belongs.is_of_other_server {
-            let before = self.epochs[belongs.epoch as usize].server_id.unwrap_or_default();
-            let server_id = server_id(stored).unwrap_or_default();
-            (Why::OtherServer { server_id, before, newest }, newest.is_some_and(|newest| time < newest))
-        } else {
-            let highest = self.partitions[at].highest().map(|(highest, _)| highest);
-            match (order, highest, newest) {
-                (Some(order), Some(highest), Some(newest)) if order < highest && time > newest => {
-                    (Why::Contradiction { order, highest, newest }, true)
-                }
-                _ => {
-                    self.mark(at, belongs.epoch, order, stored, said);
-                    return None;
-                }
-            }
-        };
-        let (epoch, begun) = self.leave(at, belongs.epoch, stored, said, why, is_held);
-        self.enter(at, epoch);
-        self.mark(at, epoch, order, stored, said);
+        let highest = partition.highest(belongs.epoch, epoch_of_run);
+        let mut epoch = belongs.epoch;
+        let mut begun = None;
+        if let Some(showing) = self.contradicts(stored, said, belongs, order, highest, newest) {
+            (epoch, begun) = self.leave(at, epoch, stored, said, showing);
+        }
+        self.partitions[at].mark(order, said.run, epoch);
+        let server = &mut self.epochs[epoch as usize].server_id;
+        *server = server.or(server_id(stored));
         begun
     }
 
-    fn enter(&mut self, at: usize, epoch: u32) {
-        self.partitions[at].enter(epoch, |run| epoch_of_run(&self.epochs, run));
-    }
-
-    fn mark(&mut self, at: usize, epoch: u32, order: Option<CommitOrder>, stored: &StoredEvent, said: &Said<'_>) {
-        if let Some(order) = order {
-            self.partitions[at].mark(order, said.run);
+    /// What shows that a log event cannot be of the epoch that it seems to belong to, if it cannot. `highest` comes with
+    /// the first run that sent it.
+    fn contradicts(
+        &self,
+        stored: &StoredEvent,
+        said: &Said<'_>,
+        belongs: Belongs,
+        order: Option<CommitOrder>,
+        highest: Option<(CommitOrder, Option<RunId>)>,
+        newest: Option<Timestamp>,
+    ) -> Option<Showing> {
+        let time = stored.event.occurred_at;
+        let run = said.run.map(|run| match highest {
+            // The database was restored behind its back.
+            Some((_, sent_by)) if sent_by >= Some(run) => run.next(),
+            _ => run,
+        });
+        if belongs.is_of_other_server {
+            let before = self.epochs[belongs.epoch as usize].server_id.unwrap_or_default();
+            let server_id = server_id(stored).unwrap_or_default();
+            let is_held = newest.is_some_and(|newest| time < newest);
+            return Some(Showing { why: Why::OtherServer { server_id, before, newest }, is_held, run });
         }
-        let server = &mut self.epochs[epoch as usize].server_id;
-        *server = server.or(server_id(stored));
+        let (order, (highest, _), newest) = (order?, highest?, newest?);
+        let why = Why::Contradiction { order, highest, newest };
+        (order < highest && time > newest).then_some(Showing { why, is_held: true, run })
     }
 
-    /// A partition leaves an epoch with this event: for one that another partition has begun, or for a new one.
+    /// A partition leaves an epoch with this event: for one that another partition has begun, or for a new one. What that
+    /// begins, or brings to it.
     fn leave(
         &mut self,
         at: usize,
         epoch: u32,
         stored: &StoredEvent,
         said: &Said<'_>,
-        why: Why,
-        is_held: bool,
+        showing: Showing,
     ) -> (u32, Option<Begun>) {
-        let newest = why.newest().unwrap_or(stored.event.occurred_at);
-        let server = server_id(stored);
-        let is_joined = |to: &u32| {
-            let known = self.epochs[*to as usize].server_id;
-            server.is_none() || known.is_none() || known == server
-        };
+        let before = Box::new(self.clone());
+        let newest = showing.why.newest().unwrap_or(stored.event.occurred_at);
+        let server_id = server_id(stored);
         let next = self.epochs.len() as u32;
-        let switch = |to| Switch { after: epoch, to, from: stored.position, newest };
-        if let Some(to) = (epoch + 1..next).find(is_joined) {
-            self.partitions[at].switches.push(switch(to));
-            return (to, None);
-        }
-        let run = match said.run {
-            Some(run) if is_whole(run, self.partitions[at].highest()) => Some(run),
-            Some(run) => Some(run.next()),
-            None => None,
+        let run = showing.run;
+        let later = run.and_then(|run| (epoch + 1..next).find(|to| self.epochs[*to as usize].run > Some(run)));
+        let fitting = (epoch + 1..next).find(|to| !is_other(self.epochs[*to as usize].server_id, server_id));
+        let (to, begun) = match (run, later, fitting) {
+            (Some(run), Some(to), _) if self.may_begin_with(to, run) => (to, Some(self.begin_earlier(to, run))),
+            (_, None, Some(to)) => (to, None),
+            (_, to, _) => {
+                let to = to.unwrap_or(next);
+                (to, Some(self.begin(to, stored, showing)))
+            }
         };
-        if said.run.is_none() || run != said.run {
-            self.partitions[at].switches.push(switch(next));
+        if epoch_of_run(&self.epochs, said.run) != to {
+            self.partitions[at].switches.push(Switch { after: epoch, to, from: stored.position, newest });
         }
-        let run = run.filter(|run| self.epochs.iter().all(|epoch| epoch.run < Some(*run)));
-        let from = self.first_since(run).map_or(stored.position, |first| first.min(stored.position));
+        (to, begun.map(|(epochs, from)| Begun { epochs, from, before }))
+    }
+
+    /// Whether an epoch that was noticed in a later run can have begun with this one: nothing that was sent between them
+    /// is another server's.
+    fn may_begin_with(&self, epoch: u32, run: RunId) -> bool {
+        let epoch = &self.epochs[epoch as usize];
+        let mut between = self.runs.range((Included(run), epoch.run.map_or(Unbounded, Excluded)));
+        between.all(|(_, between)| !is_other(epoch.server_id, between.server_id))
+    }
+
+    /// It did. Its first event.
+    fn begin_earlier(&mut self, epoch: u32, run: RunId) -> (Vec<u32>, Position) {
+        let first = self.first_since(Some(run));
+        let known = &mut self.epochs[epoch as usize];
+        known.run = Some(run);
+        known.from = first.map_or(known.from, |first| first.min(known.from));
+        let from = known.from;
+        self.move_snapshots(run, epoch);
+        (vec![epoch], from)
+    }
+
+    /// Begins an epoch, and those that must come directly after it. All epochs from it on, and their first event.
+    fn begin(&mut self, epoch: u32, stored: &StoredEvent, showing: Showing) -> (Vec<u32>, Position) {
+        let Showing { why, is_held, run } = showing;
+        let first = self.first_since(run).map_or(stored.position, |first| first.min(stored.position));
         let at = &stored.event.coordinates;
         let reset = Reset {
             position: stored.position,
@@ -233,26 +274,55 @@ impl Origin {
             why,
         };
         // While an earlier one is held, answers stay those from before it.
-        let is_held = is_held || self.held().next().is_some();
-        let was_held = self.epochs[epoch as usize].is_held;
-        self.begin(Epoch { run, server_id: server, reset: Some(reset.clone()), is_held, from, held: 0 });
+        let is_held = is_held || self.epochs[..epoch as usize].iter().any(|before| before.is_held);
+        let server_id = server_id(stored);
+        let reset = Some(reset);
+        self.insert(epoch, Epoch { run, server_id, reset: reset.clone(), is_held, from: first, held: 0 });
+        let mut newest = epoch;
         // Partitions are read side by side: where later runs had told of another server before, theirs is the next one.
-        while let Some((run, server_id)) = self.replaced() {
+        while let Some((run, server_id)) = self.replaced(newest) {
+            newest += 1;
             let from = self.first_since(Some(run)).unwrap_or(stored.position);
             let (run, server_id) = (Some(run), Some(server_id));
-            self.begin(Epoch { run, server_id, reset: Some(reset.clone()), is_held, from, held: 0 });
+            self.insert(newest, Epoch { run, server_id, reset: reset.clone(), is_held, from, held: 0 });
         }
-        let epochs = (next..self.epochs.len() as u32).collect();
-        (next, Some(Begun { epochs, from, was_held }))
+        let epochs = &mut self.epochs[epoch as usize..];
+        epochs.iter_mut().for_each(|later| later.is_held |= is_held);
+        let from = epochs.iter().map(|later| later.from).fold(first, Position::min);
+        ((epoch..self.epochs.len() as u32).collect(), from)
     }
 
-    fn begin(&mut self, epoch: Epoch) {
-        let next = self.epochs.len() as u32;
-        if let Some(run) = epoch.run {
-            let moved = self.snapshots.iter_mut().filter(|snapshot| snapshot.run >= Some(run));
-            moved.for_each(|snapshot| snapshot.epoch = next);
+    /// Puts an epoch before those with this number and later ones.
+    fn insert(&mut self, number: u32, epoch: Epoch) {
+        let run = epoch.run;
+        self.snapshots.iter_mut().for_each(|snapshot| snapshot.epoch += u32::from(snapshot.epoch >= number));
+        self.partitions.iter_mut().for_each(|partition| partition.make_room(number));
+        self.epochs.insert(number as usize, epoch);
+        if let Some(run) = run {
+            self.move_snapshots(run, number);
         }
-        self.epochs.push(epoch);
+    }
+
+    /// Snapshots of a run, and of later ones, are of this epoch, unless they are of a later one.
+    fn move_snapshots(&mut self, run: RunId, epoch: u32) {
+        for at in 0..self.snapshots.len() {
+            let snapshot = &self.snapshots[at];
+            if snapshot.run < Some(run) || snapshot.epoch >= epoch || snapshot.is_part {
+                continue;
+            }
+            // A partition that had come to the epoch before its run did may have had rows of it there.
+            let whole = self.snapshots.iter().position(|other| {
+                let is_same = other.run == snapshot.run && other.place == snapshot.place;
+                is_same && other.epoch == epoch && !other.is_part
+            });
+            match whole {
+                Some(whole) => {
+                    self.snapshots[whole].last = self.snapshots[whole].last.or(self.snapshots[at].last);
+                    self.snapshots[at].is_part = true;
+                }
+                None => self.snapshots[at].epoch = epoch,
+            }
+        }
     }
 
     /// The first event that was read of a run and of later ones.
@@ -260,12 +330,15 @@ impl Origin {
         self.runs.range(run?..).map(|(_, run)| run.first).min()
     }
 
-    /// The first run after the one that the newest epoch begins with, of which a change has told another server.
-    fn replaced(&self) -> Option<(RunId, u64)> {
-        let newest = self.epochs.last()?;
-        let mut later = self.runs.range((Excluded(newest.run?), Unbounded));
+    /// The first run after the one that an epoch begins with, and before the next epoch's, of which a change has told
+    /// another server.
+    fn replaced(&self, epoch: u32) -> Option<(RunId, u64)> {
+        let known = &self.epochs[epoch as usize];
+        let next = self.epochs.get(epoch as usize + 1).and_then(|next| next.run);
+        let mut later = self.runs.range(known.run?..).skip_while(|(run, _)| Some(**run) == known.run);
         later.find_map(|(run, Run { server_id, .. })| {
-            is_other(newest.server_id, *server_id).then_some((*run, (*server_id)?))
+            let is_its = next.is_none_or(|next| *run < next);
+            (is_its && is_other(known.server_id, *server_id)).then_some((*run, (*server_id)?))
         })
     }
 
@@ -311,7 +384,7 @@ impl Origin {
         let epoch = self.epoch_of(stored, said).epoch;
         let at = self.snapshot_at(said, epoch).unwrap_or_else(|| {
             let place = said.snapshot_place().map(str::to_owned);
-            self.snapshots.push(Snapshot { run: said.run, place, epoch, last: None });
+            self.snapshots.push(Snapshot { run: said.run, place, epoch, last: None, is_part: false });
             self.snapshots.len() - 1
         });
         let event = &stored.event;
@@ -325,7 +398,8 @@ impl Origin {
 
     fn snapshot_at(&self, said: &Said<'_>, epoch: u32) -> Option<usize> {
         let is_it = |snapshot: &Snapshot| {
-            snapshot.run == said.run && snapshot.epoch == epoch && snapshot.place == said.snapshot_place()
+            let is_same = snapshot.run == said.run && snapshot.place == said.snapshot_place();
+            is_same && snapshot.epoch == epoch && !snapshot.is_part
         };
         self.snapshots.iter().rposition(is_it)
     }
@@ -340,7 +414,8 @@ impl Origin {
     /// The snapshots that replace what was known, all of whose rows have been sent: their numbers, by epoch and the
     /// arrival of their last row.
     pub(super) fn complete(&self) -> Vec<(usize, LastRow)> {
-        let counts = |snapshot: &Snapshot| snapshot.epoch > 0 && !self.epochs[snapshot.epoch as usize].is_held;
+        let is_held = |snapshot: &Snapshot| self.epochs[snapshot.epoch as usize].is_held;
+        let counts = |snapshot: &Snapshot| snapshot.epoch > 0 && !is_held(snapshot) && !snapshot.is_part;
         let snapshots = self.snapshots.iter().enumerate().filter(|(_, snapshot)| counts(snapshot));
         let mut complete: Vec<_> = snapshots.filter_map(|(at, snapshot)| Some((at, snapshot.last?))).collect();
         complete.sort_by_key(|(at, last)| (self.snapshots[*at].epoch, last.position));
@@ -351,6 +426,12 @@ impl Origin {
     pub(super) fn snapshot(&self, at: usize) -> (u32, SourcePosition) {
         let Snapshot { epoch, place, .. } = &self.snapshots[at];
         (*epoch, self.place_of(place, *epoch))
+    }
+
+    /// The snapshots of which an event was the last row.
+    pub(super) fn ended_by(&self, position: Position) -> impl Iterator<Item = usize> {
+        let is_last = move |snapshot: &Snapshot| snapshot.last.is_some_and(|last| last.position == position);
+        self.snapshots.iter().enumerate().filter(move |(_, snapshot)| is_last(snapshot)).map(|(at, _)| at)
     }
 
     /// The types of its tables.
@@ -382,6 +463,18 @@ impl Origin {
         sources.into_iter().map(str::to_owned).collect()
     }
 
+    /// An event of an epoch waits, if that is held.
+    pub(super) fn wait(&mut self, epoch: u32) {
+        let epoch = &mut self.epochs[epoch as usize];
+        epoch.held += u64::from(epoch.is_held);
+    }
+
+    /// An event is of this epoch no more.
+    pub(super) fn stop_waiting(&mut self, epoch: u32) {
+        let epoch = &mut self.epochs[epoch as usize];
+        epoch.held -= u64::from(epoch.is_held).min(epoch.held);
+    }
+
     /// The epochs that are held.
     pub(super) fn held(&self) -> impl Iterator<Item = u32> {
         (0_u32..).zip(&self.epochs).filter(|(_, epoch)| epoch.is_held).map(|(number, _)| number)
@@ -394,7 +487,8 @@ impl Origin {
 
     /// Whether no complete snapshot says what an epoch began with.
     pub(super) fn is_unverified(&self, epoch: u32) -> bool {
-        epoch > 0 && !self.snapshots.iter().any(|snapshot| snapshot.epoch == epoch && snapshot.last.is_some())
+        let is_complete = |snapshot: &Snapshot| !snapshot.is_part && snapshot.last.is_some();
+        epoch > 0 && !self.snapshots.iter().any(|snapshot| snapshot.epoch == epoch && is_complete(snapshot))
     }
 }
 
@@ -418,12 +512,6 @@ impl Epoch {
 fn epoch_of_run(epochs: &[Epoch], run: Option<RunId>) -> u32 {
     let began = |epoch: &Epoch| epoch.run.is_some() && epoch.run <= run;
     epochs.iter().rposition(began).unwrap_or(0) as u32
-}
-
-/// Whether everything that a run has sent may belong to the epoch which one of its events begins. Not if what that event
-/// contradicts was sent by the run itself: then the database was restored behind its back.
-fn is_whole(run: RunId, contradicted: Option<(CommitOrder, Option<RunId>)>) -> bool {
-    contradicted.is_none_or(|(_, sent_by)| sent_by < Some(run))
 }
 
 /// The binlog's server, where it is told.

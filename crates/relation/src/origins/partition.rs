@@ -15,12 +15,23 @@ pub(super) struct Partition {
     partition: i32,
     /// The newest time of its log events, of whatever epoch: what comes again has no newer one.
     pub(super) newest: Option<Timestamp>,
-    /// The newest epoch that has come here.
-    pub(super) epoch: u32,
-    /// The highest commit orders of that epoch, each with the run that sent it: those that no later run has passed.
-    highest: Vec<(CommitOrder, Option<RunId>)>,
+    /// The newest epoch that had come here, as far as was known then, and the newest run.
+    epoch: u32,
+    run: Option<RunId>,
+    /// The highest commit orders: those that neither a later run nor a later epoch has passed.
+    highest: Vec<Mark>,
     /// Where epochs begin here that no connector run began.
     pub(super) switches: Vec<Switch>,
+}
+
+/// The commit order of a log event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Mark {
+    order: CommitOrder,
+    /// What sent it.
+    run: Option<RunId>,
+    /// The epoch that it belonged to when it came. Its run may have been found to be of a later one since.
+    epoch: u32,
 }
 
 /// From a position on, what would belong to one epoch belongs to a later one.
@@ -41,6 +52,7 @@ impl Partition {
             partition: at.partition,
             newest: None,
             epoch: 0,
+            run: None,
             highest: Vec::new(),
             switches: Vec::new(),
         }
@@ -56,25 +68,45 @@ impl Partition {
         (&*self.topic, self.partition, &*self.source).cmp(&(&*at.topic, at.partition, &*at.source))
     }
 
-    /// Comes to an epoch. What was highest before says nothing there, except of runs that were read before it was
-    /// noticed that they belong to it.
-    pub(super) fn enter(&mut self, epoch: u32, epoch_of_run: impl Fn(Option<RunId>) -> u32) {
-        if self.epoch != epoch {
-            self.epoch = epoch;
-            self.highest.retain(|(_, run)| epoch_of_run(*run) == epoch);
-        }
+    /// The newest epoch that has come here, as is known now.
+    pub(super) fn newest_epoch(&self, epoch_of_run: impl Fn(Option<RunId>) -> u32) -> u32 {
+        self.epoch.max(epoch_of_run(self.run))
     }
 
-    /// The highest commit order of its epoch, with the first run that sent it.
-    pub(super) fn highest(&self) -> Option<(CommitOrder, Option<RunId>)> {
-        self.highest.iter().copied().max_by_key(|(order, run)| (*order, Reverse(*run)))
+    /// The highest commit order of an epoch, with the first run that sent it.
+    pub(super) fn highest(
+        &self,
+        epoch: u32,
+        epoch_of_run: impl Fn(Option<RunId>) -> u32,
+    ) -> Option<(CommitOrder, Option<RunId>)> {
+        let of_it = self.highest.iter().filter(|mark| mark.epoch.max(epoch_of_run(mark.run)) == epoch);
+        of_it.map(|mark| (mark.order, mark.run)).max_by_key(|(order, run)| (*order, Reverse(*run)))
     }
 
-    /// Takes in the commit order of a log event of its epoch.
-    pub(super) fn mark(&mut self, order: CommitOrder, run: Option<RunId>) {
-        if !self.highest.iter().any(|(known, by)| *known >= order && *by >= run) {
-            self.highest.retain(|(known, by)| *known >= order || *by > run);
-            self.highest.push((order, run));
+    /// An epoch is put before those with this number and later ones.
+    pub(super) fn make_room(&mut self, number: u32) {
+        let own = [&mut self.epoch].into_iter().chain(self.highest.iter_mut().map(|mark| &mut mark.epoch));
+        let others = self.switches.iter_mut().flat_map(|Switch { after, to, .. }| [after, to]);
+        own.chain(others).for_each(|epoch| *epoch += u32::from(*epoch >= number));
+    }
+
+    /// Takes in a log event of its newest epoch, with its commit order if it is judged.
+    pub(super) fn mark(&mut self, order: Option<CommitOrder>, run: Option<RunId>, epoch: u32) {
+        self.epoch = epoch;
+        self.run = self.run.max(run);
+        let Some(order) = order else { return };
+        let new = Mark { order, run, epoch };
+        if !self.highest.iter().any(|known| known.passes(&new)) {
+            self.highest.retain(|known| !new.passes(known));
+            self.highest.push(new);
         }
+    }
+}
+
+impl Mark {
+    /// Whether another one says nothing any more beside this one. The first run that sent an order stays.
+    fn passes(&self, other: &Self) -> bool {
+        let is_higher = self.order > other.order || (self.order, self.run) == (other.order, other.run);
+        is_higher && self.run >= other.run && self.epoch >= other.epoch
     }
 }

@@ -3,6 +3,8 @@
 use deltafold_event::Position;
 use serde::{Deserialize, Serialize};
 
+use super::origin::Origin;
+
 /// A stretch of the log to read again because an epoch began, or goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Replay {
@@ -17,8 +19,9 @@ pub(super) struct Replay {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Kind {
-    /// Events of these epochs were folded as if they were of an older one: that is undone.
-    TakeBack(Vec<u32>),
+    /// Events of these epochs were folded as if they were of others, or before some that came before them: that is
+    /// undone. With what was known of the origin then.
+    TakeBack(Vec<u32>, Box<Origin>),
     /// Events of these epochs were held: they are folded now.
     Release(Vec<u32>),
 }

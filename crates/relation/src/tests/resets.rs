@@ -5,30 +5,30 @@ use super::story::{
 };
 use crate::{InMemory, OriginInfo, Origins};
 
-fn info(origins: &Origins) -> OriginInfo {
+pub(super) fn info(origins: &Origins) -> OriginInfo {
     let [info] = &origins.infos()[..] else { panic!("one origin") };
     info.clone()
 }
 
 /// The epoch that is held, and how many events are.
-fn held(origins: &Origins) -> Option<(u32, u64)> {
+pub(super) fn held(origins: &Origins) -> Option<(u32, u64)> {
     info(origins).suspect.map(|suspect| (suspect.epoch, suspect.held))
 }
 
-fn v(value: u32) -> String {
+pub(super) fn v(value: u32) -> String {
     format!(r#"{{"v":{value}}}"#)
 }
 
-fn create(lsn: u64, id: &str, value: u32) -> Told {
+pub(super) fn create(lsn: u64, id: &str, value: u32) -> Told {
     log(lsn, id, Create, &v(value))
 }
 
-fn update(lsn: u64, id: &str, value: u32) -> Told {
+pub(super) fn update(lsn: u64, id: &str, value: u32) -> Told {
     log(lsn, id, Update, &v(value))
 }
 
 /// Two rows in two partitions; the second one was changed at 90.
-fn before() -> Vec<Told> {
+pub(super) fn before() -> Vec<Told> {
     vec![create(10, "1", 1).sent(1, 0), create(20, "2", 2).sent(1, 1), update(90, "2", 3).sent(1, 1)]
 }
 
@@ -134,79 +134,8 @@ fn the_first_event_after_a_start_counts_by_its_time_only() {
     assert_eq!(memory.shown_at("1", 200, position(5)), Some(&*v(1)));
 }
 
-#[test]
-fn a_run_is_in_the_new_epoch_in_every_partition() {
-    let mut story = before();
-    story.push(read(100, "1", &v(7)).offset(30).sent(2, 0).snapshot("first", 40));
-    story.push(read(100, "3", &v(8)).offset(31).sent(2, 0).snapshot("true", 40));
-    story.push(update(45, "1", 9).at(101).offset(32).sent(2, 0));
-    let shown = fold_with_origins(&story).0;
-    assert_eq!((shown.row("1", 200), shown.row("3", 200)), (Some(&*v(9)), Some(&*v(8))));
-
-    story.push(update(50, "2", 9).at(102).offset(100).sent(3, 1));
-    let (memory, origins) = fold_with_origins(&story);
-    assert_eq!(held(&origins), Some((1, 1)), "only run 3");
-    assert_eq!(memory.row("1", 200), Some(&*v(9)));
-
-    let last = story.pop().unwrap();
-    story.push(last.run(2));
-    let (memory, origins) = fold_with_origins(&story);
-    assert_eq!(held(&origins), Some((1, 4)));
-    assert_eq!((memory.row("1", 200), memory.row("3", 200)), (Some(&*v(1)), None));
-    assert_eq!(memory.shown_at("1", 200, position(6)), Some(&*v(9)), "it was believed then");
-    assert_eq!(memory.told("1").len(), 1);
-
-    story.push(new_epoch(1));
-    let (memory, _) = fold_with_origins(&story);
-    assert_eq!((memory.row("1", 200), memory.row("2", 200)), (Some(&*v(9)), Some(&*v(9))));
-    let epochs: Vec<_> = memory.told("1").iter().map(|record| record.order.epoch).collect();
-    assert_eq!(epochs, [0, 1, 1]);
-    // Without a complete snapshot nothing ends.
-    assert_eq!(memory.row("3", 200), Some(&*v(8)));
-}
-
-/// A second restore was noticed only if something had come of the first one's epoch after that was noticed.
-#[test]
-fn what_was_read_before_its_epoch_was_noticed_is_contradicted_too() {
-    let mut story = before();
-    story.push(create(70, "3", 5).at(95).sent(2, 2));
-    story.push(update(50, "2", 9).at(100).offset(100).sent(2, 1));
-    assert_eq!(held(&fold_with_origins(&story).1), Some((1, 2)));
-    story.push(update(40, "3", 6).at(110).offset(101).sent(3, 2));
-    assert_eq!(held(&fold_with_origins(&story).1), Some((2, 3)));
-}
-
-#[test]
-fn without_run_ids_each_partition_begins_by_itself() {
-    let unsaid = |story: Vec<Told>| -> Vec<Told> {
-        story.into_iter().map(|told| if told.is_sent() { told.run(0) } else { told }).collect()
-    };
-    let mut story = before();
-    story.push(create(30, "3", 3).sent(0, 0));
-    story.push(update(50, "2", 9).at(100).offset(100).sent(0, 1));
-    story.push(update(40, "1", 7).at(101).offset(101).sent(0, 0));
-    story.push(update(25, "3", 8).at(102).offset(102).sent(0, 0));
-    let (memory, origins) = fold_with_origins(&unsaid(story.clone()));
-    // The one at 40 is no contradiction in its partition: it is of the old epoch, as far as anybody can tell.
-    assert_eq!(
-        (memory.row("1", 200), memory.row("2", 200), memory.row("3", 200)),
-        (Some(&*v(7)), Some(&*v(3)), Some(&*v(3)))
-    );
-    assert_eq!(held(&origins), Some((1, 2)), "both belong to one epoch");
-    // Events of before that come again are known by their ids.
-    let again = update(90, "2", 3).offset(110).sent(0, 1);
-    story.push(again.clone());
-    story.push(new_epoch(1));
-    story.push(again.offset(111));
-    story.push(update(55, "2", 10).at(103).offset(112).sent(0, 1));
-    let (memory, origins) = fold_with_origins(&unsaid(story));
-    assert_eq!((info(&origins).epoch, held(&origins)), (1, None));
-    assert_eq!((memory.row("2", 200), memory.row("3", 200)), (Some(&*v(10)), Some(&*v(8))));
-    assert_eq!(memory.told("2").len(), 4);
-}
-
 /// A restore to what was at 20, and a snapshot of it, in two partitions.
-fn restored() -> Vec<Told> {
+pub(super) fn restored() -> Vec<Told> {
     let mut story = before();
     story.push(create(91, "lost", 4).sent(1, 0));
     story.push(update(92, "1", 5).sent(1, 0));
@@ -404,23 +333,7 @@ fn two_resets_go_on_together() {
     assert_eq!((memory.row("2", 139), memory.row("2", 200)), (Some(&*v(6)), Some(&*v(21))));
 }
 
-#[test]
-fn a_run_that_goes_on_through_a_restore_is_split() {
-    let mut story = before();
-    story.push(update(50, "2", 9).at(100).offset(100).sent(1, 1));
-    let (memory, origins) = fold_with_origins(&story);
-    assert_eq!((held(&origins), memory.row("2", 200)), (Some((1, 1)), Some(&*v(3))));
-    // What the run sends elsewhere is of the old epoch until it contradicts itself there; later runs are of the new one.
-    story.push(update(11, "1", 7).at(101).offset(101).sent(1, 0));
-    story.push(update(51, "1", 8).at(102).offset(102).sent(2, 0));
-    let (memory, origins) = fold_with_origins(&story);
-    assert_eq!((held(&origins), memory.row("1", 200)), (Some((1, 2)), Some(&*v(7))));
-    story.push(new_epoch(1));
-    let (memory, _) = fold_with_origins(&story);
-    assert_eq!((memory.row("1", 200), memory.row("2", 200)), (Some(&*v(8)), Some(&*v(9))));
-}
-
-fn binlog(server: u64, file: u64, pos: u64, id: &str, value: u32, second: i64) -> Told {
+pub(super) fn binlog(server: u64, file: u64, pos: u64, id: &str, value: u32, second: i64) -> Told {
     let mut told = update(1, id, value).at(second).tx(&format!("{server}-{file}-{pos}")).sent(1, 0);
     let name = format!("bin.{file}");
     told.event.source_position = Some(deltafold_event::SourcePosition::binlog(server, &name, pos, 0));
@@ -454,30 +367,6 @@ fn another_server_is_another_epoch_held_only_if_its_times_run_backwards() {
     story.push(binlog(3, 2, 4, "1", 4, 25).run(4));
     let (memory, origins) = fold_with_origins(&story);
     assert_eq!((memory.row("1", 100), held(&origins), info(&origins).epoch), (Some(&*v(3)), Some((3, 1)), 2));
-}
-
-/// Partitions are read side by side. What the second server had told was in one epoch with what the first had, until
-/// something of it came again; and what came again in another order was taken for a restore.
-#[test]
-fn a_server_that_is_read_after_the_one_that_replaced_it_comes_before_it() {
-    let second = |pos, value, second| {
-        binlog(3, 1, pos, "2", value, second).sent(2, 1).source("connector", "mariadb").offset(second)
-    };
-    // The statement that was written last began first.
-    let mut story = vec![second(4, 3, 30), second(5, 4, 25), binlog(9, 9, 400, "1", 1, 10)];
-    let told = |story: &[Told]| {
-        let (memory, origins) = fold_with_origins(story);
-        assert_eq!((held(&origins), info(&origins).epoch), (None, 2));
-        ["1", "2"].map(|id| memory.told(id).iter().map(|record| (record.id, record.order.epoch)).collect::<Vec<_>>())
-    };
-    let once = told(&story);
-    assert_eq!(
-        once.clone().map(|told| told.iter().map(|(_, epoch)| *epoch).collect::<Vec<_>>()),
-        [vec![1], vec![2, 2]]
-    );
-    let again: Vec<Told> = story.iter().rev().cloned().collect();
-    story.extend(again);
-    assert_eq!(told(&story), once);
 }
 
 /// Of a database that was restored and then replaced, the later epoch was answered from, while the earlier one was held.

@@ -139,7 +139,7 @@ impl Origin {
         self.note(id);
     }
 
-    /// An event that was read as one of an earlier epoch is of this one.
+    /// An event that was read as one of this epoch is of a later one.
     pub(crate) fn take_back(&mut self, transaction: u64, epoch: u32, event: EventId) {
         if let Some(known) = self.transactions.get_mut(&transaction) {
             known.take_back(epoch, beginning(event));

@@ -316,7 +316,7 @@ fn what_was_taken_for_the_old_epoch_s_is_counted_in_the_new_one() {
     new.iter().for_each(|stored| transactions.end(stored).unwrap());
     new.iter().for_each(|stored| transactions.event(stored, 0));
     // Two are there of the old epoch's second transaction, but only one is its own.
-    new.iter().for_each(|stored| transactions.take_back(stored, 1));
+    new.iter().for_each(|stored| transactions.take_back(stored, 0));
     assert_eq!(transactions.consistent(), exactly(before(20)));
     new.iter().for_each(|stored| transactions.event(stored, 1));
     assert_eq!(transactions.consistent(), roughly(before(time)));

@@ -91,10 +91,10 @@ impl Transaction {
         self.complete()
     }
 
-    /// An event that was taken for one of an earlier epoch is of this one. Where all of that one's were read, which those
-    /// were is not known any more, and does not matter.
+    /// An event that was taken for one of this epoch is not. Where all of the epoch's were read, which those were is not
+    /// known any more, and does not matter.
     pub(crate) fn take_back(&mut self, epoch: u32, event: u64) {
-        for known in self.by_epoch.iter_mut().filter(|known| known.epoch < epoch) {
+        for known in self.by_epoch.iter_mut().filter(|known| known.epoch == epoch) {
             let Seen::Some(seen) = &mut known.seen else { continue };
             if seen.remove(&event).is_some() {
                 known.least = seen.values().copied().min().unwrap_or(Timestamp::MAX);
