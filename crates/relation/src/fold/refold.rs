@@ -228,7 +228,8 @@ impl Progress {
     }
 }
 
-/// Whether two records tell readers the same: row, valid time and version. The rest is the keeper's own.
+/// Whether two records tell readers the same: event, row, valid time and version. The rest is the keeper's own.
 fn is_believed_alike(one: &Record, other: &Record) -> bool {
-    (one.valid_from, &one.order, one.since, one.shown()) == (other.valid_from, &other.order, other.since, other.shown())
+    let told = |record: &Record| (record.id, record.valid_from, record.since);
+    (told(one), &one.order, one.shown()) == (told(other), &other.order, other.shown())
 }
