@@ -13,6 +13,7 @@ mod origin;
 mod partition;
 mod replay;
 mod said;
+mod snapshots;
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -191,7 +192,7 @@ impl Origins {
                     }
                     let place = Place { epoch: was, ..Place::at(replay.until) };
                     steps.push((aggregate_type, Step::TakeBack(stored, place)));
-                    for number in origin.ended_by(stored.position) {
+                    for number in origin.snapshots.ended_by(stored.position) {
                         let snapshot = SnapshotId::new(replay.origin as usize, number);
                         let undo = |name: &Arc<str>| (name.clone(), Step::TakeBackSnapshot(snapshot, replay.until));
                         steps.extend(origin.types().iter().map(undo));
@@ -242,7 +243,7 @@ impl Origins {
             return None;
         }
         let origin = &self.origins[index];
-        let (number, last) = origin.snapshot_of(said, origin.epoch_of(stored, said).epoch)?;
+        let (number, last) = origin.snapshots.of(said, origin.epoch_of(stored, said).epoch)?;
         Some((SnapshotId::new(index, number), last))
     }
 

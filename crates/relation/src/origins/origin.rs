@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     commit_order::CommitOrder,
     partition::{Partition, Switch},
-    said::{Marker, RunId, Said},
+    said::{RunId, Said},
+    snapshots::Snapshots,
 };
 use crate::LastRow;
 
@@ -72,19 +73,6 @@ struct Showing {
     run: Option<RunId>,
 }
 
-/// A snapshot of tables as a whole.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Snapshot {
-    run: Option<RunId>,
-    /// The log's place that all its rows say.
-    place: [String; 3],
-    epoch: u32,
-    /// The row marked as the last, once it has come.
-    last: Option<LastRow>,
-    /// Its rows were found to be those of another one, which stands for both.
-    is_part: bool,
-}
-
 /// A connector run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Run {
@@ -103,7 +91,7 @@ pub(super) struct Origin {
     runs: BTreeMap<RunId, Run>,
     /// Sorted.
     partitions: Vec<Partition>,
-    snapshots: Vec<Snapshot>,
+    pub(super) snapshots: Snapshots,
     /// The types of its tables, as far as keepers were given events of them.
     types: BTreeSet<Arc<str>>,
 }
@@ -137,7 +125,7 @@ impl Origin {
             epochs: vec![Epoch::default()],
             runs: BTreeMap::new(),
             partitions: Vec::new(),
-            snapshots: Vec::new(),
+            snapshots: Snapshots::default(),
             types: BTreeSet::new(),
         }
     }
@@ -156,7 +144,8 @@ impl Origin {
             }
         };
         if stored.event.source_position.is_none() {
-            self.observe_read(stored, said);
+            let epoch = self.epoch_of(stored, said).epoch;
+            self.snapshots.observe(stored, said, epoch);
             return None;
         }
         let belongs = self.epoch_of(stored, said);
@@ -254,7 +243,7 @@ impl Origin {
         known.run = Some(run);
         known.from = first.map_or(known.from, |first| first.min(known.from));
         let from = known.from;
-        self.move_snapshots(run, epoch);
+        self.snapshots.bring(run, epoch);
         (vec![epoch], from)
     }
 
@@ -295,33 +284,11 @@ impl Origin {
     /// Puts an epoch before those with this number and later ones.
     fn insert(&mut self, number: u32, epoch: Epoch) {
         let run = epoch.run;
-        self.snapshots.iter_mut().for_each(|snapshot| snapshot.epoch += u32::from(snapshot.epoch >= number));
+        self.snapshots.make_room(number);
         self.partitions.iter_mut().for_each(|partition| partition.make_room(number));
         self.epochs.insert(number as usize, epoch);
         if let Some(run) = run {
-            self.move_snapshots(run, number);
-        }
-    }
-
-    /// Snapshots of a run, and of later ones, are of this epoch, unless they are of a later one.
-    fn move_snapshots(&mut self, run: RunId, epoch: u32) {
-        for at in 0..self.snapshots.len() {
-            let snapshot = &self.snapshots[at];
-            if snapshot.run < Some(run) || snapshot.epoch >= epoch || snapshot.is_part {
-                continue;
-            }
-            // A partition that had come to the epoch before its run did may have had rows of it there.
-            let whole = self.snapshots.iter().position(|other| {
-                let is_same = other.run == snapshot.run && other.place == snapshot.place;
-                is_same && other.epoch == epoch && !other.is_part
-            });
-            match whole {
-                Some(whole) => {
-                    self.snapshots[whole].last = self.snapshots[whole].last.or(self.snapshots[at].last);
-                    self.snapshots[at].is_part = true;
-                }
-                None => self.snapshots[at].epoch = epoch,
-            }
+            self.snapshots.bring(run, number);
         }
     }
 
@@ -378,60 +345,17 @@ impl Origin {
         self.partitions.binary_search_by(|partition| partition.compare(&stored.event.coordinates))
     }
 
-    /// Takes in a row that was read.
-    fn observe_read(&mut self, stored: &StoredEvent, said: &Said<'_>) {
-        let Some(marker) = said.marker() else { return };
-        let epoch = self.epoch_of(stored, said).epoch;
-        let at = self.snapshot_at(said, epoch).unwrap_or_else(|| {
-            let place = said.snapshot_place().map(str::to_owned);
-            self.snapshots.push(Snapshot { run: said.run, place, epoch, last: None, is_part: false });
-            self.snapshots.len() - 1
-        });
-        let event = &stored.event;
-        // One that is read again, after its partition went on to a later epoch, says nothing of that one.
-        let is_known = |snapshot: &Snapshot| snapshot.last.is_some_and(|last| last.id == event.id);
-        if marker == Marker::Last && self.snapshots[at].last.is_none() && !self.snapshots.iter().any(is_known) {
-            let last = LastRow { id: event.id, position: stored.position, occurred_at: event.occurred_at };
-            self.snapshots[at].last = Some(last);
-        }
-    }
-
-    fn snapshot_at(&self, said: &Said<'_>, epoch: u32) -> Option<usize> {
-        let is_it = |snapshot: &Snapshot| {
-            let is_same = snapshot.run == said.run && snapshot.place == said.snapshot_place();
-            is_same && snapshot.epoch == epoch && !snapshot.is_part
-        };
-        self.snapshots.iter().rposition(is_it)
-    }
-
-    /// The snapshot that a row of an epoch is of: its number, and the row that all of it had been sent with.
-    pub(super) fn snapshot_of(&self, said: &Said<'_>, epoch: u32) -> Option<(usize, Option<LastRow>)> {
-        said.marker()?;
-        let at = self.snapshot_at(said, epoch)?;
-        Some((at, self.snapshots[at].last))
-    }
-
     /// The snapshots that replace what was known, all of whose rows have been sent: their numbers, by epoch and the
     /// arrival of their last row.
     pub(super) fn complete(&self) -> Vec<(usize, LastRow)> {
-        let is_held = |snapshot: &Snapshot| self.epochs[snapshot.epoch as usize].is_held;
-        let counts = |snapshot: &Snapshot| snapshot.epoch > 0 && !is_held(snapshot) && !snapshot.is_part;
-        let snapshots = self.snapshots.iter().enumerate().filter(|(_, snapshot)| counts(snapshot));
-        let mut complete: Vec<_> = snapshots.filter_map(|(at, snapshot)| Some((at, snapshot.last?))).collect();
-        complete.sort_by_key(|(at, last)| (self.snapshots[*at].epoch, last.position));
-        complete
+        self.snapshots.complete(|epoch| epoch > 0 && !self.epochs[epoch as usize].is_held)
     }
 
     /// What keepers are told of a snapshot: its epoch, and where the log stood at it.
-    pub(super) fn snapshot(&self, at: usize) -> (u32, SourcePosition) {
-        let Snapshot { epoch, place, .. } = &self.snapshots[at];
-        (*epoch, self.place_of(place, *epoch))
-    }
-
-    /// The snapshots of which an event was the last row.
-    pub(super) fn ended_by(&self, position: Position) -> impl Iterator<Item = usize> {
-        let is_last = move |snapshot: &Snapshot| snapshot.last.is_some_and(|last| last.position == position);
-        self.snapshots.iter().enumerate().filter(move |(_, snapshot)| is_last(snapshot)).map(|(at, _)| at)
+    pub(super) fn snapshot(&self, number: usize) -> (u32, SourcePosition) {
+        let epoch = self.snapshots.epoch(number);
+        // Before a change has told of the server, there is nothing to compare with.
+        (epoch, self.snapshots.place(number, self.epochs[epoch as usize].server_id))
     }
 
     /// The types of its tables.
@@ -442,19 +366,6 @@ impl Origin {
     /// Notes the type of an event that its keeper is given; whether it is a table's whose first one that is.
     pub(super) fn note_type(&mut self, event: &Event) -> bool {
         event.operation.is_some() && self.types.insert(Arc::clone(&event.aggregate_type))
-    }
-
-    /// Where the log stood at a snapshot, as its events' positions do.
-    fn place_of(&self, place: &[String; 3], epoch: u32) -> SourcePosition {
-        let [lsn, file, pos] = [0, 1, 2].map(|part| place[part].trim_matches('"'));
-        if let Ok(lsn) = lsn.parse() {
-            return SourcePosition::postgres(lsn);
-        }
-        // Before a change has told of the server, there is nothing to compare with.
-        match (self.epochs[epoch as usize].server_id, pos.parse()) {
-            (Some(server_id), Ok(pos)) if !file.is_empty() => SourcePosition::binlog(server_id, file, pos, 0),
-            _ => SourcePosition::default(),
-        }
     }
 
     /// The sources that its events were read from.
@@ -487,8 +398,7 @@ impl Origin {
 
     /// Whether no complete snapshot says what an epoch began with.
     pub(super) fn is_unverified(&self, epoch: u32) -> bool {
-        let is_complete = |snapshot: &Snapshot| !snapshot.is_part && snapshot.last.is_some();
-        epoch > 0 && !self.snapshots.iter().any(|snapshot| snapshot.epoch == epoch && is_complete(snapshot))
+        epoch > 0 && self.snapshots.complete(|of| of == epoch).is_empty()
     }
 }
 
