@@ -28,7 +28,7 @@ use deltafold_event::Column;
 
 use crate::{At, Reader};
 
-pub use schema::hidden;
+pub use schema::{data_type, hidden};
 pub use values::literal;
 
 /// The rows of a mirror at one moment of the store and one point in both times.

@@ -99,7 +99,7 @@ const DECIMAL256_DIGITS: u8 = 76;
 const UNKNOWN_SCALE: i8 = 38;
 
 /// The Arrow type of a column. Times of day are durations, since MariaDB's are; JSON is its text.
-pub(crate) fn data_type(column_type: &ColumnType) -> DataType {
+pub fn data_type(column_type: &ColumnType) -> DataType {
     match column_type {
         ColumnType::Boolean => DataType::Boolean,
         ColumnType::Int => DataType::Int32,

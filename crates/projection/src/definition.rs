@@ -1,0 +1,233 @@
+//! A definition: a statement over relations that are known.
+
+use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
+
+use arrow::datatypes::DataType;
+use datafusion::{
+    common::DataFusionError,
+    config::ConfigOptions,
+    logical_expr::LogicalPlan,
+    optimizer::Analyzer,
+    sql::{
+        planner::{ParserOptions, SqlToRel},
+        sqlparser::ast::{
+            self, Expr, ObjectName, Query, SelectItem, SetExpr, Spanned, visit_expressions, visit_relations,
+        },
+    },
+};
+
+use crate::{
+    functions::Names,
+    key,
+    nearest::{did_you_mean, list},
+    problem::{Flaw, Place, Problem},
+    relations::Relations,
+    statement::{Statement, normal},
+    steps, typing,
+};
+
+/// A column of a view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub data_type: DataType,
+    /// Whether it may be null.
+    pub is_nullable: bool,
+}
+
+/// A statement that was found to be right.
+#[derive(Debug, Clone)]
+pub struct Definition {
+    name: Arc<str>,
+    columns: Vec<Column>,
+    key: Vec<String>,
+    sources: Vec<String>,
+    plan: LogicalPlan,
+}
+
+impl Definition {
+    /// Types a statement.
+    ///
+    /// # Errors
+    /// When it names what is not there, does not fit together, or nothing proves that its key is unique.
+    pub fn check(statement: &Statement, relations: &Relations) -> Result<Self, Problem> {
+        let flawed = |flaw: Flaw| flaw.in_file(&statement.file, start_of(&statement.query));
+        let names = Names::new(relations);
+        let sources = sources(&statement.query, relations).map_err(flawed)?;
+        functions(&statement.query, &names).map_err(flawed)?;
+        named(&statement.query.body).map_err(flawed)?;
+        let plan = plan(&statement.query, &names).map_err(|error| flawed(typing::flaw(&error, &statement.query)))?;
+        let columns: Vec<Column> = plan
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| Column {
+                name: field.name().clone(),
+                data_type: field.data_type().clone(),
+                is_nullable: field.is_nullable(),
+            })
+            .collect();
+        let key_flaw = |what: String| flawed(Flaw { place: Some(statement.key_place), what });
+        let mut key = Vec::new();
+        for name in &statement.key {
+            match columns.iter().position(|column| column.name == *name) {
+                Some(at) => key.push(at),
+                None => {
+                    let known = || columns.iter().map(|column| column.name.as_str());
+                    let near = did_you_mean(name, known());
+                    return Err(key_flaw(format!(
+                        "key names {name}, which SELECT does not give{near} ({})",
+                        list(known())
+                    )));
+                }
+            }
+        }
+        let unique = key::unique(&plan, relations);
+        let given: BTreeSet<usize> = key.iter().copied().collect();
+        let keys = sources.iter().filter_map(|name| Some((name.as_str(), relations.get(name)?.key.as_slice())));
+        let keys: Vec<_> = keys.collect();
+        if !unique.iter().any(|unique| unique.is_subset(&given)) {
+            return Err(key_flaw(not_unique(&statement.key, &unique, &columns, &keys)));
+        }
+        Ok(Self { name: statement.name().into(), columns, key: statement.key.clone(), sources, plan })
+    }
+
+    /// The view's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The view's columns, in order.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// The columns of its key, in key order.
+    pub fn key(&self) -> &[String] {
+        &self.key
+    }
+
+    /// The relations that it is over, by name.
+    pub fn sources(&self) -> &[String] {
+        &self.sources
+    }
+
+    /// What keeps it true, step by step from the relations on.
+    pub fn steps(&self) -> Vec<String> {
+        steps::of(&self.plan)
+    }
+
+    /// What it computes, typed.
+    pub fn plan(&self) -> &LogicalPlan {
+        &self.plan
+    }
+}
+
+fn start_of(query: &Query) -> Place {
+    Flaw::at(query.span(), "").place.unwrap_or(Place::START)
+}
+
+/// The relations that a query is over.
+fn sources(query: &Query, relations: &Relations) -> Result<Vec<String>, Flaw> {
+    let mut of_with = BTreeSet::new();
+    with_names(query, &mut of_with);
+    let mut sources = BTreeSet::new();
+    let walked = visit_relations(query, |name| {
+        let parts: Vec<String> =
+            name.0.iter().filter_map(|part| part.as_ident()).map(|part| normal(part).value).collect();
+        let flaw = |what: String| ControlFlow::Break(Flaw::at(name.span(), what));
+        match &parts[..] {
+            [name] if of_with.contains(name) => {}
+            [schema, _] if schema != "source" => {
+                return flaw(format!("there is no schema {schema}: expected a name, or source.name"));
+            }
+            [.., relation] => match relations.get(relation) {
+                Some(_) => drop(sources.insert(relation.clone())),
+                None => {
+                    let near = did_you_mean(relation, relations.names());
+                    return flaw(format!("there is no relation {relation}{near} ({})", list(relations.names())));
+                }
+            },
+            [] => {}
+        }
+        ControlFlow::Continue(())
+    });
+    match walked {
+        ControlFlow::Break(flaw) => Err(flaw),
+        ControlFlow::Continue(()) => Ok(sources.into_iter().collect()),
+    }
+}
+
+fn with_names(query: &Query, names: &mut BTreeSet<String>) {
+    for table in query.with.iter().flat_map(|with| &with.cte_tables) {
+        names.insert(normal(&table.alias.name).value);
+        with_names(&table.query, names);
+    }
+}
+
+/// Functions that are not there, give something else each time, or cannot be maintained.
+fn functions(query: &Query, names: &Names<'_>) -> Result<(), Flaw> {
+    let walked = visit_expressions(query, |expr| {
+        let Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
+        let ObjectName(parts) = &function.name;
+        let name = parts.last().and_then(|part| part.as_ident()).map(|part| normal(part).value).unwrap_or_default();
+        match names.refuse(&name) {
+            Some(what) => ControlFlow::Break(Flaw::at(function.name.span(), what)),
+            None => ControlFlow::Continue(()),
+        }
+    });
+    match walked {
+        ControlFlow::Break(flaw) => Err(flaw),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+/// Every column has a name of its own that somebody gave it; of a union, the first query's.
+fn named(body: &SetExpr) -> Result<(), Flaw> {
+    let select = match body {
+        SetExpr::Select(select) => select,
+        SetExpr::Query(query) => return named(&query.body),
+        SetExpr::SetOperation { left, .. } => return named(left),
+        _ => return Ok(()),
+    };
+    let mut names = BTreeSet::new();
+    for item in &select.projection {
+        let name = match item {
+            SelectItem::UnnamedExpr(Expr::Identifier(name)) | SelectItem::ExprWithAlias { alias: name, .. } => name,
+            SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) if let [.., name] = &parts[..] => name,
+            SelectItem::UnnamedExpr(expr) => {
+                return Err(Flaw::at(expr.span(), format!("{expr} has no name: say {expr} AS name")));
+            }
+            _ => continue,
+        };
+        if !names.insert(normal(name).value) {
+            return Err(Flaw::at(name.span, format!("a second column is called {name}: expected a name of its own")));
+        }
+    }
+    Ok(())
+}
+
+fn plan(query: &Query, names: &Names<'_>) -> Result<LogicalPlan, DataFusionError> {
+    let options = ParserOptions { collect_spans: true, ..ParserOptions::default() };
+    let planner = SqlToRel::new_with_options(names, options);
+    let plan = planner.sql_statement_to_plan(ast::Statement::Query(Box::new(query.clone())))?;
+    Analyzer::new().execute_and_check(plan, &ConfigOptions::default(), |_, _| {})
+}
+
+fn not_unique(key: &[String], unique: &[BTreeSet<usize>], columns: &[Column], keys: &[(&str, &[String])]) -> String {
+    let named = |names: &[String]| list(names.iter().map(String::as_str));
+    let key = named(key);
+    let sets: Vec<String> =
+        unique.iter().map(|unique| list(unique.iter().map(|at| columns[*at].name.as_str()))).collect();
+    if !sets.is_empty() {
+        return format!("nothing shows that {key} is unique: expected at least {}", sets.join(" or "));
+    }
+    let keys: Vec<String> = keys.iter().map(|(name, key)| format!("of {name}: {}", named(key))).collect();
+    format!(
+        "nothing shows that {key} is unique: expected a GROUP BY or DISTINCT whose columns SELECT gives, or the key of the \
+         one relation that it is over ({})",
+        keys.join("; ")
+    )
+}

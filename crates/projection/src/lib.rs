@@ -1,0 +1,22 @@
+//! Projections: what a view contains, said in SQL.
+//!
+//! A file holds one `CREATE MATERIALIZED VIEW name WITH (key = '…') AS SELECT …`. [`Statement::parse`] reads it and
+//! refuses by name and place what cannot be maintained; [`Definition::check`] types it against the [`Relations`] that it
+//! is over, and finds whether its key is unique. DataFusion parses and types; what it would run as a batch query, but
+//! nobody can keep true change by change, is refused here, never approximated. No I/O.
+
+mod definition;
+mod functions;
+mod key;
+mod nearest;
+mod problem;
+mod relations;
+mod statement;
+mod steps;
+mod supported;
+mod typing;
+
+pub use definition::{Column, Definition};
+pub use problem::{Place, Problem};
+pub use relations::{Relation, Relations};
+pub use statement::Statement;

@@ -1,0 +1,83 @@
+//! What DataFusion found wrong with a query, in our words and with its place.
+
+use std::ops::ControlFlow;
+
+use datafusion::{
+    common::{DataFusionError, SchemaError, Span},
+    sql::sqlparser::ast::{Expr, Query, Spanned, visit_expressions},
+};
+
+use crate::{
+    nearest::{did_you_mean, list},
+    problem::{Flaw, Place},
+};
+
+/// Of an error of planning a query.
+pub(crate) fn flaw(error: &DataFusionError, query: &Query) -> Flaw {
+    let place = |span: Span| Place { line: span.start.line, column: span.start.column };
+    let diagnosed = error.diagnostic().and_then(|diagnostic| diagnostic.span).map(place);
+    if let DataFusionError::SchemaError(schema_error, _) = error.find_root()
+        && let SchemaError::FieldNotFound { field, valid_fields } = &**schema_error
+    {
+        let known = || valid_fields.iter().map(|field| field.name.as_str());
+        let near = did_you_mean(&field.name, known());
+        let what = format!("there is no column {}{near} ({})", field.name, list(known()));
+        return Flaw { place: diagnosed.or_else(|| field.spans.first().map(place)), what };
+    }
+    let message = error.find_root().strip_backtrace();
+    if let Some(call) = wrong_call(&message) {
+        return call.flaw(query);
+    }
+    let what = match error.diagnostic() {
+        None => plain(&message),
+        Some(diagnostic) => {
+            let notes = diagnostic.notes.iter().map(|note| note.message.as_str());
+            let helps = diagnostic.helps.iter().map(|help| help.message.as_str());
+            let parts: Vec<&str> = [diagnostic.message.as_str()].into_iter().chain(notes).chain(helps).collect();
+            plain(&parts.join("; "))
+        }
+    };
+    Flaw { place: diagnosed, what }
+}
+
+/// A function that does not take what it is given.
+struct WrongCall<'m> {
+    name: &'m str,
+    given: &'m str,
+    /// What it takes, as `sum(Int64)`.
+    candidates: Vec<&'m str>,
+}
+
+/// DataFusion tells it in its message only.
+fn wrong_call(message: &str) -> Option<WrongCall<'_>> {
+    let (_, rest) = message.split_once("given name and argument types '")?;
+    let (call, rest) = rest.split_once("'.")?;
+    let (name, given) = call.strip_suffix(')')?.split_once('(')?;
+    let (_, candidates) = rest.split_once("Candidate functions:")?;
+    let candidates = candidates.lines().map(str::trim).filter(|candidate| candidate.starts_with(name)).collect();
+    Some(WrongCall { name, given, candidates })
+}
+
+impl WrongCall<'_> {
+    fn flaw(&self, query: &Query) -> Flaw {
+        let Self { name, given, candidates } = self;
+        let calls = visit_expressions(query, |expr| match expr {
+            Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case(name) => {
+                ControlFlow::Break(function.name.span())
+            }
+            _ => ControlFlow::Continue(()),
+        });
+        let what = format!("{name} does not take ({given}): expected {}", candidates.join(" or "));
+        match calls {
+            ControlFlow::Break(span) => Flaw::at(span, what),
+            ControlFlow::Continue(()) => Flaw { place: None, what },
+        }
+    }
+}
+
+/// Without the name of the kind of error, and on one line.
+fn plain(what: &str) -> String {
+    let kinds = ["Error during planning: ", "Schema error: ", "This feature is not implemented: "];
+    let what = kinds.into_iter().fold(what, |what, kind| what.strip_prefix(kind).unwrap_or(what));
+    what.split_whitespace().collect::<Vec<_>>().join(" ")
+}

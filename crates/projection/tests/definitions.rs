@@ -1,0 +1,108 @@
+//! Definitions that are right, and what is said of those that are not.
+
+use std::{fs, path::Path, sync::Arc};
+
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use deltafold_projection::{Definition, Problem, Relation, Relations, Statement};
+
+/// A shop's.
+fn relations() -> Relations {
+    let relation = |columns: &[(&str, DataType)]| {
+        let fields: Vec<Field> = columns.iter().map(|(name, of)| Field::new(*name, of.clone(), true)).collect();
+        Relation { schema: Arc::new(Schema::new(fields)), key: vec!["id".to_owned()] }
+    };
+    let id = ("id", DataType::Int64);
+    let orders = [
+        id.clone(),
+        ("customer_id", DataType::Int64),
+        ("status", DataType::Utf8View),
+        ("total", DataType::Decimal128(38, 2)),
+        ("placed_at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+    ];
+    let customers = [id, ("name", DataType::Utf8View)];
+    [("orders".to_owned(), relation(&orders)), ("customers".to_owned(), relation(&customers))].into_iter().collect()
+}
+
+fn check(file: &str, text: &str) -> Result<Definition, Problem> {
+    Definition::check(&Statement::parse(file, text)?, &relations())
+}
+
+/// Checks a query as a view of this key; its columns with their types.
+fn columns(key: &str, query: &str) -> Vec<String> {
+    let text = format!("CREATE MATERIALIZED VIEW v WITH (key = '{key}') AS {query}");
+    let definition = check("v.sql", &text).unwrap_or_else(|problem| panic!("{text}\n{problem}"));
+    definition.columns().iter().map(|column| format!("{} {}", column.name, column.data_type)).collect()
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_place() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wrong");
+    let files = fs::read_dir(&folder).expect("the folder is there").map(|entry| entry.expect("it can be read").path());
+    let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "sql")).collect();
+    files.sort();
+    assert!(files.len() >= 20, "{} wrong definitions", files.len());
+    for path in files {
+        let name = path.file_stem().and_then(|stem| stem.to_str()).expect("names are UTF-8");
+        let text = fs::read_to_string(&path).expect("it can be read");
+        let problem = check(&format!("projections/{name}.sql"), &text).expect_err(name);
+        insta::with_settings!({ snapshot_path => "wrong", prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!(name, problem.to_string());
+        });
+    }
+}
+
+#[test]
+fn a_question_stands_in_the_first_line() {
+    let question = |text: &str| {
+        let statement = Statement::parse("v.sql", text).expect("it is right");
+        statement.question().map(str::to_owned)
+    };
+    let form = "CREATE MATERIALIZED VIEW v WITH (key = 'id') AS SELECT id FROM orders";
+    assert_eq!(
+        question(&format!("-- projections/v.sql: which orders are there\n{form}")),
+        Some("which orders are there".into())
+    );
+    assert_eq!(question(&format!("-- which orders are there\n{form};\n")), Some("which orders are there".into()));
+    assert_eq!(question(form), None);
+}
+
+#[test]
+fn columns_have_the_types_that_datafusion_gives_them() {
+    let query = "SELECT customer_id, count(*) AS orders, sum(total) AS value, max(placed_at) AS newest \
+                 FROM orders WHERE status <> 'cancelled' GROUP BY customer_id";
+    assert_eq!(
+        columns("customer_id", query),
+        ["customer_id Int64", "orders Int64", "value Decimal128(38, 2)", "newest Timestamp(µs, \"UTC\")"]
+    );
+}
+
+#[test]
+fn keys_are_unique_where_something_shows_it() {
+    for (key, query) in [
+        ("id", "SELECT * FROM orders"),
+        ("number", "SELECT id AS number, upper(status) AS status FROM orders WHERE total > 10"),
+        ("id, status", "SELECT id, status FROM orders"),
+        ("status", "SELECT DISTINCT status FROM orders"),
+        ("day", "SELECT date_trunc('day', placed_at) AS day, count(*) AS n FROM orders GROUP BY 1 HAVING count(*) > 2"),
+        (
+            "status",
+            "SELECT status, avg(n) AS n FROM (SELECT status, customer_id, count(*) AS n FROM orders GROUP BY 1, 2) AS per \
+                    GROUP BY status",
+        ),
+        ("id", "WITH big AS (SELECT * FROM orders WHERE total > 100) SELECT id, total FROM big"),
+        (
+            "id, kind",
+            "SELECT id, kind, count(*) AS n FROM (SELECT id, 'o' AS kind FROM orders UNION ALL SELECT id, 'c' FROM customers) AS all_of \
+                      GROUP BY id, kind",
+        ),
+        ("id", "SELECT id FROM source.orders"),
+        ("\"Id\"", "SELECT id AS \"Id\" FROM orders"),
+        (
+            "c",
+            "SELECT customer_id AS c, count(DISTINCT status) FILTER (WHERE total > 1) AS n, string_agg(status, ',' ORDER BY id) AS s, \
+               last_value(status ORDER BY placed_at) AS last, bool_or(total > 5) AS any_big FROM orders GROUP BY customer_id",
+        ),
+    ] {
+        assert!(!columns(key, query).is_empty());
+    }
+}

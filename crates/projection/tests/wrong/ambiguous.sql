@@ -1,0 +1,2 @@
+CREATE MATERIALIZED VIEW ambiguous WITH (key = 'id') AS
+SELECT id, total AS amount, status AS amount FROM orders;

@@ -1,0 +1,2 @@
+CREATE MATERIALIZED VIEW "intersect" WITH (key = 'id') AS
+SELECT id FROM orders INTERSECT SELECT id FROM customers;

@@ -1,0 +1,1 @@
+CREATE MATERIALIZED VIEW no_key AS SELECT id, total FROM orders;

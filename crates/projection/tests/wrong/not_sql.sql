@@ -1,0 +1,2 @@
+CREATE MATERIALIZED VIEW not_sql WITH (key = 'id') AS
+SELECT id FROM orders WHERE;

@@ -1,0 +1,2 @@
+CREATE MATERIALIZED VIEW unknown_function WITH (key = 'id') AS
+SELECT id, uper(status) AS status FROM orders;

@@ -1,0 +1,3 @@
+CREATE MATERIALIZED VIEW unknown_relation WITH (key = 'id') AS
+SELECT id
+FROM odrers;

@@ -1,0 +1,1 @@
+CREATE MATERIALIZED VIEW wrong_option WITH (keys = 'id') AS SELECT id FROM orders;
