@@ -1,4 +1,6 @@
-//! `deltafold projections [list]`
+//! `deltafold projections [list | check FILE…]`
+
+mod check;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -18,30 +20,38 @@ pub(crate) struct Projections {
     what: Option<What>,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Subcommand)]
 enum What {
     /// One line for each
     List,
+    /// Say what definitions would give, or what is wrong with them
+    Check(check::Check),
 }
 
 impl Projections {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
-        let What::List = self.what.unwrap_or(What::List);
-        let answers = Answers::open(context).await?;
-        let data = answers.data(DOCUMENT, json!({})).await;
-        answers.close().await;
-        let data = data?;
-        let projections = data["projections"].as_array().map(Vec::as_slice).unwrap_or_default();
-        if context.json() {
-            return projections.iter().try_for_each(output::json);
+        match self.what.unwrap_or(What::List) {
+            What::List => list(context).await,
+            What::Check(check) => check.run(context).await,
         }
-        let mut table = output::table(&["view", "kind", "status", "rows", "columns", "checkpoint", "history from"]);
-        for projection in projections {
-            let columns = projection["columns"].as_array().map_or(0, Vec::len);
-            let [name, kind, status, rows, checkpoint, start] =
-                ["name", "kind", "status", "rows", "checkpoint", "historyStart"].map(|field| shown(&projection[field]));
-            table.add_row([name, kind, status, rows, columns.to_string(), checkpoint, start]);
-        }
-        Ok(output::print_table(&table)?)
     }
+}
+
+async fn list(context: &Context) -> anyhow::Result<()> {
+    let answers = Answers::open(context).await?;
+    let data = answers.data(DOCUMENT, json!({})).await;
+    answers.close().await;
+    let data = data?;
+    let projections = data["projections"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if context.json() {
+        return projections.iter().try_for_each(output::json);
+    }
+    let mut table = output::table(&["view", "kind", "status", "rows", "columns", "checkpoint", "history from"]);
+    for projection in projections {
+        let columns = projection["columns"].as_array().map_or(0, Vec::len);
+        let [name, kind, status, rows, checkpoint, start] =
+            ["name", "kind", "status", "rows", "checkpoint", "historyStart"].map(|field| shown(&projection[field]));
+        table.add_row([name, kind, status, rows, columns.to_string(), checkpoint, start]);
+    }
+    Ok(output::print_table(&table)?)
 }

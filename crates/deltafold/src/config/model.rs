@@ -23,6 +23,7 @@ pub(crate) struct Config {
     #[serde(default)]
     pub(crate) sources: BTreeMap<String, Source>,
     pub(crate) aggregates: Aggregates,
+    pub(crate) projections: Projections,
 }
 
 impl Config {
@@ -54,6 +55,13 @@ impl Index {
     pub(crate) fn of(&self, data: &Path) -> PathBuf {
         self.dir.clone().unwrap_or_else(|| data.join("index"))
     }
+}
+
+/// `[projections]`
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Projections {
+    /// Where the definitions are.
+    pub(crate) dir: PathBuf,
 }
 
 /// `[http]`

@@ -30,6 +30,32 @@ fn what_was_ingested_is_answered_as_of_any_moment() {
 }
 
 #[test]
+fn definitions_are_checked_against_what_is_there() {
+    let place = Place::new();
+    place.write("orders.jsonl", &a_day_in_the_shop());
+    place.done(&["ingest", "--file", "orders.jsonl"]);
+    assert!(place.fails(3, &["projections", "check"]).contains("cannot read projections"));
+    let folder = |name: &str, text: &str| place.write(&format!("projections/{name}.sql"), text);
+    folder(
+        "by_status",
+        "-- projections/by_status.sql: how many orders are in which state\n\
+         CREATE MATERIALIZED VIEW by_status WITH (key = 'status') AS\n\
+         SELECT status, count(*) AS orders FROM orders WHERE id > 1 GROUP BY status;\n",
+    );
+    assert_eq!(
+        place.done(&["projections", "check"]),
+        "by_status: how many orders are in which state\n  key      status\n  over     orders\n  \
+         kept by  the changes of orders; filter by orders.id > 1; group by orders.status: count(1)\n  \
+         column   status  Utf8View\n  column   orders  Int64, never null\n"
+    );
+    folder("wrong", "CREATE MATERIALIZED VIEW wrong WITH (key = 'id') AS\nSELECT id, totl FROM orders;\n");
+    let message = place.fails(2, &["projections", "check"]);
+    assert_eq!(message, "error: projections/wrong.sql:2:12: there is no column totl (id, status)\n");
+    let (code, lines, _) = place.run(&["projections", "check", "projections/wrong.sql", "--json"]);
+    assert!(code == 2 && lines.contains("\"ok\":false") && lines.contains("\"line\":2,"), "{lines}");
+}
+
+#[test]
 fn every_way_to_fail_has_its_exit_code() {
     let place = Place::new();
     place.write("orders.jsonl", &a_day_in_the_shop());
