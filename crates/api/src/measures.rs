@@ -140,6 +140,7 @@ pub(crate) fn observe_sources(states: &[SourceState]) {
             ];
             let is_stopped = f64::from(u8::from(partition.problem.is_some()));
             gauge!("deltafold_source_partition_stopped", &labels).set(is_stopped);
+            gauge!("deltafold_source_uncommitted_records", &labels).set(partition.uncommitted as f64);
             if let Some(lag) = partition.lag {
                 gauge!("deltafold_source_lag_records", &labels).set(lag as f64);
             }

@@ -45,6 +45,8 @@ pub struct PartitionState {
     pub next: i64,
     /// Records that are there and not read yet; none while that is not known.
     pub lag: Option<u64>,
+    /// Records that nobody may read before a transaction ends.
+    pub uncommitted: u64,
     /// A stable name of whether it is read: `reading`, `ahead`, `data_lost`, `topic_replaced`.
     pub state: &'static str,
     /// Why it is not read until a person does something, with what to do.

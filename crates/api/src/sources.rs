@@ -223,6 +223,15 @@ fn partition() -> Object {
                 .description("Records that are there and not read yet; null where this server does not read it."),
         )
         .field(
+            field("uncommitted", TypeRef::named("BigInt"), |node| {
+                Some(node.state.as_ref()?.uncommitted.to_string().into())
+            })
+            .description(
+                "Records that nobody may read before a producer's transaction ends; null where this server does not read \
+                 it.",
+            ),
+        )
+        .field(
             field("state", TypeRef::named(TypeRef::STRING), |node| Some(node.state.as_ref()?.state.into())).description(
                 "reading; ahead (it waits for others that are behind in time); data_lost or topic_replaced (it waits \
                  for a person). null where this server does not read it.",

@@ -37,6 +37,7 @@ fn shown(name: String, state: KafkaState) -> SourceState {
         partition: place.partition,
         next: now.next,
         lag: now.lag(),
+        uncommitted: now.uncommitted,
         state: now.reading.name(),
         problem: now.reading.is_stopped().then(|| now.reading.to_string()),
     });

@@ -80,9 +80,9 @@ mod tests {
     /// Partitions with their lags, and whether each is held.
     fn state(partitions: &[(u8, bool)]) -> KafkaState {
         let state = |(lag, is_held): &(u8, bool)| PartitionState {
-            next: 0,
             end: Some(i64::from(*lag)),
             reading: if *is_held { Reading::Ahead } else { Reading::Reading },
+            ..PartitionState::default()
         };
         let partitions = (0..).map(partition).zip(partitions.iter().map(state)).collect();
         KafkaState { partitions, ..KafkaState::default() }

@@ -59,6 +59,7 @@ async fn sources_show_how_they_are_read() {
         partition,
         next: 7,
         lag,
+        uncommitted: 4,
         state: if problem.is_some() { "data_lost" } else { "reading" },
         problem: problem.map(str::to_owned),
     };
@@ -74,7 +75,7 @@ async fn sources_show_how_they_are_read() {
     let data = shop
         .data(
             "{ sources { name kind hindrance unknownTopics deletedTopics lettersCopied lettersNotCopied
-                 partitions { topic partition nextOffset lag state problem } } }",
+                 partitions { topic partition nextOffset lag uncommitted state problem } } }",
         )
         .await;
     assert_eq!(
@@ -83,10 +84,10 @@ async fn sources_show_how_they_are_read() {
             "name": "shop", "kind": "kafka", "hindrance": "no broker can be reached",
             "unknownTopics": ["shop.public.x"], "deletedTopics": [], "lettersCopied": "2", "lettersNotCopied": "0",
             "partitions": [
-                { "topic": "shop.public.orders", "partition": 0, "nextOffset": "7", "lag": "3", "state": "reading",
-                  "problem": null },
-                { "topic": "shop.public.orders", "partition": 1, "nextOffset": "7", "lag": null, "state": "data_lost",
-                  "problem": "retention ran past us" },
+                { "topic": "shop.public.orders", "partition": 0, "nextOffset": "7", "lag": "3", "uncommitted": "4",
+                  "state": "reading", "problem": null },
+                { "topic": "shop.public.orders", "partition": 1, "nextOffset": "7", "lag": null, "uncommitted": "4",
+                  "state": "data_lost", "problem": "retention ran past us" },
             ],
         }])
     );

@@ -82,6 +82,12 @@ fn describe() {
         "Records of a partition that have not been read yet, by source, topic and partition."
     );
     describe_gauge!(
+        "deltafold_source_uncommitted_records",
+        Unit::Count,
+        "Records of a partition that nobody may read before a producer's transaction ends, by source, topic and \
+         partition."
+    );
+    describe_gauge!(
         "deltafold_source_hindered",
         Unit::Count,
         "1 for a source that cannot be read: no broker answers, or the brokers refuse our credentials."

@@ -19,7 +19,7 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 
-use super::{Hindrance, KafkaStatus, TopicPartition, token};
+use super::{Hindrance, KafkaStatus, TopicPartition, status::End, token};
 
 /// What the group asks of us. It waits until it is done: nothing of it happens inside the callback, where the
 /// consumer cannot be used.
@@ -119,10 +119,11 @@ impl ClientContext for Connection {
             };
             let partition = |number| TopicPartition { topic: topic.topic.as_str().into(), partition: number };
             topic.partitions.values().filter(|known| known.partition >= 0).filter_map(move |known| {
-                let end = end(known)?;
+                let committed = end(known)?;
+                let uncommitted = u64::try_from(known.hi_offset - committed).unwrap_or(0);
                 // `fetchq_cnt` is of all partitions together: they share a queue.
-                let is_reached = known.fetchq_cnt == 0 && known.next_offset >= end;
-                Some((partition(known.partition), end, is_reached))
+                let is_reached = known.fetchq_cnt == 0 && known.next_offset >= committed;
+                Some((partition(known.partition), End { committed, uncommitted, is_reached }))
             })
         });
         self.status.ends(ends);

@@ -14,9 +14,9 @@ pub(crate) fn resume(expected: i64, oldest: i64, end: i64, on_data_loss: OnDataL
     };
     match on_data_loss {
         OnDataLoss::Continue if reading.is_stopped() => {
-            PartitionState { next: oldest, end: Some(end), reading: Reading::Reading }
+            PartitionState { next: oldest, end: Some(end), ..PartitionState::default() }
         }
-        _ => PartitionState { next: expected, end: Some(end), reading },
+        _ => PartitionState { next: expected, end: Some(end), reading, ..PartitionState::default() },
     }
 }
 
@@ -30,7 +30,7 @@ mod tests {
         assert_eq!(stop(9).reading, Reading::Lost { expected: 9, oldest: 10 });
         assert_eq!(stop(21).reading, Reading::Replaced { expected: 21, end: 20 });
         for there in [10, 15, 20] {
-            assert_eq!(stop(there), PartitionState { next: there, end: Some(20), reading: Reading::Reading });
+            assert_eq!(stop(there), PartitionState { next: there, end: Some(20), ..PartitionState::default() });
         }
         for gone in [9, 21] {
             let going_on = resume(gone, 10, 20, OnDataLoss::Continue);

@@ -322,7 +322,7 @@ impl KafkaSource {
     /// Where a partition goes on.
     fn place(&self, partition: &TopicPartition, stored: Option<i64>) -> KafkaResult<PartitionState> {
         let (oldest, end) = self.consumer.fetch_watermarks(&partition.topic, partition.partition, ANSWER)?;
-        let from = |next| PartitionState { next, end: Some(end), reading: Reading::Reading };
+        let from = |next| PartitionState { next, end: Some(end), ..PartitionState::default() };
         if let Some(expected) = stored {
             let state = data_loss::resume(expected, oldest, end, self.options.on_data_loss);
             if state.next != expected {

@@ -58,8 +58,21 @@ pub struct PartitionState {
     pub next: i64,
     /// Where its committed records end; none while it is not known.
     pub end: Option<i64>,
+    /// How many records are beyond that: nobody may read them before a transaction ends.
+    pub uncommitted: u64,
     /// Whether it is read.
     pub reading: Reading,
+}
+
+/// Where a partition ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End {
+    /// Of what was committed.
+    pub(crate) committed: i64,
+    /// Records beyond.
+    pub(crate) uncommitted: u64,
+    /// Whether everything before was handed on.
+    pub(crate) is_reached: bool,
 }
 
 /// Whether a partition is read.
@@ -176,13 +189,13 @@ impl KafkaStatus {
 
     /// Where partitions end, and whether everything before was handed on: what lies between the last record and the end
     /// may be no record, but the mark of a transaction.
-    pub(crate) fn ends(&self, ends: impl IntoIterator<Item = (TopicPartition, i64, bool)>) {
+    pub(crate) fn ends(&self, ends: impl IntoIterator<Item = (TopicPartition, End)>) {
         let mut state = self.lock();
-        for (partition, end, is_reached) in ends {
+        for (partition, End { committed, uncommitted, is_reached }) in ends {
             if let Some(known) = state.partitions.get_mut(&partition) {
-                known.end = Some(end);
+                (known.end, known.uncommitted) = (Some(committed), uncommitted);
                 if is_reached && known.reading == Reading::Reading {
-                    known.next = known.next.max(end);
+                    known.next = known.next.max(committed);
                 }
             }
         }
@@ -279,12 +292,13 @@ mod tests {
         status.assigned(partition.clone(), PartitionState { next: 5, ..PartitionState::default() });
         let lag = || status.state().partitions[&partition].lag();
         assert_eq!(lag(), None);
-        status.ends([(partition.clone(), 9, false)]);
-        assert_eq!(lag(), Some(4));
+        let end = |is_reached| [(partition.clone(), End { committed: 9, uncommitted: 2, is_reached })];
+        status.ends(end(false));
+        assert_eq!((lag(), status.state().partitions[&partition].uncommitted), (Some(4), 2));
         status.reached([(&partition, 8)]);
         assert_eq!(lag(), Some(1));
         // The last place is the mark of a transaction, which is never handed on.
-        status.ends([(partition.clone(), 9, true)]);
+        status.ends(end(true));
         assert_eq!(lag(), Some(0));
         status.released([&partition]);
         assert!(status.state().partitions.is_empty());
