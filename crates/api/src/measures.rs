@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -146,6 +147,12 @@ pub(crate) fn observe_sources(states: &[SourceState]) {
             }
         }
     }
+}
+
+/// Tells whether a file that says who may do what can be read. If not, what it said before stays in force.
+pub(crate) fn observe_credentials(file: &Path, is_wrong: bool) {
+    let is_wrong = f64::from(u8::from(is_wrong));
+    gauge!("deltafold_credentials_unreadable", "file" => file.display().to_string()).set(is_wrong);
 }
 
 #[cfg(test)]

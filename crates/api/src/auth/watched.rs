@@ -13,6 +13,7 @@ use std::{
 use arc_swap::ArcSwap;
 
 use super::AuthError;
+use crate::measures;
 
 /// How often the file is looked at, at most, while it is asked for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -91,9 +92,13 @@ impl<T> Watched<T> {
         let mut seen = self.seen.lock().expect("no holder of this lock panics");
         // Taken before the file is read: a change meanwhile is seen with the next look.
         let found = Stamp::of(&self.path);
-        if found.is_some() && seen.stamp == found {
-            return;
+        if found.is_none() || seen.stamp != found {
+            self.read_again(found, &mut seen);
         }
+        measures::observe_credentials(&self.path, seen.is_wrong);
+    }
+
+    fn read_again(&self, found: Option<Stamp>, seen: &mut Seen) {
         seen.stamp = found.filter(|stamp| stamp.is_settled());
         match load(&self.path, self.read) {
             Ok(read) => {

@@ -77,6 +77,11 @@ fn describe() {
         "How long it took to make a commit of events durable: its data file and its log entry, written and synced."
     );
     describe_gauge!(
+        "deltafold_credentials_unreadable",
+        Unit::Count,
+        "1 for a file of tokens or keys that cannot be read, or has a mistake: what it said before stays in force."
+    );
+    describe_gauge!(
         "deltafold_source_lag_records",
         Unit::Count,
         "Records of a partition that have not been read yet, by source, topic and partition."

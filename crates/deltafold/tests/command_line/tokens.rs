@@ -1,11 +1,17 @@
 //! Tokens, from the command that makes one to the server that takes it.
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use assert_cmd::Command;
 use serde_json::Value;
 
 use super::place::{Place, Server, a_day_in_the_shop};
+
+/// How long anything may take.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// A token and its line.
 fn made(place: &Place, arguments: &[&str]) -> (String, String) {
@@ -97,7 +103,12 @@ fn commands_send_the_token_that_they_find() {
 
     let mutation = ["query", "mutation { anything }", "--token-file", "token", "--url", &server.url];
     assert!(place.fails(1, &mutation).contains("needs the right append or admin"));
+    // A file that says nothing takes no right away; that it does not is told.
     fs::remove_file(place.path().join("tokens")).unwrap();
     assert_eq!(with("DELTAFOLD_TOKEN", &token).1, row);
+    let began = Instant::now();
+    while !server.get("/metrics", Some(&token)).1.contains("deltafold_credentials_unreadable{file=\"tokens\"} 1") {
+        assert!(began.elapsed() < LIMIT, "nothing tells that the tokens' file is gone");
+    }
     assert_eq!(server.stop(), Some(0));
 }
