@@ -5,9 +5,7 @@ use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 use arrow::datatypes::DataType;
 use datafusion::{
     common::DataFusionError,
-    config::ConfigOptions,
     logical_expr::LogicalPlan,
-    optimizer::Analyzer,
     sql::{
         planner::{ParserOptions, SqlToRel},
         sqlparser::ast::{
@@ -21,7 +19,7 @@ use crate::{
     key,
     nearest::{did_you_mean, list},
     problem::{Flaw, Place, Problem},
-    relations::Relations,
+    relations::{Relations, SOURCE},
     statement::{Statement, normal},
     steps, typing,
 };
@@ -86,7 +84,11 @@ impl Definition {
         }
         let unique = key::unique(&plan, relations);
         let given: BTreeSet<usize> = key.iter().copied().collect();
-        let keys = sources.iter().filter_map(|name| Some((name.as_str(), relations.get(name)?.key.as_slice())));
+        let keys = sources.iter().filter_map(|name| {
+            let (schema, table) =
+                name.split_once('.').map_or((None, name.as_str()), |(schema, table)| (Some(schema), table));
+            Some((name.as_str(), relations.named(schema, table)?.key.as_slice()))
+        });
         let keys: Vec<_> = keys.collect();
         if !unique.iter().any(|unique| unique.is_subset(&given)) {
             return Err(key_flaw(not_unique(&statement.key, &unique, &columns, &keys)));
@@ -140,11 +142,11 @@ fn sources(query: &Query, relations: &Relations) -> Result<Vec<String>, Flaw> {
         let flaw = |what: String| ControlFlow::Break(Flaw::at(name.span(), what));
         match &parts[..] {
             [name] if of_with.contains(name) => {}
-            [schema, _] if schema != "source" => {
+            [schema, _] if schema != SOURCE => {
                 return flaw(format!("there is no schema {schema}: expected a name, or source.name"));
             }
-            [.., relation] => match relations.get(relation) {
-                Some(_) => drop(sources.insert(relation.clone())),
+            [schema @ .., relation] => match relations.named(schema.first().map(String::as_str), relation) {
+                Some(_) => drop(sources.insert(parts.join("."))),
                 None => {
                     let near = did_you_mean(relation, relations.names());
                     return flaw(format!("there is no relation {relation}{near} ({})", list(relations.names())));
@@ -213,7 +215,7 @@ fn plan(query: &Query, names: &Names<'_>) -> Result<LogicalPlan, DataFusionError
     let options = ParserOptions { collect_spans: true, ..ParserOptions::default() };
     let planner = SqlToRel::new_with_options(names, options);
     let plan = planner.sql_statement_to_plan(ast::Statement::Query(Box::new(query.clone())))?;
-    Analyzer::new().execute_and_check(plan, &ConfigOptions::default(), |_, _| {})
+    names.analyzed(plan)
 }
 
 fn not_unique(key: &[String], unique: &[BTreeSet<usize>], columns: &[Column], keys: &[(&str, &[String])]) -> String {

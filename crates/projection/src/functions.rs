@@ -1,16 +1,15 @@
-//! The functions that definitions may use, and what DataFusion needs to find them by name.
+//! The names that definitions may use, as DataFusion's planner asks for them.
 
-use std::{collections::HashMap, iter, sync::Arc};
+use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::{
     common::{Result, TableReference, plan_err},
     config::ConfigOptions,
-    datasource::default_table_source::DefaultTableSource,
-    datasource::empty::EmptyTable,
-    execution::SessionStateDefaults,
+    datasource::{default_table_source::DefaultTableSource, empty::EmptyTable},
+    execution::{SessionState, SessionStateBuilder},
     logical_expr::{
-        AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, Volatility, WindowUDF,
+        AggregateUDF, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, Volatility, WindowUDF,
         planner::{ContextProvider, ExprPlanner},
     },
 };
@@ -35,36 +34,27 @@ const AGGREGATES: [&str; 11] = [
     "last_value",
 ];
 
-/// Finds relations and functions by their names.
+/// Relations and functions by their names.
 pub(crate) struct Names<'r> {
     relations: &'r Relations,
-    scalars: HashMap<String, Arc<ScalarUDF>>,
-    aggregates: HashMap<String, Arc<AggregateUDF>>,
-    planners: Vec<Arc<dyn ExprPlanner>>,
-    options: ConfigOptions,
+    state: SessionState,
 }
 
 impl<'r> Names<'r> {
     pub(crate) fn new(relations: &'r Relations) -> Self {
-        let mut scalars = HashMap::new();
-        for function in SessionStateDefaults::default_scalar_functions() {
-            for name in iter::once(function.name()).chain(function.aliases().iter().map(String::as_str)) {
-                scalars.insert(name.to_owned(), Arc::clone(&function));
-            }
-        }
-        let mut aggregates = HashMap::new();
-        for function in SessionStateDefaults::default_aggregate_functions() {
-            for name in AGGREGATES.into_iter().filter(|name| is_called(&function, name)) {
-                aggregates.insert(name.to_owned(), Arc::clone(&function));
-            }
-        }
-        let (planners, options) = (SessionStateDefaults::default_expr_planners(), ConfigOptions::default());
-        Self { relations, scalars, aggregates, planners, options }
+        let mut state = SessionStateBuilder::new().with_default_features().build();
+        datafusion_functions_json::register_all(&mut state).expect("a session takes functions under new names");
+        Self { relations, state }
+    }
+
+    /// Gives a plan the types that its functions and operators want.
+    pub(crate) fn analyzed(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        self.state.analyzer().execute_and_check(plan, self.state.config_options(), |_, _| {})
     }
 
     /// Why a function that a definition names cannot be used, if it cannot.
     pub(crate) fn refuse(&self, name: &str) -> Option<String> {
-        if let Some(function) = self.scalars.get(name) {
+        if let Some(function) = self.state.scalar_functions().get(name) {
             let is_fixed = function.signature().volatility == Volatility::Immutable;
             return (!is_fixed).then(|| {
                 format!(
@@ -73,26 +63,20 @@ impl<'r> Names<'r> {
                 )
             });
         }
-        if self.aggregates.contains_key(name) {
+        if self.get_aggregate_meta(name).is_some() {
             return None;
         }
-        let known = self.scalars.keys().map(String::as_str).chain(AGGREGATES);
-        let is_aggregate =
-            SessionStateDefaults::default_aggregate_functions().iter().any(|other| is_called(other, name));
-        Some(match is_aggregate {
+        let known = self.state.scalar_functions().keys().map(String::as_str).chain(AGGREGATES);
+        Some(match self.state.aggregate_functions().contains_key(name) {
             true => format!("{name}() cannot be maintained: expected one of {}", list(AGGREGATES)),
             false => format!("there is no function {name}{}", did_you_mean(name, known)),
         })
     }
 }
 
-fn is_called(function: &AggregateUDF, name: &str) -> bool {
-    function.name() == name || function.aliases().iter().any(|alias| alias == name)
-}
-
 impl ContextProvider for Names<'_> {
     fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
-        match self.relations.get(name.table()) {
+        match self.relations.named(name.schema(), name.table()) {
             Some(relation) => {
                 let table = EmptyTable::new(Arc::clone(&relation.schema));
                 Ok(Arc::new(DefaultTableSource::new(Arc::new(table))))
@@ -102,11 +86,11 @@ impl ContextProvider for Names<'_> {
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
-        &self.planners
+        self.state.expr_planners()
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        self.scalars.get(name).cloned()
+        self.state.scalar_functions().get(name).cloned()
     }
 
     fn get_higher_order_meta(&self, _: &str) -> Option<Arc<HigherOrderUDF>> {
@@ -114,7 +98,9 @@ impl ContextProvider for Names<'_> {
     }
 
     fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
-        self.aggregates.get(name).cloned()
+        let function = self.state.aggregate_functions().get(name)?;
+        let is_called = |known: &str| function.name() == known || function.aliases().iter().any(|alias| alias == known);
+        AGGREGATES.into_iter().any(is_called).then(|| Arc::clone(function))
     }
 
     fn get_window_meta(&self, _: &str) -> Option<Arc<WindowUDF>> {
@@ -126,11 +112,11 @@ impl ContextProvider for Names<'_> {
     }
 
     fn options(&self) -> &ConfigOptions {
-        &self.options
+        self.state.config_options()
     }
 
     fn udf_names(&self) -> Vec<String> {
-        self.scalars.keys().cloned().collect()
+        self.state.scalar_functions().keys().cloned().collect()
     }
 
     fn higher_order_function_names(&self) -> Vec<String> {

@@ -13,7 +13,9 @@ use crate::relations::Relations;
 pub(crate) fn unique(plan: &LogicalPlan, relations: &Relations) -> Vec<BTreeSet<usize>> {
     match plan {
         LogicalPlan::TableScan(scan) => {
-            let Some(relation) = relations.get(scan.table_name.table()).filter(|relation| !relation.key.is_empty())
+            let Some(relation) = relations
+                .named(scan.table_name.schema(), scan.table_name.table())
+                .filter(|relation| !relation.key.is_empty())
             else {
                 return Vec::new();
             };

@@ -96,6 +96,12 @@ fn keys_are_unique_where_something_shows_it() {
                       GROUP BY id, kind",
         ),
         ("id", "SELECT id FROM source.orders"),
+        ("event_id", "SELECT event_id, payload->>'status' AS status FROM events WHERE event_type = 'shipped'"),
+        (
+            "aggregate_id",
+            "SELECT aggregate_id, last_value(payload->>'status' ORDER BY position) FILTER (WHERE event_type <> 'noted') AS status, \
+             sum((payload->'parcel'->>'kg')::double) AS kg FROM events WHERE aggregate_type = 'shipments' GROUP BY aggregate_id",
+        ),
         ("\"Id\"", "SELECT id AS \"Id\" FROM orders"),
         (
             "c",
