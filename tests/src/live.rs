@@ -201,7 +201,9 @@ impl Live {
     pub fn settle(&mut self) -> Vec<Value> {
         // What comes last in the log is a change that nobody else makes.
         let last = self.workload.moment(&self.stack);
-        wait_until("the views are what the database has", || self.answers(&last));
+        wait_until("the views are what the database has", || {
+            self.answers(&last).map_err(|differs| format!("{differs}; the source: {}", self.site.reading()))
+        });
         self.moments.push(last);
         wait_until("everything in the topics is read", || {
             let records = dump::of(&self.stack, self.workload.name());

@@ -83,7 +83,7 @@ fn waits_for_an_operator(mut live: Live, name: &str) {
         let origins =
             answer["sources"].as_array().into_iter().flatten().flat_map(|source| source["origins"].as_array());
         let is_suspect = |origin: &Value| origin["status"] == json!("suspect");
-        if origins.flatten().any(is_suspect) { Ok(()) } else { Err(answer.to_string()) }
+        if origins.flatten().any(is_suspect) { Ok(()) } else { Err(live.site_ref().reading()) }
     });
     live.answers(&before).expect("answers stay those of before");
 

@@ -81,6 +81,20 @@ impl Site {
         connection.graphql(document, &Value::Null).map_err(|error| format!("{error:#}"))
     }
 
+    /// How the source is read, for who waits in vain: what is not read yet, waits for a transaction, or is held.
+    pub fn reading(&self) -> String {
+        let partitions = "partitions { topic partition nextOffset lag uncommitted state problem }";
+        let answer = self.query(&format!(
+            "{{ sources {{ hindrance {partitions} origins {{ epoch suspect {{ reason held }} }} }} }}"
+        ));
+        let Ok(answer) = answer else { return answer.unwrap_err() };
+        let waits = |partition: &&Value| partition["lag"] != "0" || partition["uncommitted"] != "0";
+        let sources = answer["sources"].as_array().into_iter().flatten();
+        let waiting = sources.flat_map(|source| source["partitions"].as_array()).flatten().filter(waits);
+        let waiting: Vec<String> = waiting.map(Value::to_string).collect();
+        format!("{} {}, waiting: {waiting:?}", answer["sources"][0]["hindrance"], answer["sources"][0]["origins"])
+    }
+
     /// What a process that reads the topics says on stderr until `is_enough`, and for so long afterwards; it is killed
     /// then.
     pub fn hear_for(&self, longer: Duration, is_enough: impl Fn(&[String]) -> bool) -> Vec<String> {
