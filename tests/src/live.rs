@@ -14,7 +14,7 @@ use std::{
 };
 
 use rand::{SeedableRng as _, rngs::StdRng};
-use serde_json::Value;
+use serde_json::{Value, json};
 use xtask::{
     server::Running,
     stack::{Bookmark, Connect, Options, Stack},
@@ -69,6 +69,14 @@ pub fn wait_until<T>(what: &str, is_so: impl Fn() -> Result<T, String>) -> T {
     }
 }
 
+/// A connector's settings, so that it says how far it is at once, and sees soon that MariaDB is there again: it looks once
+/// a minute otherwise, and took two of them to go on.
+fn prompt(mut changes: Value) -> Value {
+    changes["heartbeat.interval.ms"] = "500".into();
+    changes["connect.keep.alive.interval.ms"] = "1000".into();
+    changes
+}
+
 /// One database with everything that hangs on it.
 pub struct Live {
     stack: Stack,
@@ -106,8 +114,7 @@ impl Live {
         let stack = Stack::up(options).expect("the stack starts");
         let connect = stack.connect().expect("it has Kafka Connect");
         let name = workload.name();
-        let often = serde_json::json!({"heartbeat.interval.ms": "500"});
-        let definition = Connect::definition(name, &often).expect("the connector is defined");
+        let definition = Connect::definition(name, &prompt(json!({}))).expect("the connector is defined");
         connect.register(name, &definition).expect("the connector runs");
         // Rows of its snapshot have the connector's time, which is another than the database's.
         wait_until("the connector has taken its snapshot", || {
@@ -152,15 +159,24 @@ impl Live {
         let connect = self.stack.connect().expect("Connect");
         connect.delete_connector(self.workload.name()).expect("the connector ends");
         let mut changes = self.workload.restore(&self.stack);
-        changes["heartbeat.interval.ms"] = "500".into();
         changes["snapshot.mode"] = "initial".into();
-        let definition = Connect::definition(self.workload.name(), &changes).expect("the connector is defined");
+        let definition = Connect::definition(self.workload.name(), &prompt(changes)).expect("the connector is defined");
         connect.register("restored", &definition).expect("the connector runs");
     }
 
     /// The last moment at which the database was asked.
     pub fn last(&self) -> &Moment {
         self.moments.last().expect("it was asked")
+    }
+
+    /// Lets the database work until something comes about. What was done before a connector's snapshot shows in no log, so
+    /// that once may not do.
+    pub fn work_until(&mut self, what: &str, is_so: impl Fn(&Self) -> Result<(), String>) {
+        let began = Instant::now();
+        while let Err(lacks) = is_so(self) {
+            assert!(began.elapsed() < LIMIT, "worked in vain until {what}: {lacks}");
+            self.work();
+        }
     }
 
     /// Forgets the moments so far: another history has begun.
@@ -177,11 +193,10 @@ impl Live {
         let written = |live: &Self| live.stack.connect().expect("Connect").offsets(live.workload.name());
         let before =
             wait_until("the connector's offsets are known", || written(self).map_err(|error| error.to_string()));
-        let began = Instant::now();
-        while written(self).is_ok_and(|now| now == before) {
-            assert!(began.elapsed() < LIMIT, "the connector does not go on: {before}");
-            self.work();
-        }
+        self.work_until("the connector goes on", |live| match written(live) {
+            Ok(now) if now == before => Err(now.to_string()),
+            _ => Ok(()),
+        });
         self.stack.connect().expect("Connect").wait_until_running(self.workload.name()).expect("it runs again");
     }
 

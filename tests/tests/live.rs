@@ -75,8 +75,7 @@ fn waits_for_an_operator(mut live: Live, name: &str) {
     let before = live.last().clone();
 
     live.restore(backup);
-    live.work();
-    wait_until("it is noticed", || {
+    live.work_until("it is noticed", |live| {
         let answer = live.site_ref().query("{ sources { name origins { id status } } }")?;
         let origins =
             answer["sources"].as_array().into_iter().flatten().flat_map(|source| source["origins"].as_array());

@@ -87,7 +87,10 @@ impl Site {
         let answer = self.query(&format!(
             "{{ sources {{ hindrance {partitions} origins {{ epoch suspect {{ reason held }} }} }} }}"
         ));
-        let Ok(answer) = answer else { return answer.unwrap_err() };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(problem) => return problem,
+        };
         let waits = |partition: &&Value| partition["lag"] != "0" || partition["uncommitted"] != "0";
         let sources = answer["sources"].as_array().into_iter().flatten();
         let waiting = sources.flat_map(|source| source["partitions"].as_array()).flatten().filter(waits);
