@@ -2,6 +2,8 @@
 //! killed, sent back, joined by another and left again. In the end the views are what the database's own SELECT said, at
 //! every moment of that time, and the store has every event of the topics once.
 
+use std::process::Stdio;
+
 use deltafold_tests::live::{Live, Reader, Site, halt, leave, resume, wait_until};
 use serde_json::{Value, json};
 use xtask::stack::{Options, Stack};
@@ -154,6 +156,25 @@ fn a_secure_broker_is_read_with_the_right_password_only() {
         let answer = site.query("{ store { events } projection(name: \"orders\") { rows } }")?;
         if answer["projection"]["rows"] == json!("1") { Ok(()) } else { Err(answer.to_string()) }
     });
+
+    // A producer that dies leaves its transaction open: what it has written is there, and is nobody's to read.
+    let mut producer = kafka.tool("org.apache.kafka.tools.ProducerPerformance");
+    producer.args(["--topic", "shop.orders", "--num-records", "100000", "--record-size", "10", "--throughput", "20"]);
+    producer.args(["--transactional-id", "dies", "--transaction-duration-ms", "600000", "--producer-props"]);
+    producer.arg(format!("bootstrap.servers={}", kafka.address())).stdout(Stdio::null());
+    let mut producer = producer.spawn().expect("the producer starts");
+    let ends = || {
+        let answer = site.query("{ sources { partitions { lag uncommitted } } }")?;
+        let partition = &answer["sources"][0]["partitions"][0];
+        match (&partition["lag"], &partition["uncommitted"]) {
+            (Value::String(lag), Value::String(waiting)) if lag == "0" && waiting != "0" => Ok(()),
+            _ => Err(answer.to_string()),
+        }
+    };
+    wait_until("the records of the open transaction are told", ends);
+    producer.kill().expect("it runs");
+    producer.wait().expect("it ends");
+    wait_until("they still wait", ends);
 
     let wrong = properties.iter().map(|(name, value)| (*name, if *name == "sasl.password" { "wrong" } else { value }));
     let site = Site::new("shop", &secure.address, &["shop.*"], &wrong.collect::<Vec<_>>());
