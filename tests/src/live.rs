@@ -69,14 +69,6 @@ pub fn wait_until<T>(what: &str, is_so: impl Fn() -> Result<T, String>) -> T {
     }
 }
 
-/// A connector's settings, so that it says how far it is at once, and sees soon that MariaDB is there again: it looks once
-/// a minute otherwise, and took two of them to go on.
-fn prompt(mut changes: Value) -> Value {
-    changes["heartbeat.interval.ms"] = "500".into();
-    changes["connect.keep.alive.interval.ms"] = "1000".into();
-    changes
-}
-
 /// One database with everything that hangs on it.
 pub struct Live {
     stack: Stack,
@@ -114,7 +106,8 @@ impl Live {
         let stack = Stack::up(options).expect("the stack starts");
         let connect = stack.connect().expect("it has Kafka Connect");
         let name = workload.name();
-        let definition = Connect::definition(name, &prompt(json!({}))).expect("the connector is defined");
+        let often = json!({"heartbeat.interval.ms": "500"});
+        let definition = Connect::definition(name, &often).expect("the connector is defined");
         connect.register(name, &definition).expect("the connector runs");
         // Rows of its snapshot have the connector's time, which is another than the database's.
         wait_until("the connector has taken its snapshot", || {
@@ -144,11 +137,13 @@ impl Live {
         self.workload.pass(&self.stack);
     }
 
-    /// Makes a backup of the database.
+    /// Makes a backup of the database, for which it is stopped. So is the connector: Debezium looks once a minute whether a
+    /// MariaDB that went away is there again.
     pub fn back_up(&self) -> Backup {
+        let connect = self.stack.connect().expect("Connect");
+        connect.stop_connector(self.workload.name()).expect("the connector stops");
         self.workload.save(&self.stack);
-        let name = self.workload.name();
-        self.stack.connect().expect("Connect").wait_until_running(name).expect("the connector goes on");
+        connect.resume_connector(self.workload.name()).expect("the connector goes on");
         Backup(self.workload.copy())
     }
 
@@ -159,8 +154,9 @@ impl Live {
         let connect = self.stack.connect().expect("Connect");
         connect.delete_connector(self.workload.name()).expect("the connector ends");
         let mut changes = self.workload.restore(&self.stack);
+        changes["heartbeat.interval.ms"] = "500".into();
         changes["snapshot.mode"] = "initial".into();
-        let definition = Connect::definition(self.workload.name(), &prompt(changes)).expect("the connector is defined");
+        let definition = Connect::definition(self.workload.name(), &changes).expect("the connector is defined");
         connect.register("restored", &definition).expect("the connector runs");
     }
 
