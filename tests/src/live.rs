@@ -59,13 +59,16 @@ pub struct Backup(Box<dyn Workload>);
 
 /// Waits for something that comes about by itself; what it lacks is told if it does not.
 pub fn wait_until<T>(what: &str, is_so: impl Fn() -> Result<T, String>) -> T {
+    wait(is_so).unwrap_or_else(|lacks| panic!("waited in vain until {what}: {lacks}"))
+}
+
+fn wait<T>(is_so: impl Fn() -> Result<T, String>) -> Result<T, String> {
     let began = Instant::now();
     loop {
         match is_so() {
-            Ok(found) => return found,
-            Err(lacks) => assert!(began.elapsed() < LIMIT, "waited in vain until {what}: {lacks}"),
+            Err(_) if began.elapsed() < LIMIT => std::thread::park_timeout(Duration::from_millis(200)),
+            ended => return ended,
         }
-        std::thread::park_timeout(Duration::from_millis(200));
     }
 }
 
@@ -212,9 +215,10 @@ impl Live {
     pub fn settle(&mut self) -> Vec<Value> {
         // What comes last in the log is a change that nobody else makes.
         let last = self.workload.moment(&self.stack);
-        wait_until("the views are what the database has", || {
-            self.answers(&last).map_err(|differs| format!("{differs}; the source: {}", self.site.reading()))
-        });
+        if let Err(differs) = wait(|| self.answers(&last)) {
+            let read = self.site.has_read(&dump::of(&self.stack, self.workload.name()));
+            panic!("the views are not what the database has: {differs}; the source: {}; {read:?}", self.site.reading());
+        }
         self.moments.push(last);
         wait_until("everything in the topics is read", || {
             let records = dump::of(&self.stack, self.workload.name());
@@ -235,6 +239,7 @@ impl Live {
             let (found, expected) = (answers.table(table, &moment.at), answers.expected(table, rows));
             if found != expected {
                 let differing = expected.iter().zip(&found).find(|(expected, found)| expected != found);
+                let differing = differing.map(|(expected, found)| (format!("{expected:.200}"), format!("{found:.200}")));
                 return Err(format!(
                     "{table} at {}: {} rows, {} expected; the first that differ: {differing:?}",
                     moment.at,
