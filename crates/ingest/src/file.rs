@@ -88,9 +88,12 @@ async fn take_in(
     let app_id = file.app_id().clone();
     let recorded_to = store.dead_letter_offset(app_id.as_str());
     let mut decoder = LineDecoder::new(path, app_id.clone(), options.decoder.clone(), registry, recorded_to);
-    let (follow, progress, cancel) = (options.follow, options.progress.clone(), cancel.clone());
+    let (follow, progress) = (options.follow, options.progress.clone());
     let stages = Stages {
-        read: move |chunks| ((), read_lines(file, follow, &progress, &chunks, &cancel).map_err(IngestError::from)),
+        read: move |chunks, cancel| {
+            ((), read_lines(file, follow, &progress, &chunks, &cancel).map_err(IngestError::from))
+        },
+        cancel: cancel.clone(),
         decode: move |chunk: &_| decoder.decode(chunk),
         file: Some(ReadFile { app_id, name: path.display().to_string(), events }),
         commits: None,

@@ -78,12 +78,12 @@ async fn take_in(
     let (pace, commits) = (Arc::<Pace>::default(), Arc::<Commits>::default());
     let mut decoder = RecordDecoder::new(store, options.decoder.clone(), registry, Arc::clone(&pace));
     let reader = TopicReader { store: store.clone(), status: status.clone(), pace, commits: commits.clone() };
-    let cancel = cancel.clone();
     let stages = Stages {
-        read: move |records| {
+        read: move |records, cancel| {
             let ended = read_topics(&mut source, &reader, &records, &cancel).map_err(IngestError::from);
             (source, ended)
         },
+        cancel: cancel.clone(),
         decode: move |records: &_| decoder.decode(records),
         file: None,
         commits: Some(commits),

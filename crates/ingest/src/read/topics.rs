@@ -60,7 +60,6 @@ pub(crate) fn read_topics(
                     break;
                 }
             }
-            Polled::Nothing if output.is_closed() => break,
             Polled::Nothing => {}
             Polled::Leaving { partitions, is_lost } => {
                 let ours: BTreeMap<String, i64> = partitions
