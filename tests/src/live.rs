@@ -239,7 +239,8 @@ impl Live {
             let (found, expected) = (answers.table(table, &moment.at), answers.expected(table, rows));
             if found != expected {
                 let differing = expected.iter().zip(&found).find(|(expected, found)| expected != found);
-                let differing = differing.map(|(expected, found)| (format!("{expected:.200}"), format!("{found:.200}")));
+                let differing =
+                    differing.map(|(expected, found)| (format!("{expected:.200}"), format!("{found:.200}")));
                 return Err(format!(
                     "{table} at {}: {} rows, {} expected; the first that differ: {differing:?}",
                     moment.at,
