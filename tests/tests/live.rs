@@ -49,10 +49,7 @@ fn survives_everything(mut live: Live) {
 
     let records = live.settle();
     live.assert_truth();
-    // On a machine under load it was once seen to stay where it was at the beginning, after all that: not understood yet.
-    if is_soak() {
-        live.assert_consistent();
-    }
+    live.assert_consistent();
     live.assert_events(&records);
 }
 
@@ -128,11 +125,15 @@ fn no_order_is_seen_in_halves_at_the_consistent_moment() {
     resume(&lines);
     (0..rounds()).for_each(|_| live.work());
     live.settle();
+    live.assert_consistent();
+    wait_until("the reader has seen the moment move on", || {
+        let seen = reader.seen();
+        if seen.moments.len() > 1 { Ok(()) } else { Err(format!("{seen:?}")) }
+    });
 
     let seen = reader.end();
     assert!(seen.halves.is_empty(), "{seen:?}");
-    assert!(seen.estimated == 0 && seen.moments.len() > 3, "the moment is known, and moves on: {seen:?}");
-    live.assert_consistent();
+    assert_eq!(seen.estimated, 0, "the moment is known: {seen:?}");
 }
 
 /// A listener that wants encryption and a password: with the right one everything is read, with a wrong one that is said
