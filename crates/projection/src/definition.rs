@@ -2,17 +2,19 @@
 
 use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::FieldRef;
 use datafusion::{
     common::DataFusionError,
     logical_expr::LogicalPlan,
     sql::{
         planner::{ParserOptions, SqlToRel},
-        sqlparser::ast::{
-            self, Expr, ObjectName, Query, SelectItem, SetExpr, Spanned, visit_expressions, visit_relations,
+        sqlparser::{
+            ast::{self, Expr, ObjectName, Query, SelectItem, SetExpr, Spanned, visit_expressions, visit_relations},
+            tokenizer::Span,
         },
     },
 };
+use deltafold_event::ColumnType;
 
 use crate::{
     functions::Names,
@@ -21,7 +23,7 @@ use crate::{
     problem::{Flaw, Place, Problem},
     relations::{Relations, SOURCE},
     statement::{Statement, normal},
-    steps, typing,
+    steps, types, typing,
 };
 
 /// A column of a view.
@@ -30,7 +32,7 @@ pub struct Column {
     /// Its name.
     pub name: String,
     /// Its type.
-    pub data_type: DataType,
+    pub column_type: ColumnType,
     /// Whether it may be null.
     pub is_nullable: bool,
 }
@@ -57,16 +59,7 @@ impl Definition {
         functions(&statement.query, &names).map_err(flawed)?;
         named(&statement.query.body).map_err(flawed)?;
         let plan = plan(&statement.query, &names).map_err(|error| flawed(typing::flaw(&error, &statement.query)))?;
-        let columns: Vec<Column> = plan
-            .schema()
-            .fields()
-            .iter()
-            .map(|field| Column {
-                name: field.name().clone(),
-                data_type: field.data_type().clone(),
-                is_nullable: field.is_nullable(),
-            })
-            .collect();
+        let columns = columns(&plan, &statement.query).map_err(flawed)?;
         let key_flaw = |what: String| flawed(Flaw { place: Some(statement.key_place), what });
         let mut key = Vec::new();
         for name in &statement.key {
@@ -124,6 +117,35 @@ impl Definition {
     /// What it computes, typed.
     pub fn plan(&self) -> &LogicalPlan {
         &self.plan
+    }
+}
+
+/// What a plan gives, where a view can hold it.
+fn columns(plan: &LogicalPlan, query: &Query) -> Result<Vec<Column>, Flaw> {
+    let column = |(at, field): (usize, &FieldRef)| match types::column_type(field.data_type()) {
+        Some(column_type) => Ok(Column { name: field.name().clone(), column_type, is_nullable: field.is_nullable() }),
+        None => {
+            let (name, of) = (field.name(), types::name(&field.data_type().to_string()));
+            let what =
+                format!("{name} is of type {of}, which a view cannot hold: expected a CAST to a type that it can");
+            Err(Flaw::at(selected(&query.body, at).unwrap_or_else(Span::empty), what))
+        }
+    };
+    plan.schema().fields().iter().enumerate().map(column).collect()
+}
+
+/// Where the column of this number is said, if every one before it is said by itself; of a union, in the first query.
+fn selected(body: &SetExpr, at: usize) -> Option<Span> {
+    match body {
+        SetExpr::Select(select) => {
+            let is_one =
+                |item: &SelectItem| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. });
+            let items = select.projection.get(..=at)?;
+            items.iter().all(is_one).then(|| items[at].span())
+        }
+        SetExpr::Query(query) => selected(&query.body, at),
+        SetExpr::SetOperation { left, .. } => selected(left, at),
+        _ => None,
     }
 }
 

@@ -14,6 +14,7 @@ mod relations;
 mod statement;
 mod steps;
 mod supported;
+mod types;
 mod typing;
 
 pub use definition::{Column, Definition};

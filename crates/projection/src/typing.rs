@@ -10,6 +10,7 @@ use datafusion::{
 use crate::{
     nearest::{did_you_mean, list},
     problem::{Flaw, Place},
+    types,
 };
 
 /// Of an error of planning a query.
@@ -33,8 +34,13 @@ pub(crate) fn flaw(error: &DataFusionError, query: &Query) -> Flaw {
         Some(diagnostic) => {
             let notes = diagnostic.notes.iter().map(|note| note.message.as_str());
             let helps = diagnostic.helps.iter().map(|help| help.message.as_str());
-            let parts: Vec<&str> = [diagnostic.message.as_str()].into_iter().chain(notes).chain(helps).collect();
-            plain(&parts.join("; "))
+            let parts = [diagnostic.message.as_str()].into_iter().chain(notes).chain(helps);
+            // It tells of a type at the end of a note only.
+            let typed = |part: &str| match part.split_once("has type ") {
+                Some((before, of)) => format!("{before}has type {}", types::name(of)),
+                None => part.to_owned(),
+            };
+            plain(&parts.map(typed).collect::<Vec<_>>().join("; "))
         }
     };
     Flaw { place: diagnosed, what }
@@ -67,11 +73,22 @@ impl WrongCall<'_> {
             }
             _ => ControlFlow::Continue(()),
         });
-        let what = format!("{name} does not take ({given}): expected {}", candidates.join(" or "));
+        let mut takes: Vec<String> = candidates.iter().map(|candidate| ours(candidate)).collect();
+        // Several of Arrow's types have one name here.
+        takes.dedup();
+        let what = format!("{name} does not take ({}): expected {}", types::names(given), takes.join(" or "));
         match calls {
             ControlFlow::Break(span) => Flaw::at(span, what),
             ControlFlow::Continue(()) => Flaw { place: None, what },
         }
+    }
+}
+
+/// A call as DataFusion writes it, with our names of types.
+fn ours(call: &str) -> String {
+    match call.strip_suffix(')').and_then(|call| call.split_once('(')) {
+        Some((name, takes)) => format!("{name}({})", types::names(takes)),
+        None => call.to_owned(),
     }
 }
 

@@ -110,8 +110,8 @@ fn show(context: &Context, file: &str, statement: &Statement, definition: &Defin
         let columns: Vec<Value> = columns
             .iter()
             .map(|column| {
-                let data_type = column.data_type.to_string();
-                json!({ "name": column.name, "type": data_type, "nullable": column.is_nullable })
+                let column_type = column.column_type.to_string();
+                json!({ "name": column.name, "type": column_type, "nullable": column.is_nullable })
             })
             .collect();
         return output::json(&json!({
@@ -127,7 +127,7 @@ fn show(context: &Context, file: &str, statement: &Statement, definition: &Defin
     let widest = columns.iter().map(|column| column.name.chars().count()).max().unwrap_or_default();
     for column in columns {
         let null = if column.is_nullable { "" } else { ", never null" };
-        output::line(format_args!("  column   {:widest$}  {}{null}", column.name, column.data_type))?;
+        output::line(format_args!("  column   {:widest$}  {}{null}", column.name, column.column_type))?;
     }
     Ok(())
 }
