@@ -36,7 +36,7 @@ use crate::{
     reading::{Reading, last_before},
     request::Request,
     schema::Built,
-    source_state::{PartitionState, SourceState, Sources},
+    source_state::{SourceState, Sources},
     tables::Tables,
     values,
 };
@@ -186,10 +186,7 @@ impl Api {
     pub(crate) fn observe(&self) {
         let catalog = self.inner.catalog.borrow().clone();
         measures::observe(&catalog, self.inner.log.store().high_water_mark());
-        let stored = |source: &str, partition: &PartitionState| {
-            self.inner.log.store().offset(&format!("{source}/{}/{}", partition.topic, partition.partition))
-        };
-        measures::observe_sources(&self.inner.sources.states(), stored);
+        measures::observe_sources(&self.inner.sources.states());
     }
 
     /// Answers a request.

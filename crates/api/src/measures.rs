@@ -16,7 +16,7 @@ use crate::{
     documents::root_fields,
     model::Model,
     reading::{lag_ms, last_before},
-    source_state::{PartitionState, SourceState},
+    source_state::SourceState,
 };
 
 /// What a read is of, as far as its cost depends on it.
@@ -127,9 +127,9 @@ pub(crate) fn observe(catalog: &Catalog, high_water_mark: Position) {
     }
 }
 
-/// Tells how far the sources have come that this process reads; `stored` says up to where a partition is durable. One that
-/// it does not read any more is not shown for long: the recorder forgets gauges that nobody sets.
-pub(crate) fn observe_sources(states: &[SourceState], stored: impl Fn(&str, &PartitionState) -> Option<i64>) {
+/// Tells how far the sources have come that this process reads. A partition that it does not read any more is not shown
+/// for long: the recorder forgets gauges that nobody sets.
+pub(crate) fn observe_sources(states: &[SourceState]) {
     for state in states {
         let is_hindered = f64::from(u8::from(state.hindrance.is_some()));
         gauge!("deltafold_source_hindered", "source" => state.name.clone()).set(is_hindered);
@@ -142,7 +142,7 @@ pub(crate) fn observe_sources(states: &[SourceState], stored: impl Fn(&str, &Par
             let is_stopped = f64::from(u8::from(partition.problem.is_some()));
             gauge!("deltafold_source_partition_stopped", &labels).set(is_stopped);
             gauge!("deltafold_source_uncommitted_records", &labels).set(partition.uncommitted as f64);
-            if let Some(lag) = partition.lag(stored(&state.name, partition)) {
+            if let Some(lag) = partition.lag {
                 gauge!("deltafold_source_lag_records", &labels).set(lag as f64);
             }
         }

@@ -43,21 +43,14 @@ pub struct PartitionState {
     pub partition: i32,
     /// The offset that is read next.
     pub next: i64,
-    /// Where its committed records end; none while that is not known.
-    pub end: Option<i64>,
+    /// Records that are there and not read yet; none while that is not known.
+    pub lag: Option<u64>,
     /// Records that nobody may read before a transaction ends.
     pub uncommitted: u64,
     /// A stable name of whether it is read: `reading`, `ahead`, `data_lost`, `topic_replaced`.
     pub state: &'static str,
     /// Why it is not read until a person does something, with what to do.
     pub problem: Option<String>,
-}
-
-impl PartitionState {
-    /// Records that are there and not durable here, which is so up to `stored`; none while it is not known how many.
-    pub(crate) fn lag(&self, stored: Option<i64>) -> Option<u64> {
-        self.end.map(|end| u64::try_from(end.saturating_sub(stored.unwrap_or(self.next))).unwrap_or(0))
-    }
 }
 
 impl SourceState {
@@ -77,13 +70,6 @@ impl SourceState {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_was_read_and_is_not_durable_lags() {
-        let partition = PartitionState { next: 9, end: Some(10), ..PartitionState::default() };
-        assert_eq!((partition.lag(Some(4)), partition.lag(Some(10)), partition.lag(None)), (Some(6), Some(0), Some(1)));
-        assert_eq!(PartitionState::default().lag(Some(4)), None);
-    }
 
     #[test]
     fn problems_name_their_place() {

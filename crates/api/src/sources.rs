@@ -219,10 +219,8 @@ fn partition() -> Object {
             .description("The offset up to which its records are durable here."),
         )
         .field(
-            field("lag", TypeRef::named("BigInt"), |node| {
-                Some(node.state.as_ref()?.lag(node.committed)?.to_string().into())
-            })
-            .description("Records that are there and not durable here; null where this server does not read it."),
+            field("lag", TypeRef::named("BigInt"), |node| Some(node.state.as_ref()?.lag?.to_string().into()))
+                .description("Records that are there and not read yet; null where this server does not read it."),
         )
         .field(
             field("uncommitted", TypeRef::named("BigInt"), |node| {

@@ -36,7 +36,7 @@ fn shown(name: String, state: KafkaState) -> SourceState {
         topic: place.topic.to_string(),
         partition: place.partition,
         next: now.next,
-        end: now.end,
+        lag: now.lag(),
         uncommitted: now.uncommitted,
         state: now.reading.name(),
         problem: now.reading.is_stopped().then(|| now.reading.to_string()),

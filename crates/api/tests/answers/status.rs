@@ -54,11 +54,11 @@ async fn the_store_counts_what_it_holds() {
 
 #[tokio::test]
 async fn sources_show_how_they_are_read() {
-    let read = |partition, end, problem: Option<&str>| PartitionState {
+    let read = |partition, lag, problem: Option<&str>| PartitionState {
         topic: "shop.public.orders".to_owned(),
         partition,
         next: 7,
-        end,
+        lag,
         uncommitted: 4,
         state: if problem.is_some() { "data_lost" } else { "reading" },
         problem: problem.map(str::to_owned),
@@ -67,7 +67,7 @@ async fn sources_show_how_they_are_read() {
         name: "shop".to_owned(),
         hindrance: Some("no broker can be reached".to_owned()),
         unknown_topics: vec!["shop.public.x".to_owned()],
-        partitions: vec![read(0, Some(10), None), read(1, None, Some("retention ran past us"))],
+        partitions: vec![read(0, Some(3), None), read(1, None, Some("retention ran past us"))],
         letters_copied: 2,
         ..SourceState::default()
     };

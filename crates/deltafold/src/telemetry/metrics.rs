@@ -84,7 +84,7 @@ fn describe() {
     describe_gauge!(
         "deltafold_source_lag_records",
         Unit::Count,
-        "Records of a partition that are not in the store yet, by source, topic and partition."
+        "Records of a partition that have not been read yet, by source, topic and partition."
     );
     describe_gauge!(
         "deltafold_source_uncommitted_records",
