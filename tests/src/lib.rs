@@ -7,4 +7,5 @@ pub mod laws;
 pub mod live;
 pub mod naive;
 pub mod process;
+pub mod projections;
 pub mod recording;

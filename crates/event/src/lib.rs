@@ -13,6 +13,7 @@
 //! ```
 
 mod aggregate_id;
+pub mod arrays;
 mod calendar;
 mod coerce;
 mod column_type;

@@ -1,6 +1,10 @@
 //! A definition: a statement over relations that are known.
 
-use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+    sync::Arc,
+};
 
 use arrow::datatypes::FieldRef;
 use datafusion::{
@@ -21,7 +25,7 @@ use crate::{
     key,
     nearest::{did_you_mean, list},
     problem::{Flaw, Place, Problem},
-    relations::{Relations, SOURCE},
+    relations::{Relation, Relations, SOURCE},
     statement::{Statement, normal},
     steps, types, typing,
 };
@@ -44,6 +48,7 @@ pub struct Definition {
     columns: Vec<Column>,
     key: Vec<String>,
     sources: Vec<String>,
+    relations: BTreeMap<String, Relation>,
     plan: LogicalPlan,
 }
 
@@ -77,16 +82,17 @@ impl Definition {
         }
         let unique = key::unique(&plan, relations);
         let given: BTreeSet<usize> = key.iter().copied().collect();
-        let keys = sources.iter().filter_map(|name| {
+        let over = sources.iter().filter_map(|name| {
             let (schema, table) =
                 name.split_once('.').map_or((None, name.as_str()), |(schema, table)| (Some(schema), table));
-            Some((name.as_str(), relations.named(schema, table)?.key.as_slice()))
+            Some((name.clone(), relations.named(schema, table)?.clone()))
         });
-        let keys: Vec<_> = keys.collect();
+        let over: BTreeMap<String, Relation> = over.collect();
+        let keys: Vec<_> = over.iter().map(|(name, relation)| (name.as_str(), relation.key.as_slice())).collect();
         if !unique.iter().any(|unique| unique.is_subset(&given)) {
             return Err(key_flaw(not_unique(&statement.key, &unique, &columns, &keys)));
         }
-        Ok(Self { name: statement.name().into(), columns, key: statement.key.clone(), sources, plan })
+        Ok(Self { name: statement.name().into(), columns, key: statement.key.clone(), sources, relations: over, plan })
     }
 
     /// The view's name.
@@ -107,6 +113,11 @@ impl Definition {
     /// The relations that it is over, by name.
     pub fn sources(&self) -> &[String] {
         &self.sources
+    }
+
+    /// A relation that it is over.
+    pub(crate) fn relation(&self, name: &str) -> Option<&Relation> {
+        self.relations.get(name)
     }
 
     /// What keeps it true, step by step from the relations on.

@@ -6,8 +6,10 @@
 //! nobody can keep true change by change, is refused here, never approximated. No I/O.
 
 mod definition;
+mod fold;
 mod functions;
 mod key;
+mod memory;
 mod nearest;
 mod problem;
 mod relations;
@@ -18,6 +20,8 @@ mod types;
 mod typing;
 
 pub use definition::{Column, Definition};
+pub use fold::{Change, Fold, FoldError, Folded, Shown};
+pub use memory::{Memory, Pair, Version};
 pub use problem::{Place, Problem};
 pub use relations::{Relation, Relations};
 pub use statement::Statement;

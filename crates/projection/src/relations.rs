@@ -2,22 +2,29 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use deltafold_event::{Column, ColumnType, arrays::data_type};
 
 /// The rows of an aggregate type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relation {
-    /// Its columns.
-    pub schema: SchemaRef,
-    /// The columns of its key, in key order.
-    pub key: Vec<String>,
+    columns: Arc<[Column]>,
+    pub(crate) schema: SchemaRef,
+    pub(crate) key: Vec<String>,
 }
 
 impl Relation {
     /// Of columns, each of which may be null, and the columns of its key in key order.
-    pub fn new(columns: impl IntoIterator<Item = (String, DataType)>, key: Vec<String>) -> Self {
-        let fields: Vec<Field> = columns.into_iter().map(|(name, of)| Field::new(name, of, true)).collect();
-        Self { schema: Arc::new(Schema::new(fields)), key }
+    pub fn new(columns: impl IntoIterator<Item = Column>, key: Vec<String>) -> Self {
+        let columns: Arc<[Column]> = columns.into_iter().collect();
+        let field = |column: &Column| Field::new(&column.name, data_type(&column.column_type), true);
+        let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
+        Self { columns, schema, key }
+    }
+
+    /// Its columns.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
     }
 }
 
@@ -50,21 +57,21 @@ impl Relations {
 
 /// The log: each event once, at its first delivery.
 fn log() -> Relation {
-    let text = |name: &str| (name.to_owned(), DataType::Utf8View);
+    let column = |name: &str, column_type| Column { name: name.to_owned(), column_type };
     let columns = [
-        ("position".to_owned(), DataType::Int64),
-        text("event_id"),
-        text("aggregate_type"),
-        text("aggregate_id"),
-        text("event_type"),
-        text("operation"),
-        text("before"),
+        column("position", ColumnType::BigInt),
+        column("event_id", ColumnType::Text),
+        column("aggregate_type", ColumnType::Text),
+        column("aggregate_id", ColumnType::Text),
+        column("event_type", ColumnType::Text),
+        column("operation", ColumnType::Text),
+        column("before", ColumnType::Json),
         // A domain event's payload, a row after its change.
-        text("payload"),
-        text("metadata"),
-        text("transaction_id"),
-        ("occurred_at".to_owned(), DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
-        text("source"),
+        column("payload", ColumnType::Json),
+        column("metadata", ColumnType::Json),
+        column("transaction_id", ColumnType::Text),
+        column("occurred_at", ColumnType::TimestampTz),
+        column("source", ColumnType::Text),
     ];
     Relation::new(columns, vec!["event_id".to_owned()])
 }

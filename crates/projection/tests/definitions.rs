@@ -1,25 +1,25 @@
 //! Definitions that are right, and what is said of those that are not.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path};
 
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use deltafold_event::Column;
 use deltafold_projection::{Definition, Problem, Relation, Relations, Statement};
 
 /// A shop's.
 fn relations() -> Relations {
-    let relation = |columns: &[(&str, DataType)]| {
-        let fields: Vec<Field> = columns.iter().map(|(name, of)| Field::new(*name, of.clone(), true)).collect();
-        Relation { schema: Arc::new(Schema::new(fields)), key: vec!["id".to_owned()] }
+    let relation = |columns: &[(&str, &str)]| {
+        let column =
+            |(name, of): &(&str, &str)| Column { name: (*name).to_owned(), column_type: of.parse().expect("a type") };
+        Relation::new(columns.iter().map(column), vec!["id".to_owned()])
     };
-    let id = ("id", DataType::Int64);
     let orders = [
-        id.clone(),
-        ("customer_id", DataType::Int64),
-        ("status", DataType::Utf8View),
-        ("total", DataType::Decimal128(38, 2)),
-        ("placed_at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+        ("id", "bigint"),
+        ("customer_id", "bigint"),
+        ("status", "text"),
+        ("total", "decimal(12,2)"),
+        ("placed_at", "timestamptz"),
     ];
-    let customers = [id, ("name", DataType::Utf8View)];
+    let customers = [("id", "bigint"), ("name", "text")];
     [("orders".to_owned(), relation(&orders)), ("customers".to_owned(), relation(&customers))].into_iter().collect()
 }
 

@@ -69,5 +69,5 @@ pub use reader::{Entries, Keys, Reader, Superseded};
 pub use scan::Versions;
 pub use snapshot::Snapshot;
 pub use store::{Mirror, ViewStore};
-pub use table::{MirrorTable, data_type, hidden, literal};
+pub use table::{MirrorTable, hidden, literal};
 pub use version::{At, Version};

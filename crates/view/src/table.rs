@@ -5,10 +5,9 @@
 //! scale) is null in the typed column.
 
 mod filter;
-mod parse;
+mod literal;
 mod rows;
 mod schema;
-mod values;
 
 use std::{fmt, sync::Arc};
 
@@ -28,8 +27,8 @@ use deltafold_event::Column;
 
 use crate::{At, Reader};
 
-pub use schema::{data_type, hidden};
-pub use values::literal;
+pub use literal::literal;
+pub use schema::hidden;
 
 /// The rows of a mirror at one moment of the store and one point in both times.
 ///

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use deltafold_event::{Position, StoredEvent};
-use deltafold_relation::{Keeper, KeeperState, Observed, Origins, Schemas, Step};
+use deltafold_relation::{Keeper, KeeperState, Observed, Origins, RowChange, Schemas, Step};
 
 use super::{Kept, shelf::Shelf};
 use crate::naive::{self, Relation};
@@ -71,6 +71,17 @@ impl Kept for InMemory {
 }
 
 impl InMemory {
+    /// What has changed in the relations since this was asked last.
+    pub fn take_changes(&mut self) -> BTreeMap<String, Vec<RowChange>> {
+        let types = self.types.iter_mut();
+        types.map(|(name, (_, shelf))| (name.clone(), std::mem::take(&mut shelf.changed))).collect()
+    }
+
+    /// What the relations show now, as changes from nothing.
+    pub fn shown(&self) -> BTreeMap<String, Vec<RowChange>> {
+        self.types.iter().map(|(name, (_, shelf))| (name.clone(), shelf.shown())).collect()
+    }
+
     /// Folds what has to be read again because of a reset, after what came before.
     fn read_again(&mut self, steps: &mut Vec<(Arc<str>, Step<'_>)>) {
         if self.origins.replay().is_some() {

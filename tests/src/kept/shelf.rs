@@ -7,7 +7,7 @@ use std::{
 };
 
 use deltafold_event::{EventId, OrderKey, Position, Timestamp};
-use deltafold_relation::{Changes, KeeperState, Last, Memory, Record};
+use deltafold_relation::{Changes, KeeperState, Last, Memory, Record, RowChange};
 
 /// The place of a record: valid time first, as a view keeps it.
 type At = (Timestamp, OrderKey);
@@ -29,6 +29,8 @@ pub(super) struct Shelf {
     /// The sum of the row changes, by aggregate, moment and row.
     pub(super) rows: BTreeMap<Arc<str>, RowSums>,
     state: Vec<u8>,
+    /// Row changes that nobody has taken.
+    pub(super) changed: Vec<RowChange>,
 }
 
 impl Shelf {
@@ -57,6 +59,7 @@ impl Shelf {
         }
         self.seen.retain(|id| !changes.unseen.contains(id));
         self.seen.extend(changes.seen);
+        self.changed.extend_from_slice(&changes.rows);
         for change in changes.rows {
             let row = (change.valid_from, change.row().json.clone(), change.row().incomplete);
             *self.rows.entry(change.aggregate).or_default().entry(row).or_default() += i64::from(change.weight);
@@ -83,6 +86,27 @@ impl Shelf {
         for last in self.last.values_mut() {
             *last = Last::from_bytes(&last.to_bytes(), last.record.beside()).expect("a record can be read again");
         }
+    }
+
+    /// All versions that are shown now, as changes from nothing.
+    pub(super) fn shown(&self) -> Vec<RowChange> {
+        let mut changes = Vec::new();
+        for (aggregate, records) in &self.records {
+            let mut standing: Option<&Arc<Record>> = None;
+            let records: Vec<_> = records.values().collect();
+            for instant in records.chunk_by(|a, b| a.valid_from == b.valid_from) {
+                let shown = instant.last().copied().filter(|record| record.shown().is_some());
+                let valid_from = instant[0].valid_from;
+                let mut change = |record: &Arc<Record>, weight| {
+                    let (aggregate, record) = (aggregate.clone(), record.clone());
+                    changes.push(RowChange { aggregate, record, valid_from, weight });
+                };
+                standing.into_iter().for_each(|record| change(record, -1));
+                shown.into_iter().for_each(|record| change(record, 1));
+                standing = shown;
+            }
+        }
+        changes
     }
 
     fn ordered(&self, aggregate: &str) -> Vec<&Arc<Record>> {

@@ -11,9 +11,9 @@ use datafusion::{
     execution::{SendableRecordBatchStream, TaskContext},
     physical_plan::{stream::RecordBatchReceiverStreamBuilder, streaming::PartitionStream},
 };
-use deltafold_event::{ColumnType, Position, members};
+use deltafold_event::{ColumnType, Position, arrays::Values, members};
 
-use super::{filter::Keys, schema::Source, values::Values};
+use super::{filter::Keys, schema::Source};
 use crate::{At, ReadError, Reader, Version};
 
 /// As many keys are looked up at once, where a scan would go to a thread of its own.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Args;
-use deltafold_event::ColumnType;
+use deltafold_event::{Column, ColumnType};
 use deltafold_projection::{Definition, Problem, Relation, Relations, Statement};
 use serde_json::{Value, json};
 
@@ -95,7 +95,7 @@ fn relations(data: &Value) -> anyhow::Result<Relations> {
         .map(|view| {
             let typed = |column: &Value| {
                 let column_type: ColumnType = text(&column["type"]).parse()?;
-                Ok((text(&column["name"]), deltafold_view::data_type(&column_type)))
+                Ok(Column { name: text(&column["name"]), column_type })
             };
             let columns: Vec<_> = list(&view["columns"]).iter().map(typed).collect::<anyhow::Result<_>>()?;
             let key = list(&view["key"]).iter().map(|column| text(&column["name"])).collect();

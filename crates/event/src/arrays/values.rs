@@ -1,4 +1,4 @@
-//! Columns of values, from canonical JSON.
+//! Arrays of values, from canonical JSON.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -12,43 +12,13 @@ use arrow::{
     datatypes::{DataType, Field},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
-use datafusion::common::ScalarValue;
-use deltafold_event::{ColumnType, Timestamp, coerce};
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 
-use super::{
-    parse,
-    schema::{DECIMAL128_DIGITS, data_type},
-};
-
-/// A value of a column's type as DataFusion takes it, to compare with that column; none when the value is not
-/// of the type. Null is the type's null.
-pub fn literal(column_type: &ColumnType, value: &Value) -> Option<ScalarValue> {
-    let text = value.to_string();
-    if let (ColumnType::Decimal(_), Some(scalar)) = (column_type, finer_decimal(column_type, &text)) {
-        return Some(scalar);
-    }
-    let mut values = Values::new(column_type, 1);
-    if !values.append(&text) && !value.is_null() {
-        return None;
-    }
-    ScalarValue::try_from_array(&values.finish(), 0).ok()
-}
-
-/// A number with more digits after the point than the column's: comparable all the same, with a scale of its own.
-fn finer_decimal(column_type: &ColumnType, text: &str) -> Option<ScalarValue> {
-    let text = unquoted(text);
-    let DataType::Decimal128(_, column_scale) = data_type(column_type) else { return None };
-    let scale = i8::try_from(parse::scale(&text)?).ok()?;
-    if scale <= column_scale {
-        return None;
-    }
-    let number = parse::decimal128(&text, scale, DECIMAL128_DIGITS)?;
-    Some(ScalarValue::Decimal128(Some(number), DECIMAL128_DIGITS, scale))
-}
+use super::{parse, types::data_type};
+use crate::{ColumnType, Timestamp, coerce};
 
 /// A column under construction.
-pub(crate) struct Values {
+pub struct Values {
     column_type: ColumnType,
     builder: Builder,
 }
@@ -69,7 +39,8 @@ enum Builder {
 }
 
 impl Values {
-    pub(crate) fn new(column_type: &ColumnType, capacity: usize) -> Self {
+    /// An empty one, with room for so many.
+    pub fn new(column_type: &ColumnType, capacity: usize) -> Self {
         let builder = match (column_type, data_type(column_type)) {
             (ColumnType::Boolean, _) => Builder::Boolean(BooleanBuilder::with_capacity(capacity)),
             (ColumnType::Int, _) => Builder::Int(Int32Builder::with_capacity(capacity)),
@@ -103,7 +74,7 @@ impl Values {
     }
 
     /// Appends a value, given as JSON text. False, and a null is appended, when it is null or not of the type.
-    pub(crate) fn append(&mut self, json: &str) -> bool {
+    pub fn append(&mut self, json: &str) -> bool {
         if json == "null" {
             self.append_null();
             return false;
@@ -121,14 +92,18 @@ impl Values {
     }
 
     /// Appends a moment to a column of moments.
-    pub(crate) fn append_moment(&mut self, moment: Timestamp) {
+    ///
+    /// # Panics
+    /// When the column is of something else.
+    pub fn append_moment(&mut self, moment: Timestamp) {
         match &mut self.builder {
             Builder::Timestamp(builder) => builder.append_value(moment.as_micros()),
             _ => unreachable!("asked of a column of moments only"),
         }
     }
 
-    pub(crate) fn append_null(&mut self) {
+    /// Appends a null.
+    pub fn append_null(&mut self) {
         match &mut self.builder {
             Builder::Boolean(builder) => builder.append_null(),
             Builder::Int(builder) => builder.append_null(),
@@ -148,7 +123,8 @@ impl Values {
         }
     }
 
-    pub(crate) fn finish(mut self) -> ArrayRef {
+    /// The column, of the type that [`data_type`] says.
+    pub fn finish(mut self) -> ArrayRef {
         match &mut self.builder {
             Builder::Boolean(builder) => Arc::new(builder.finish()),
             Builder::Int(builder) => Arc::new(builder.finish()),
@@ -234,7 +210,7 @@ fn float(text: &str) -> Option<f64> {
 }
 
 /// The content of a JSON string; other values as their text.
-fn unquoted(json: &str) -> Cow<'_, str> {
+pub fn unquoted(json: &str) -> Cow<'_, str> {
     match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(content) if !content.contains('\\') => Cow::Borrowed(content),
         Some(_) => serde_json::from_str::<String>(json).map_or(Cow::Borrowed(json), Cow::Owned),
@@ -276,16 +252,5 @@ mod tests {
         assert_eq!(shown(ColumnType::Bytes, &["\"AQID\""]), ["010203"]);
         let list = ColumnType::List(Box::new(ColumnType::BigInt));
         assert_eq!(shown(list, &["[1,null,3]", "null", "[]"]), ["[1, , 3]", "", "[]"]);
-    }
-
-    #[test]
-    fn literals_are_of_the_type_or_nothing() {
-        let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap();
-        let price = ColumnType::Decimal(Some((12, 2)));
-        assert_eq!(literal(&price, &parsed("4")), Some(ScalarValue::Decimal128(Some(400), 38, 2)));
-        assert_eq!(literal(&price, &parsed("\"4.005\"")), Some(ScalarValue::Decimal128(Some(4_005), 38, 3)));
-        assert_eq!(literal(&price, &parsed("null")), Some(ScalarValue::Decimal128(None, 38, 2)));
-        assert_eq!(literal(&ColumnType::Boolean, &parsed("true")), Some(ScalarValue::Boolean(Some(true))));
-        assert_eq!(literal(&ColumnType::Date, &parsed("\"no date\"")), None);
     }
 }

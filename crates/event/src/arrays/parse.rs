@@ -97,13 +97,13 @@ fn digits(text: &str) -> Option<i64> {
 }
 
 /// How many digits stand after the point of a plain decimal number, zeros at the end apart.
-pub(crate) fn scale(text: &str) -> Option<usize> {
+pub fn scale(text: &str) -> Option<usize> {
     decimal_digits(text, usize::MAX)?;
     Some(text.split_once('.').map_or(0, |(_, fraction)| fraction.trim_end_matches('0').len()))
 }
 
 /// A plain decimal number times ten to the `scale`, if that is a whole number and fits.
-pub(crate) fn decimal128(text: &str, scale: i8, max_digits: u8) -> Option<i128> {
+pub fn decimal128(text: &str, scale: i8, max_digits: u8) -> Option<i128> {
     let digits = decimal_digits(text, usize::try_from(scale).ok()?)?;
     (significant(&digits) <= usize::from(max_digits)).then(|| digits.parse().ok())?
 }

@@ -1,0 +1,215 @@
+//! Folding: what changes in relations to what changes in a view.
+//!
+//! | module | about |
+//! |---|---|
+//! | `plan` | from a checked plan to operators |
+//! | `operator`, `expressions` | rows that come and go, filtered and mapped |
+//! | `group` | what is alike, added up over valid time |
+//! | `versions` | from rows that come and go to versions of keys |
+//! | `deltas`, `error` | what flows between them |
+
+mod deltas;
+mod error;
+mod expressions;
+mod group;
+mod operator;
+mod plan;
+mod versions;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arrow::{array::RecordBatch, compute::cast};
+use datafusion::{
+    common::DataFusionError,
+    optimizer::{
+        Optimizer, OptimizerContext, optimize_projections::OptimizeProjections,
+        simplify_expressions::SimplifyExpressions,
+    },
+};
+use deltafold_event::{
+    EventId, Position, Timestamp,
+    arrays::{Values, data_type},
+    members,
+};
+
+use crate::{Definition, memory::Memory, relations::Relation};
+use deltas::Deltas;
+use error::Fault;
+use operator::Operator;
+use plan::Planner;
+use versions::Rows;
+
+pub use error::FoldError;
+pub use versions::Shown;
+
+/// A row of a relation that came or went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change<'a> {
+    /// The row, a JSON object of canonical values.
+    pub row: &'a str,
+    /// From when on.
+    pub valid_from: Timestamp,
+    /// +1 or -1.
+    pub weight: i8,
+    /// The event that the row stems from.
+    pub event: EventId,
+}
+
+/// What folding changes, to be written at once.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Folded {
+    /// What is remembered under keys; none: nothing any more. Of several under one key the last counts.
+    pub memory: Vec<(Box<[u8]>, Option<Box<[u8]>>)>,
+    /// What is shown.
+    pub shown: Shown,
+}
+
+/// What is remembered, as it is put together.
+#[derive(Default)]
+pub(crate) struct Writes(Vec<(Box<[u8]>, Option<Box<[u8]>>)>);
+
+impl Writes {
+    pub(crate) fn put(&mut self, key: Vec<u8>, value: Option<Box<[u8]>>) {
+        self.0.push((key.into(), value));
+    }
+}
+
+/// Keeps one view true: a pure function of what it remembers and of what changes.
+pub struct Fold {
+    root: Operator,
+    /// What it is over, by number: the name and the columns that it needs.
+    relations: Vec<Source>,
+    rows: Rows,
+}
+
+/// A relation that a fold is over.
+struct Source {
+    name: String,
+    relation: Relation,
+    /// Which columns are read; the others are null.
+    needed: Vec<bool>,
+}
+
+impl Fold {
+    /// The fold of a definition.
+    ///
+    /// # Errors
+    /// When something in it cannot be kept true; [`Definition::check`] refuses that.
+    pub fn new(definition: &Definition) -> Result<Self, DataFusionError> {
+        let optimizer =
+            Optimizer::with_rules(vec![Arc::new(SimplifyExpressions::new()), Arc::new(OptimizeProjections::new())]);
+        let context = OptimizerContext::new().with_max_passes(1);
+        let plan = optimizer.optimize(definition.plan().clone(), &context, |_, _| {})?;
+        let mut planner = Planner::default();
+        let root = planner.operator(&plan)?;
+        let mut relations: Vec<Source> = Vec::new();
+        let mut by_number: Vec<(usize, String)> =
+            planner.relations.iter().map(|(name, number)| (*number, name.clone())).collect();
+        by_number.sort();
+        for (_, name) in by_number {
+            let relation = definition.relation(&name).expect("the plan is over what was checked").clone();
+            let needed = vec![false; relation.columns().len()];
+            relations.push(Source { name, relation, needed });
+        }
+        need(&root, &mut relations);
+        let columns = definition.columns().to_vec();
+        let place = |name: &String| columns.iter().position(|column| column.name == *name);
+        let key = definition.key().iter().map(|name| place(name).expect("it was checked")).collect();
+        let is_linear = root.is_linear();
+        Ok(Self { root, relations, rows: Rows { columns, key, is_linear } })
+    }
+
+    /// The relations that it is over, by name.
+    pub fn sources(&self) -> impl Iterator<Item = &str> {
+        self.relations.iter().map(|source| source.name.as_str())
+    }
+
+    /// Folds what changed in its relations, by name; what is new is believed from a position on. The changes of a row at
+    /// one moment add up, so that their order within a relation does not matter; it is the order in which one that cannot
+    /// be folded is looked for. `is_first`: nothing was folded before.
+    ///
+    /// # Errors
+    /// When a change cannot be folded, or the memory cannot be read.
+    pub fn fold<M: Memory>(
+        &self,
+        changes: &BTreeMap<&str, &[Change<'_>]>,
+        is_first: bool,
+        recorded_from: Position,
+        memory: &M,
+    ) -> Result<Folded, FoldError<M::Error>> {
+        let mut relations = Vec::with_capacity(self.relations.len());
+        let mut events: Vec<EventId> = Vec::new();
+        for source in &self.relations {
+            let changes = changes.get(source.name.as_str()).copied().unwrap_or_default();
+            let before = events.len();
+            events.extend(changes.iter().map(|change| change.event));
+            relations.push(source.deltas(changes, before));
+        }
+        let mut writes = Writes::default();
+        let rows = self.root.fold(&relations, is_first, memory, &mut writes)?;
+        let rows = self.canonical(rows)?;
+        let event = |cause: u32| events[cause as usize];
+        let shown = self.rows.fold(&rows, recorded_from, &event, memory)?;
+        Ok(Folded { memory: writes.0, shown })
+    }
+
+    /// Rows whose columns are of the types that views have.
+    fn canonical<E>(&self, deltas: Deltas) -> Result<Deltas, Fault<E>> {
+        let columns = self.rows.columns.iter().zip(deltas.rows.columns()).map(|(column, values)| {
+            let to = data_type(&column.column_type);
+            if *values.data_type() == to { Ok(values.clone()) } else { cast(values, &to) }
+        });
+        let columns: Result<Vec<_>, _> = columns.collect();
+        let rows = columns.and_then(|columns| {
+            let named = self.rows.columns.iter().map(|column| column.name.as_str()).zip(columns);
+            RecordBatch::try_from_iter_with_nullable(named.map(|(name, values)| (name, values, true)))
+        });
+        Ok(deltas.with_rows(rows.map_err(|error| Fault::of(0, &error.into()))?))
+    }
+}
+
+impl Source {
+    /// Changes as arrays; the first of them has a number.
+    fn deltas(&self, changes: &[Change<'_>], number: usize) -> Deltas {
+        let columns = self.relation.columns();
+        let mut values: Vec<Values> =
+            columns.iter().map(|column| Values::new(&column.column_type, changes.len())).collect();
+        for change in changes {
+            // A row is written by a keeper: it is an object.
+            let row = members(change.row).unwrap_or_default();
+            let mut next = 0;
+            for ((column, values), needed) in columns.iter().zip(&mut values).zip(&self.needed) {
+                // Columns mostly come in the row's own order: look on from the last one found.
+                let found = needed.then(|| (next..row.len()).chain(0..next).find(|&at| row[at].0 == column.name));
+                match found.flatten() {
+                    Some(at) => {
+                        next = at + 1;
+                        values.append(row[at].1.get());
+                    }
+                    None => values.append_null(),
+                }
+            }
+        }
+        let arrays = values.into_iter().map(Values::finish).collect();
+        let number = |at: usize| u32::try_from(number + at).expect("a batch has fewer than 2³² changes");
+        Deltas {
+            rows: RecordBatch::try_new(self.relation.schema.clone(), arrays).expect("they are of the relation's types"),
+            at: changes.iter().map(|change| change.valid_from.as_micros()).collect(),
+            weight: changes.iter().map(|change| change.weight.into()).collect(),
+            cause: (0..changes.len()).map(number).collect(),
+        }
+    }
+}
+
+/// Notes which columns of relations are read.
+fn need(operator: &Operator, relations: &mut [Source]) {
+    match operator {
+        Operator::Scan { relation, columns, .. } => {
+            columns.iter().for_each(|&column| relations[*relation].needed[column] = true);
+        }
+        Operator::Filter { input, .. } | Operator::Map { input, .. } | Operator::Group { input, .. } => {
+            need(input, relations);
+        }
+        Operator::Union { inputs, .. } => inputs.iter().for_each(|input| need(input, relations)),
+    }
+}

@@ -1,0 +1,69 @@
+//! The keys of what a group remembers.
+//!
+//! | key | value |
+//! |---|---|
+//! | operator, `L`, group | the newest moment at which the group changed, and its entry |
+//! | operator, `T`, group, moment | the entry of an older moment |
+//! | operator, `M`, group, call, element | how many there are of a value now |
+//!
+//! The operator is its number in the plan, a u16; a group is the bytes of its row (`arrow::row`), of which none is the
+//! beginning of another; moments have their sign flipped, so that bytes order as what they say.
+
+const NEWEST: u8 = b'L';
+const MOMENT: u8 = b'T';
+const VALUE: u8 = b'M';
+
+fn begin(operator: u16, kind: u8, group: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(group.len() + 16);
+    key.extend_from_slice(&operator.to_be_bytes());
+    key.push(kind);
+    key.extend_from_slice(group);
+    key
+}
+
+pub(super) fn newest(operator: u16, group: &[u8]) -> Vec<u8> {
+    begin(operator, NEWEST, group)
+}
+
+/// The beginning of the keys of all older moments.
+pub(super) fn moments(operator: u16, group: &[u8]) -> Vec<u8> {
+    begin(operator, MOMENT, group)
+}
+
+pub(super) fn moment(operator: u16, group: &[u8], at: i64) -> Vec<u8> {
+    let mut key = moments(operator, group);
+    key.extend_from_slice(&at_bytes(at));
+    key
+}
+
+pub(super) fn at_bytes(at: i64) -> [u8; 8] {
+    (at ^ i64::MIN).to_be_bytes()
+}
+
+/// The moment at the end of a key.
+pub(super) fn at(key: &[u8]) -> Option<i64> {
+    Some(i64::from_be_bytes(*key.last_chunk::<8>()?) ^ i64::MIN)
+}
+
+/// The beginning of the keys of all values of a call.
+pub(super) fn values(operator: u16, group: &[u8], call: u8) -> Vec<u8> {
+    let mut key = begin(operator, VALUE, group);
+    key.push(call);
+    key
+}
+
+/// Above all keys with a beginning.
+pub(super) fn end(beginning: &[u8]) -> Vec<u8> {
+    let mut end = beginning.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            break;
+        }
+    }
+    end
+}
+
+pub(super) fn count(value: &[u8]) -> Option<i64> {
+    Some(i64::from_be_bytes(value.try_into().ok()?))
+}

@@ -1,0 +1,214 @@
+//! From the changes of a view's rows to the versions of its keys.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use deltafold_event::{EventId, Position, Timestamp, aggregate_id, arrays::write_json};
+
+use super::{deltas::Deltas, error::Fault};
+use crate::{
+    definition::Column,
+    memory::{Memory, Version},
+};
+
+/// What folding changes in what a view shows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Shown {
+    /// Versions to write, by (key, valid from); one there is replaced.
+    pub puts: Vec<(Arc<str>, Version)>,
+    /// Versions to remove. None of them is also put.
+    pub removals: Vec<(Arc<str>, Timestamp)>,
+    /// Versions that were replaced or removed: they are not believed any more.
+    pub superseded: Vec<(Arc<str>, Version)>,
+    /// The newest version of each key that changed; none where it has none any more.
+    pub newest: Vec<(Arc<str>, Option<Version>)>,
+}
+
+/// The view's columns, and which of them are its key.
+pub(crate) struct Rows {
+    pub(crate) columns: Vec<Column>,
+    pub(crate) key: Vec<usize>,
+    /// Whether a row stems from one event.
+    pub(crate) is_linear: bool,
+}
+
+/// A row that came or went.
+struct Change {
+    key: Arc<str>,
+    at: i64,
+    row: Arc<str>,
+    weight: i64,
+    cause: u32,
+}
+
+/// The key of a row in which the only column of the key is null. (Of several, the JSON array has a null.)
+const NULL_KEY: &str = "\0null";
+
+impl Rows {
+    /// The versions that follow from changes; what is new is believed from a position on. `events` are those that the
+    /// changes stem from.
+    pub(crate) fn fold<M: Memory>(
+        &self,
+        deltas: &Deltas,
+        recorded_from: Position,
+        events: &dyn Fn(u32) -> EventId,
+        memory: &M,
+    ) -> Result<Shown, Fault<M::Error>> {
+        let mut changes = self.changes(deltas);
+        changes.sort_by(|a, b| a.key.cmp(&b.key).then(a.at.cmp(&b.at)));
+        let mut shown = Shown::default();
+        for changes in changes.chunk_by(|a, b| a.key == b.key) {
+            self.fold_key(changes, recorded_from, events, memory, &mut shown)?;
+        }
+        Ok(shown)
+    }
+
+    fn changes(&self, deltas: &Deltas) -> Vec<Change> {
+        let names: Vec<String> =
+            self.columns.iter().map(|column| serde_json::Value::from(column.name.as_str()).to_string()).collect();
+        let change = |row: usize| {
+            let mut json = String::with_capacity(32 * names.len());
+            let mut ends = Vec::with_capacity(names.len());
+            json.push('{');
+            for (at, (column, name)) in self.columns.iter().zip(&names).enumerate() {
+                if at > 0 {
+                    json.push(',');
+                }
+                json.push_str(name);
+                json.push(':');
+                let start = json.len();
+                write_json(&mut json, deltas.rows.column(at), row, &column.column_type);
+                ends.push(start..json.len());
+            }
+            json.push('}');
+            let key: Vec<&str> = self.key.iter().map(|&at| &json[ends[at].clone()]).collect();
+            let key = match &key[..] {
+                ["null"] => NULL_KEY.to_owned(),
+                several if several.contains(&"null") => format!("[{}]", several.join(",")),
+                _ => aggregate_id(&key).expect("it has columns, none of which is null"),
+            };
+            Change {
+                key: key.into(),
+                at: deltas.at[row],
+                row: json.into(),
+                weight: deltas.weight[row],
+                cause: deltas.cause[row],
+            }
+        };
+        (0..deltas.len()).map(change).collect()
+    }
+
+    /// Of one key, by their moments.
+    fn fold_key<M: Memory>(
+        &self,
+        changes: &[Change],
+        recorded_from: Position,
+        events: &dyn Fn(u32) -> EventId,
+        memory: &M,
+        shown: &mut Shown,
+    ) -> Result<(), Fault<M::Error>> {
+        let key = &changes[0].key;
+        let first = Timestamp::from_micros(changes[0].at);
+        let newest = memory.newest(key).map_err(Fault::Memory)?;
+        let is_later = newest.as_ref().is_none_or(|newest| newest.valid_from < first);
+        let before = match is_later {
+            true => newest.clone(),
+            false => memory.version_before(key, first).map_err(Fault::Memory)?,
+        };
+        let mut tail = match is_later {
+            true => Box::new(std::iter::empty()) as Box<dyn Iterator<Item = _>>,
+            false => memory.versions_from(key, first),
+        }
+        .peekable();
+        // How many more there are of a row now than were, from a moment on.
+        let mut more: BTreeMap<Arc<str>, i64> = BTreeMap::new();
+        let mut old = before.as_ref().and_then(|version| version.row.clone());
+        let mut new = old.clone();
+        let mut last = before;
+        let mut is_changed = false;
+        let mut changes = changes.iter().peekable();
+        loop {
+            let there = match tail.peek() {
+                Some(Ok(version)) => Some(version.valid_from.as_micros()),
+                Some(Err(_)) => return Err(Fault::Memory(tail.next().and_then(Result::err).expect("just seen"))),
+                None => None,
+            };
+            let change = changes.peek().map(|change| change.at);
+            let Some(at) = there.into_iter().chain(change).min() else { break };
+            if change.is_none() && more.is_empty() && old == new {
+                // From here on all is as it was, and so is the newest version.
+                last = newest.clone();
+                break;
+            }
+            let there = match there == Some(at) {
+                true => Some(tail.next().expect("just seen").map_err(Fault::Memory)?),
+                false => None,
+            };
+            if let Some(version) = &there {
+                old.clone_from(&version.row);
+            }
+            let before = new;
+            let mut events_at = Vec::new();
+            let mut cause = 0;
+            while let Some(change) = changes.next_if(|change| change.at == at) {
+                cause = change.cause;
+                let count = more.entry(change.row.clone()).or_default();
+                *count += change.weight;
+                if *count == 0 {
+                    more.remove(&change.row);
+                }
+                if change.weight > 0 {
+                    events_at.push((change.row.clone(), change.cause));
+                }
+            }
+            new = only_row(old.as_ref(), &more).map_err(|()| Fault::Change {
+                cause,
+                what: format!("two rows have the key {key}, which should be unique"),
+            })?;
+            let valid_from = Timestamp::from_micros(at);
+            let version = (new != before).then(|| {
+                let event = |row: &Arc<str>| {
+                    let stems = events_at.iter().rev().find(|(from, _)| from == row);
+                    stems.map(|(_, cause)| events(*cause)).or_else(|| there.as_ref().and_then(|there| there.event))
+                };
+                let event = new.as_ref().filter(|_| self.is_linear).and_then(event);
+                Version { valid_from, recorded_from, event, row: new.clone() }
+            });
+            match (version, there) {
+                (Some(version), Some(there)) if (&version.row, version.event) == (&there.row, there.event) => {
+                    last = Some(there);
+                }
+                (Some(version), there) => {
+                    is_changed = true;
+                    shown.superseded.extend(there.map(|there| (key.clone(), there)));
+                    shown.puts.push((key.clone(), version.clone()));
+                    last = Some(version);
+                }
+                (None, Some(there)) => {
+                    is_changed = true;
+                    shown.removals.push((key.clone(), valid_from));
+                    shown.superseded.push((key.clone(), there));
+                }
+                (None, None) => {}
+            }
+        }
+        if is_changed {
+            shown.newest.push((key.clone(), last));
+        }
+        Ok(())
+    }
+}
+
+/// The row that is left of one and what there is more of; fails if there are two.
+fn only_row(row: Option<&Arc<str>>, more: &BTreeMap<Arc<str>, i64>) -> Result<Option<Arc<str>>, ()> {
+    let is_left = |row: &Arc<str>| more.get(row).copied().unwrap_or_default() == 0;
+    let mut rows = row.filter(|row| is_left(row)).cloned();
+    for (other, more) in more {
+        let count = more + i64::from(row == Some(other));
+        match (count, &rows) {
+            (0, _) => {}
+            (1, None) => rows = Some(other.clone()),
+            _ => return Err(()),
+        }
+    }
+    Ok(rows)
+}

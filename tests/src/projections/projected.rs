@@ -1,0 +1,93 @@
+//! A view of a definition, folded as keepers say what changes.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use deltafold_event::{EventId, Position, StoredEvent, Timestamp};
+use deltafold_projection::{Change, Definition, Fold};
+use deltafold_relation::RowChange;
+
+use super::remembered::Remembered;
+use crate::{
+    kept::{InMemory, Kept},
+    naive::Schemas,
+};
+
+/// A version of a view's row: where it begins and ends, the event it stems from if it is of one aggregate, the row.
+pub type Span = (Timestamp, Option<Timestamp>, Option<EventId>, Arc<str>);
+
+/// The keepers of a stream, and the fold of one definition over them.
+pub struct Projected {
+    keepers: InMemory,
+    fold: Fold,
+    memory: Remembered,
+    is_begun: bool,
+}
+
+impl Projected {
+    /// With nothing folded.
+    pub fn new(schemas: &Schemas, definition: &Definition) -> Self {
+        let fold = Fold::new(definition).expect("what was checked can be folded");
+        Self { keepers: InMemory::new(schemas), fold, memory: Remembered::default(), is_begun: false }
+    }
+
+    /// Folds commits that follow those folded before.
+    pub fn fold(&mut self, events: &[StoredEvent]) {
+        self.keepers.fold(events);
+        let changes = self.keepers.take_changes();
+        let at = events.last().map_or(Position::ZERO, |last| last.position);
+        self.fold_changes(&changes, at);
+    }
+
+    /// The same view, folded at once from what its relations show now.
+    #[must_use]
+    pub fn rebuilt(&self, definition: &Definition) -> Self {
+        let mut rebuilt = Self::new(&Schemas::new(), definition);
+        let changes = self.keepers.shown();
+        rebuilt.fold_changes(&changes, Position::ZERO);
+        rebuilt
+    }
+
+    fn fold_changes(&mut self, changes: &BTreeMap<String, Vec<RowChange>>, at: Position) {
+        fn change(change: &RowChange) -> Change<'_> {
+            Change {
+                row: &change.record.shown().expect("a change is of a record that shows a row").json,
+                valid_from: change.valid_from,
+                weight: change.weight,
+                event: change.record.since.id,
+            }
+        }
+        let of_types: BTreeMap<&str, Vec<Change<'_>>> =
+            changes.iter().map(|(name, rows)| (name.as_str(), rows.iter().map(change).collect())).collect();
+        let slices = of_types.iter().map(|(name, changes)| (*name, changes.as_slice())).collect();
+        let folded = self.fold.fold(&slices, !self.is_begun, at, &self.memory);
+        let folded = folded.unwrap_or_else(|error| panic!("it cannot be folded: {error}"));
+        self.is_begun = true;
+        self.memory.apply(folded);
+    }
+
+    /// All versions, by key.
+    pub fn versions(&self) -> BTreeMap<Arc<str>, Vec<Span>> {
+        let spans = |versions: &BTreeMap<Timestamp, deltafold_projection::Version>| {
+            let ends = versions.keys().skip(1).map(|end| Some(*end)).chain([None]);
+            let spans = versions.values().zip(ends);
+            let spans =
+                spans.filter_map(|(version, end)| Some((version.valid_from, end, version.event, version.row.clone()?)));
+            spans.collect::<Vec<_>>()
+        };
+        self.memory.versions.iter().map(|(key, versions)| (key.clone(), spans(versions))).collect()
+    }
+
+    /// The rows at a moment, by key.
+    pub fn at(&self, moment: Timestamp) -> BTreeMap<Arc<str>, Arc<str>> {
+        let versions = self.memory.versions.iter();
+        let row = |versions: &BTreeMap<Timestamp, deltafold_projection::Version>| {
+            versions.range(..=moment).next_back().and_then(|(_, version)| version.row.clone())
+        };
+        versions.filter_map(|(key, versions)| Some((key.clone(), row(versions)?))).collect()
+    }
+
+    /// How much is remembered beside the versions.
+    pub fn remembered(&self) -> usize {
+        self.memory.pairs()
+    }
+}

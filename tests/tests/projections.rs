@@ -1,0 +1,146 @@
+//! The laws of `fold.md` for views of random definitions over generated histories with every case that it names.
+
+use std::collections::BTreeMap;
+
+use deltafold_event::{Position, StoredEvent, Timestamp};
+use deltafold_projection::{Definition, Statement};
+use deltafold_tests::{
+    generator::{Delivery, Script, Stream},
+    laws,
+    naive::{self, Relation},
+    projections::{Batch, Projected, Written, difference, relations, write},
+};
+use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
+
+/// The definition of a history.
+fn definition(script: &Script) -> (Written, Definition) {
+    let written = write(&mut SmallRng::seed_from_u64(script.seed ^ 0xDEF1));
+    let file = written.file();
+    let statement = Statement::parse("projections/v.sql", &file).unwrap_or_else(|problem| panic!("{file}\n{problem}"));
+    let definition = Definition::check(&statement, &relations()).unwrap_or_else(|problem| panic!("{file}\n{problem}"));
+    (written, definition)
+}
+
+#[test]
+fn law_1_any_split_into_batches_gives_the_same() {
+    laws::hold("law 1", |script| {
+        let (written, definition) = definition(script);
+        let stream = Stream::of(script);
+        let delivery = Delivery::of(&stream, script.seed);
+        let fold = |sizes: &[usize]| {
+            let mut projected = Projected::new(&stream.schemas, &definition);
+            let stored = stream.stored(&delivery, sizes);
+            stored
+                .chunk_by(|a, b| a.position.version() == b.position.version())
+                .for_each(|commit| projected.fold(commit));
+            projected
+        };
+        let expected = fold(&[1]);
+        for sizes in [vec![usize::MAX], batches(script.seed)] {
+            let found = fold(&sizes);
+            assert_eq!(found.versions(), expected.versions(), "in batches of {sizes:?}: {}", written.query);
+        }
+    });
+}
+
+#[test]
+fn law_2_delivering_again_changes_nothing() {
+    laws::hold("law 2", |script| {
+        let (written, definition) = definition(script);
+        let stream = Stream::of(script);
+        let delivery = Delivery::of(&stream, script.seed);
+        let expected = fold(&stream, &definition, &stream.stored(&delivery, &batches(script.seed)));
+        let doubled = stream.stored(&delivery.doubled(&stream, script.seed), &batches(script.seed));
+        let found = fold(&stream, &definition, &doubled);
+        assert_eq!(found.versions(), expected.versions(), "{}", written.query);
+    });
+}
+
+#[test]
+fn law_3_any_order_of_arrival_gives_the_same() {
+    laws::hold("law 3", |script| {
+        let (written, definition) = definition(script);
+        let stream = Stream::of(script);
+        let delivery = Delivery::of(&stream, script.seed);
+        let expected = fold(&stream, &definition, &stream.stored(&delivery, &batches(script.seed)));
+        for turn in 1..=2 {
+            let rearranged = delivery.rearranged(&stream, script.seed.wrapping_add(turn));
+            let found = fold(&stream, &definition, &stream.stored(&rearranged, &batches(script.seed)));
+            assert_eq!(found.versions(), expected.versions(), "{}", written.query);
+        }
+    });
+}
+
+#[test]
+fn law_4_a_view_is_its_query_in_batch_at_every_moment() {
+    let batch = Batch::default();
+    laws::hold("law 4", |script| {
+        let (written, definition) = definition(script);
+        let stream = Stream::of(script);
+        let stored = stream.stored(&Delivery::of(&stream, script.seed), &batches(script.seed));
+        let mut random = SmallRng::seed_from_u64(script.seed ^ 0x1A44);
+        let mut projected = Projected::new(&stream.schemas, &definition);
+        let mut folded = 0;
+        let commits: Vec<&[StoredEvent]> =
+            stored.chunk_by(|a, b| a.position.version() == b.position.version()).collect();
+        for (at, commit) in commits.iter().enumerate() {
+            projected.fold(commit);
+            folded += commit.len();
+            let is_last = at + 1 == commits.len();
+            if !is_last && random.random_ratio(3, 4) {
+                continue;
+            }
+            let so_far = &stored[..folded];
+            let relations = naive(&stream, so_far);
+            let moments: Vec<Timestamp> = moments(&relations);
+            let mut chosen: Vec<Timestamp> = moments.choose_multiple(&mut random, 2).copied().collect();
+            chosen.extend(is_last.then_some(Timestamp::MAX));
+            for moment in chosen {
+                let expected = batch.rows(&definition, &written.query, &relations, moment);
+                if let Some(difference) = difference(&projected.at(moment), &expected) {
+                    let events = naive::listing(so_far, &stream.schemas);
+                    panic!("{}\nat {moment}\n{difference}of\n{events}", written.query);
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn law_5_a_rebuild_gives_the_same() {
+    laws::hold("law 5", |script| {
+        let (written, definition) = definition(script);
+        let stream = Stream::of(script);
+        let stored = stream.stored(&Delivery::of(&stream, script.seed), &batches(script.seed));
+        let projected = fold(&stream, &definition, &stored);
+        let rebuilt = projected.rebuilt(&definition);
+        assert_eq!(rebuilt.versions(), projected.versions(), "{}", written.query);
+        assert_eq!(rebuilt.remembered(), projected.remembered(), "{}", written.query);
+    });
+}
+
+/// Every moment at which something changes.
+fn moments(relations: &BTreeMap<String, Relation>) -> Vec<Timestamp> {
+    let versions = relations.values().flat_map(|relation| relation.versions.values().flatten());
+    versions.flat_map(|version| [Some(version.valid_from), version.valid_to]).flatten().collect()
+}
+
+fn fold(stream: &Stream, definition: &Definition, stored: &[StoredEvent]) -> Projected {
+    let mut projected = Projected::new(&stream.schemas, definition);
+    stored.chunk_by(|a, b| a.position.version() == b.position.version()).for_each(|commit| projected.fold(commit));
+    projected
+}
+
+fn naive(stream: &Stream, stored: &[StoredEvent]) -> BTreeMap<String, Relation> {
+    let of_type = |name: &str| -> Vec<StoredEvent> {
+        stored.iter().filter(|stored| &*stored.event.aggregate_type == name).cloned().collect()
+    };
+    let fold = |name: &str| naive::fold(&of_type(name), &stream.schemas, Position::MAX);
+    stream.types().into_iter().map(|name| (name.to_owned(), fold(name))).collect()
+}
+
+fn batches(seed: u64) -> Vec<usize> {
+    let mut random = SmallRng::seed_from_u64(seed ^ 0xBA7C);
+    let largest = random.random_range(1..30);
+    (0..7).map(|_| random.random_range(1..=largest)).collect()
+}
