@@ -27,7 +27,7 @@ use datafusion::{
     },
 };
 use deltafold_event::{
-    EventId, Position, Timestamp,
+    Position, Timestamp,
     arrays::{Values, data_type},
     members,
 };
@@ -51,8 +51,6 @@ pub struct Change<'a> {
     pub valid_from: Timestamp,
     /// +1 or -1.
     pub weight: i8,
-    /// The event that the row stems from.
-    pub event: EventId,
 }
 
 /// What folding changes, to be written at once.
@@ -115,8 +113,7 @@ impl Fold {
         let columns = definition.columns().to_vec();
         let place = |name: &String| columns.iter().position(|column| column.name == *name);
         let key = definition.key().iter().map(|name| place(name).expect("it was checked")).collect();
-        let is_linear = root.is_linear();
-        Ok(Self { root, relations, rows: Rows { columns, key, is_linear } })
+        Ok(Self { root, relations, rows: Rows { columns, key } })
     }
 
     /// The relations that it is over, by name.
@@ -138,18 +135,16 @@ impl Fold {
         memory: &M,
     ) -> Result<Folded, FoldError<M::Error>> {
         let mut relations = Vec::with_capacity(self.relations.len());
-        let mut events: Vec<EventId> = Vec::new();
+        let mut before = 0;
         for source in &self.relations {
             let changes = changes.get(source.name.as_str()).copied().unwrap_or_default();
-            let before = events.len();
-            events.extend(changes.iter().map(|change| change.event));
             relations.push(source.deltas(changes, before));
+            before += changes.len();
         }
         let mut writes = Writes::default();
         let rows = self.root.fold(&relations, is_first, memory, &mut writes)?;
         let rows = self.canonical(rows)?;
-        let event = |cause: u32| events[cause as usize];
-        let shown = self.rows.fold(&rows, recorded_from, &event, memory)?;
+        let shown = self.rows.fold(&rows, recorded_from, memory)?;
         Ok(Folded { memory: writes.0, shown })
     }
 

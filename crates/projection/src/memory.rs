@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use deltafold_event::{EventId, Position, Timestamp};
+use deltafold_event::{Position, Timestamp};
 
 /// A row of a view from a moment on, until the next version of its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,8 +11,6 @@ pub struct Version {
     pub valid_from: Timestamp,
     /// The position from which it is believed.
     pub recorded_from: Position,
-    /// The event that began it, where the row stems from one aggregate.
-    pub event: Option<EventId>,
     /// The row, a JSON object of canonical values; none: absent.
     pub row: Option<Arc<str>>,
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use deltafold_event::{EventId, Position, StoredEvent, Timestamp};
+use deltafold_event::{Position, StoredEvent, Timestamp};
 use deltafold_projection::{Change, Definition, Fold};
 use deltafold_relation::RowChange;
 
@@ -12,8 +12,8 @@ use crate::{
     naive::Schemas,
 };
 
-/// A version of a view's row: where it begins and ends, the event it stems from if it is of one aggregate, the row.
-pub type Span = (Timestamp, Option<Timestamp>, Option<EventId>, Arc<str>);
+/// A version of a view's row: where it begins and ends, and the row.
+pub type Span = (Timestamp, Option<Timestamp>, Arc<str>);
 
 /// The keepers of a stream, and the fold of one definition over them.
 pub struct Projected {
@@ -53,7 +53,6 @@ impl Projected {
                 row: &change.record.shown().expect("a change is of a record that shows a row").json,
                 valid_from: change.valid_from,
                 weight: change.weight,
-                event: change.record.since.id,
             }
         }
         let of_types: BTreeMap<&str, Vec<Change<'_>>> =
@@ -70,8 +69,7 @@ impl Projected {
         let spans = |versions: &BTreeMap<Timestamp, deltafold_projection::Version>| {
             let ends = versions.keys().skip(1).map(|end| Some(*end)).chain([None]);
             let spans = versions.values().zip(ends);
-            let spans =
-                spans.filter_map(|(version, end)| Some((version.valid_from, end, version.event, version.row.clone()?)));
+            let spans = spans.filter_map(|(version, end)| Some((version.valid_from, end, version.row.clone()?)));
             spans.collect::<Vec<_>>()
         };
         self.memory.versions.iter().map(|(key, versions)| (key.clone(), spans(versions))).collect()

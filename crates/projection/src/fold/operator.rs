@@ -68,16 +68,6 @@ impl Operator {
             }
         }
     }
-
-    /// Whether every row it gives is made of one row of one relation.
-    pub(crate) fn is_linear(&self) -> bool {
-        match self {
-            Self::Scan { .. } => true,
-            Self::Filter { input, .. } | Self::Map { input, .. } => input.is_linear(),
-            Self::Union { inputs, .. } => inputs.iter().all(Self::is_linear),
-            Self::Group { .. } => false,
-        }
-    }
 }
 
 fn batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> RecordBatch {

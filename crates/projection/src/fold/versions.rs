@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use deltafold_event::{EventId, Position, Timestamp, aggregate_id, arrays::write_json};
+use deltafold_event::{Position, Timestamp, aggregate_id, arrays::write_json};
 
 use super::{deltas::Deltas, error::Fault};
 use crate::{
@@ -27,8 +27,6 @@ pub struct Shown {
 pub(crate) struct Rows {
     pub(crate) columns: Vec<Column>,
     pub(crate) key: Vec<usize>,
-    /// Whether a row stems from one event.
-    pub(crate) is_linear: bool,
 }
 
 /// A row that came or went.
@@ -44,20 +42,18 @@ struct Change {
 const NULL_KEY: &str = "\0null";
 
 impl Rows {
-    /// The versions that follow from changes; what is new is believed from a position on. `events` are those that the
-    /// changes stem from.
+    /// The versions that follow from changes; what is new is believed from a position on.
     pub(crate) fn fold<M: Memory>(
         &self,
         deltas: &Deltas,
         recorded_from: Position,
-        events: &dyn Fn(u32) -> EventId,
         memory: &M,
     ) -> Result<Shown, Fault<M::Error>> {
         let mut changes = self.changes(deltas);
         changes.sort_by(|a, b| a.key.cmp(&b.key).then(a.at.cmp(&b.at)));
         let mut shown = Shown::default();
         for changes in changes.chunk_by(|a, b| a.key == b.key) {
-            self.fold_key(changes, recorded_from, events, memory, &mut shown)?;
+            self.fold_key(changes, recorded_from, memory, &mut shown)?;
         }
         Ok(shown)
     }
@@ -102,7 +98,6 @@ impl Rows {
         &self,
         changes: &[Change],
         recorded_from: Position,
-        events: &dyn Fn(u32) -> EventId,
         memory: &M,
         shown: &mut Shown,
     ) -> Result<(), Fault<M::Error>> {
@@ -147,7 +142,6 @@ impl Rows {
                 old.clone_from(&version.row);
             }
             let before = new;
-            let mut events_at = Vec::new();
             let mut cause = 0;
             while let Some(change) = changes.next_if(|change| change.at == at) {
                 cause = change.cause;
@@ -156,25 +150,15 @@ impl Rows {
                 if *count == 0 {
                     more.remove(&change.row);
                 }
-                if change.weight > 0 {
-                    events_at.push((change.row.clone(), change.cause));
-                }
             }
             new = only_row(old.as_ref(), &more).map_err(|()| Fault::Change {
                 cause,
                 what: format!("two rows have the key {key}, which should be unique"),
             })?;
             let valid_from = Timestamp::from_micros(at);
-            let version = (new != before).then(|| {
-                let event = |row: &Arc<str>| {
-                    let stems = events_at.iter().rev().find(|(from, _)| from == row);
-                    stems.map(|(_, cause)| events(*cause)).or_else(|| there.as_ref().and_then(|there| there.event))
-                };
-                let event = new.as_ref().filter(|_| self.is_linear).and_then(event);
-                Version { valid_from, recorded_from, event, row: new.clone() }
-            });
+            let version = (new != before).then(|| Version { valid_from, recorded_from, row: new.clone() });
             match (version, there) {
-                (Some(version), Some(there)) if (&version.row, version.event) == (&there.row, there.event) => {
+                (Some(version), Some(there)) if version.row == there.row => {
                     last = Some(there);
                 }
                 (Some(version), there) => {
