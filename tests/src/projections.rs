@@ -6,5 +6,5 @@ mod projected;
 mod remembered;
 
 pub use batch::{Batch, difference};
-pub use grammar::{Operator, Written, relations, write};
+pub use grammar::{Operator, Written, declared, relations, write};
 pub use projected::{Projected, Span};

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use deltafold_event::{Position, StoredEvent, Timestamp};
 use deltafold_projection::{Definition, Statement};
+use deltafold_projector::{Ordered, Said};
 use deltafold_tests::{
     generator::{Delivery, Script, Stream},
+    kept::{Kept, OnDisk},
     laws,
     naive::{self, Relation},
-    projections::{Batch, Projected, Written, difference, relations, write},
+    projections::{Batch, Projected, Written, declared, difference, relations, write},
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
@@ -117,6 +119,65 @@ fn law_5_a_rebuild_gives_the_same() {
         assert_eq!(rebuilt.versions(), projected.versions(), "{}", written.query);
         assert_eq!(rebuilt.remembered(), projected.remembered(), "{}", written.query);
     });
+}
+
+/// As a server keeps it: defined at some time, built beside what goes on, restarted in the middle of it, built again.
+#[test]
+fn laws_5_and_6_a_restart_and_a_rebuild_change_nothing_on_disk() {
+    laws::hold_in_part("laws 5 and 6", 8, |script| {
+        let (written, definition) = definition(script);
+        let stream = Stream::of(script);
+        let stored = stream.stored(&Delivery::of(&stream, script.seed), &batches(script.seed));
+        let expected = fold(&stream, &definition, &stored);
+        let mut random = SmallRng::seed_from_u64(script.seed ^ 0xD15C);
+        let mut kept = OnDisk::new(&stream.schemas).with_declared(declared());
+        let commits: Vec<&[StoredEvent]> =
+            stored.chunk_by(|a, b| a.position.version() == b.position.version()).collect();
+        let mut did = vec![];
+        let defined_at = random.random_range(0..commits.len());
+        for (at, commit) in commits.iter().enumerate() {
+            let mut commit = commit.to_vec();
+            let order = match at.cmp(&defined_at) {
+                std::cmp::Ordering::Less => None,
+                std::cmp::Ordering::Equal => Some(Ordered::Defined { sql: written.file() }),
+                std::cmp::Ordering::Greater => random.random_ratio(1, 8).then_some(Ordered::Rebuild),
+            };
+            did.extend(order.iter().map(|_| (at, "order")));
+            commit.extend(order.map(|ordered| control(ordered, &commit)));
+            kept.fold(&commit);
+            match random.random_range(0..6) {
+                0 => {
+                    did.push((at, "restart"));
+                    kept.restart();
+                }
+                1 => {
+                    did.push((at, "finish building"));
+                    kept.finish_building();
+                }
+                _ => {}
+            }
+        }
+        kept.finish_building();
+        let found = kept.derived("v");
+        let problem = kept.catalog().projections.iter().find_map(|projection| projection.problem.clone());
+        match (found, problem) {
+            (Some(found), None) => {
+                let events = naive::listing(&stored, &stream.schemas);
+                assert_eq!(found, expected.versions(), "{}\n{did:?}\nof\n{events}", written.query);
+            }
+            // Some tables have no events in short histories.
+            (None, Some(problem)) => {
+                assert!(problem.contains("no relation") || problem.contains("no column"), "{problem}")
+            }
+            (found, problem) => panic!("{problem:?}, and found {found:#?}"),
+        }
+    });
+}
+
+fn control(ordered: Ordered, commit: &[StoredEvent]) -> StoredEvent {
+    let last = commit.last().expect("a commit has events");
+    let event = Said { ordered, by: "test".to_owned(), reason: None }.event("v", last.recorded_at);
+    StoredEvent { position: last.position.next(), recorded_at: last.recorded_at, event }
 }
 
 /// Every moment at which something changes.

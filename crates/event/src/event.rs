@@ -81,6 +81,8 @@ pub mod control {
     /// What an operator says of an origin; id = connector and server name as `postgresql/shop`,
     /// `after` = `{"epoch":N,"reason":"…","by":"…"}`.
     pub const SOURCE: &str = "$source";
+    /// What is ordered of a projection; id = its name, event type and `after` as `deltafold-projector` has them.
+    pub const PROJECTION: &str = "$projection";
     /// Which transactions ended, as a commit's records of a transaction topic say; id = the source's name, of a file its
     /// app id, `after` = [`crate::TransactionEnd::to_json`].
     pub const TRANSACTION: &str = "$transaction";

@@ -27,7 +27,7 @@ use datafusion::{
     },
 };
 use deltafold_event::{
-    Position, Timestamp,
+    EventId, Position, Timestamp,
     arrays::{Values, data_type},
     members,
 };
@@ -51,6 +51,8 @@ pub struct Change<'a> {
     pub valid_from: Timestamp,
     /// +1 or -1.
     pub weight: i8,
+    /// The event that the row stems from, to be named if it cannot be folded.
+    pub event: EventId,
 }
 
 /// What folding changes, to be written at once.
@@ -121,6 +123,20 @@ impl Fold {
         self.relations.iter().map(|source| source.name.as_str())
     }
 
+    /// What it remembers and shows, and of what it makes that, in text: of folds of which that is the same, one can go on
+    /// where the other has stopped.
+    pub fn shape(&self) -> String {
+        let mut shape = String::new();
+        for source in &self.relations {
+            let needed = source.relation.columns().iter().zip(&source.needed).filter(|(_, needed)| **needed);
+            let columns: Vec<String> =
+                needed.map(|(column, _)| format!("{} {}", column.name, column.column_type)).collect();
+            shape += &format!("{} key ({}) ({})\n", source.name, source.relation.key.join(", "), columns.join(", "));
+        }
+        let shown = self.rows.columns.iter().map(|column| format!("{} {}", column.name, column.column_type));
+        shape + &shown.collect::<Vec<_>>().join(", ")
+    }
+
     /// Folds what changed in its relations, by name; what is new is believed from a position on. The changes of a row at
     /// one moment add up, so that their order within a relation does not matter; it is the order in which one that cannot
     /// be folded is looked for. `is_first`: nothing was folded before.
@@ -135,14 +151,28 @@ impl Fold {
         memory: &M,
     ) -> Result<Folded, FoldError<M::Error>> {
         let mut relations = Vec::with_capacity(self.relations.len());
-        let mut before = 0;
+        let mut events: Vec<EventId> = Vec::new();
         for source in &self.relations {
             let changes = changes.get(source.name.as_str()).copied().unwrap_or_default();
-            relations.push(source.deltas(changes, before));
-            before += changes.len();
+            relations.push(source.deltas(changes, events.len()));
+            events.extend(changes.iter().map(|change| change.event));
         }
+        self.fold_deltas(&relations, is_first, recorded_from, memory).map_err(|fault| match fault {
+            Fault::Memory(error) => FoldError::Memory(error),
+            Fault::Damaged => FoldError::Damaged,
+            Fault::Change { cause, what } => FoldError::Change { event: events.get(cause as usize).copied(), what },
+        })
+    }
+
+    fn fold_deltas<M: Memory>(
+        &self,
+        relations: &[Deltas],
+        is_first: bool,
+        recorded_from: Position,
+        memory: &M,
+    ) -> Result<Folded, Fault<M::Error>> {
         let mut writes = Writes::default();
-        let rows = self.root.fold(&relations, is_first, memory, &mut writes)?;
+        let rows = self.root.fold(relations, is_first, memory, &mut writes)?;
         let rows = self.canonical(rows)?;
         let shown = self.rows.fold(&rows, recorded_from, memory)?;
         Ok(Folded { memory: writes.0, shown })

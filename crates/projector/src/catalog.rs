@@ -5,11 +5,22 @@ use std::sync::Arc;
 use deltafold_event::{Column, Position, Timestamp};
 use deltafold_relation::{Consistent, OriginInfo};
 
+/// What a view is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ViewKind {
+    /// The rows of an aggregate type.
+    Mirror,
+    /// What a definition makes of them.
+    Derived,
+}
+
 /// One view.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ViewInfo {
     /// Its name: of a mirror, the aggregate type.
     pub name: Arc<str>,
+    /// What it is of.
+    pub kind: ViewKind,
     /// The columns of its key now, in key order; empty while the stream has not said.
     pub key: Vec<String>,
     /// Its columns with their types, in the order in which they were first seen.
@@ -20,11 +31,41 @@ pub struct ViewInfo {
     pub generation: u32,
 }
 
+/// How far a build has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// How many aggregates were folded.
+    pub aggregates: u64,
+    /// How many there were when it began.
+    pub of_aggregates: u64,
+}
+
+/// A definition, and what has come of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProjectionInfo {
+    /// Its name, and its view's.
+    pub name: Arc<str>,
+    /// The text of its file.
+    pub sql: Arc<str>,
+    /// Which build of its view is shown.
+    pub generation: Option<u32>,
+    /// How far the next one is, while there is one.
+    pub building: Option<Progress>,
+    /// Whether somebody has paused it.
+    pub is_paused: bool,
+    /// Whether what is shown is folded with its relations.
+    pub is_live: bool,
+    /// Why it cannot be folded, or has stopped.
+    pub problem: Option<String>,
+}
+
 /// All views, and how far they have been folded.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Catalog {
     /// The views, by name.
     pub views: Vec<Arc<ViewInfo>>,
+    /// The definitions, by name.
+    pub projections: Vec<Arc<ProjectionInfo>>,
     /// Everything below this position has been folded into every view.
     pub checkpoint: Position,
     /// When what was folded last had been recorded.

@@ -10,7 +10,13 @@ use deltafold_relation::{Consistent, Observed, Origins, Schemas, Step, Transacti
 use deltafold_store::Batch;
 use deltafold_view::{Snapshot, ViewStore};
 
-use crate::{Catalog, Log, Options, ProjectorError, load::load, mirror::MirrorView, writer::Writer};
+use crate::{
+    Catalog, Log, Options, ProjectorError, ViewInfo,
+    load::load,
+    mirror::MirrorView,
+    projections::{Projections, RowChanges},
+    writer::Writer,
+};
 
 /// The name, in the view store, of the checkpoint that all mirrors share: one reader of the log feeds them all.
 /// Everything below it is in a [`deltafold_view::Snapshot`] that has it.
@@ -40,6 +46,7 @@ pub struct Folder {
     schemas: Schemas,
     origins: Origins,
     mirrors: BTreeMap<Arc<str>, MirrorView>,
+    projections: Projections,
     checkpoint: Position,
     recorded_at: Option<Timestamp>,
     newest: Option<Timestamp>,
@@ -69,6 +76,8 @@ impl Folder {
             let name: Arc<str> = mirror.name().into();
             mirrors.insert(name, MirrorView::open(&snapshot, mirror, &options.declared)?);
         }
+        let relations = mirrors.values().filter_map(MirrorView::info).collect();
+        let projections = Projections::open(views.clone(), &snapshot, checkpoint, relations)?;
         let newest = newest(&snapshot)?;
         let origins = match snapshot.state(ORIGINS)? {
             Some(bytes) => Origins::from_bytes(&bytes).map_err(ProjectorError::Origins)?,
@@ -84,6 +93,7 @@ impl Folder {
             schemas,
             origins,
             mirrors,
+            projections,
             checkpoint,
             recorded_at: None,
             newest,
@@ -191,6 +201,8 @@ impl Folder {
             self.writer.commit(write)?;
             self.views.end_bulk()?;
             self.bulk_until = None;
+            self.projections.prepare(self.relations());
+            self.projections.go_on(self.checkpoint)?;
         }
         Ok(())
     }
@@ -221,6 +233,7 @@ impl Folder {
                 true => {
                     learn(&mut self.schemas, stored);
                     self.origins.control(stored);
+                    self.projections.control(stored);
                     None
                 }
                 false => Some(self.origins.observe(stored)),
@@ -242,6 +255,7 @@ impl Folder {
         }
         self.fold_steps(steps, last.end(), newest)?;
         self.views.show()?;
+        self.go_on_building()?;
         self.recorded_at = Some(last.committed_at);
         self.end_bulk_if_due()
     }
@@ -298,6 +312,7 @@ impl Folder {
     ) -> Result<(), ProjectorError> {
         let is_bulk = self.is_bulk();
         let mut write = self.views.batch();
+        let mut changes = RowChanges::new();
         for (name, steps) in steps {
             if !self.mirrors.contains_key(&name) {
                 let mirror = self.views.mirror(&name)?;
@@ -305,12 +320,60 @@ impl Folder {
                 self.mirrors.insert(name.clone(), MirrorView::open(&snapshot, mirror, &self.options.declared)?);
             }
             let mirror = self.mirrors.get_mut(&name).expect("inserted above");
-            mirror.fold(steps, &self.schemas, &self.writer, &mut write, is_bulk)?;
+            let rows = mirror.fold(steps, &self.schemas, &self.writer, &mut write, is_bulk)?;
+            if !is_bulk && self.projections.want(&name) {
+                changes.insert(name, rows);
+            }
         }
         if self.mirrors.values().map(MirrorView::held).sum::<usize>() > self.options.held_records {
             self.mirrors.values_mut().try_for_each(|mirror| mirror.release(&mut write))?;
         }
-        self.commit(write, checkpoint, newest)
+        let is_replay = self.origins.replay().is_some();
+        if !is_bulk {
+            self.projections.prepare(self.relations());
+            let written = || Ok(self.writer.written()?);
+            self.projections.fold(&changes, checkpoint, &written, &mut write)?;
+        }
+        self.commit(write, checkpoint, newest)?;
+        if !is_bulk {
+            self.projections.follow(&changes, checkpoint, is_replay);
+        }
+        Ok(())
+    }
+
+    /// Calls something as soon as a view that is being built has come so far that [`Self::go_on_building`] is due. It may
+    /// be called on another thread, which it must not hold up.
+    pub fn on_built(&mut self, call: impl Fn() + Send + Sync + 'static) {
+        self.projections.wake = Arc::new(call);
+    }
+
+    /// Shows the views that were built, and begins to build those that are wanted. After [`Self::fold`] it is done already.
+    ///
+    /// # Errors
+    /// As [`Self::fold`].
+    pub fn go_on_building(&mut self) -> Result<(), ProjectorError> {
+        if self.is_bulk() || self.is_half_way() {
+            return Ok(());
+        }
+        self.projections.go_on(self.checkpoint)
+    }
+
+    /// Builds all views that are wanted, and shows them.
+    ///
+    /// # Errors
+    /// As [`Self::fold`].
+    pub fn finish_building(&mut self) -> Result<(), ProjectorError> {
+        self.go_on_building()?;
+        while self.projections.is_building() {
+            self.projections.wait_for_builds();
+            self.go_on_building()?;
+        }
+        Ok(())
+    }
+
+    /// The mirrors.
+    fn relations(&self) -> Vec<Arc<ViewInfo>> {
+        self.mirrors.values().filter_map(MirrorView::info).collect()
     }
 
     /// Writes what was folded up to a checkpoint.
@@ -363,8 +426,12 @@ impl Folder {
 
     /// What there is to read.
     pub fn catalog(&self) -> Catalog {
+        let mut views = self.relations();
+        views.extend(self.projections.views());
+        views.sort_by(|one, other| one.name.cmp(&other.name));
         Catalog {
-            views: self.mirrors.values().filter_map(MirrorView::info).collect(),
+            views,
+            projections: self.projections.infos(),
             checkpoint: self.checkpoint,
             recorded_at: self.recorded_at,
             newest: self.newest,

@@ -28,15 +28,17 @@ mod log;
 mod mirror;
 mod mirror_memory;
 mod options;
+mod projections;
 mod projector;
 mod record_entry;
 mod writer;
 
-pub use catalog::{Catalog, Failure, ViewInfo};
+pub use catalog::{Catalog, Failure, Progress, ProjectionInfo, ViewInfo, ViewKind};
 pub use deltafold_relation::{Consistent, NewEpoch, OriginInfo, Record, RecordKind, Reset, Suspect};
 pub use error::ProjectorError;
 pub use folder::{CHECKPOINT, Folder, consistent};
 pub use log::Log;
 pub use options::{Declared, Options};
+pub use projections::{Ordered, Said};
 pub use projector::Projector;
 pub use record_entry::to_record;

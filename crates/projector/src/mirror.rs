@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use deltafold_relation::{Changes, FoldError, Keeper, KeeperState, Last, Schemas, Step};
+use deltafold_relation::{Changes, FoldError, Keeper, KeeperState, Last, RowChange, Schemas, Step};
 use deltafold_view::{Batch, Mirror, Snapshot};
 
 use crate::{
-    Declared, ProjectorError, ViewInfo,
+    Declared, ProjectorError, ViewInfo, ViewKind,
     mirror_memory::{MirrorMemory, Newest},
     record_entry::{last_to_stored, to_stored},
     writer::Writer,
@@ -65,7 +65,7 @@ impl MirrorView {
         put_newest(&self.mirror, std::mem::take(&mut self.newest), write)
     }
 
-    /// Folds what its keeper is told into changes of the mirror. `holds_newest`: what
+    /// Folds what its keeper is told into changes of the mirror, and says what changes in its relation. `holds_newest`: what
     /// is the newest of each aggregate is not among them, but held until [`Self::release`].
     pub(crate) fn fold(
         &mut self,
@@ -74,7 +74,7 @@ impl MirrorView {
         writer: &Writer,
         write: &mut Batch,
         holds_newest: bool,
-    ) -> Result<(), ProjectorError> {
+    ) -> Result<Vec<RowChange>, ProjectorError> {
         let memory = MirrorMemory::new(&self.mirror, writer, &self.newest, !holds_newest || self.released);
         let mut changes = self.keeper.fold(steps, schemas, &memory).map_err(|error| match error {
             FoldError::Memory(error) => error,
@@ -85,11 +85,12 @@ impl MirrorView {
             self.newest.extend(std::mem::take(&mut changes.last));
         }
         let is_described = changes.state.is_none();
+        let rows = std::mem::take(&mut changes.rows);
         put(&self.mirror, changes, write)?;
         if !is_described {
             self.describe();
         }
-        Ok(())
+        Ok(rows)
     }
 
     fn describe(&mut self) {
@@ -97,15 +98,18 @@ impl MirrorView {
         let none = Default::default();
         let declared = self.declared.get(self.mirror.name()).unwrap_or(&none);
         let columns = state.columns().resolve(declared);
-        self.info = (!columns.is_empty()).then(|| {
-            Arc::new(ViewInfo {
-                name: self.mirror.name().into(),
-                key: state.columns().key.clone(),
-                columns,
-                history_start: state.history_start(),
-                generation: 1,
-            })
+        let info = (!columns.is_empty()).then(|| ViewInfo {
+            name: self.mirror.name().into(),
+            kind: ViewKind::Mirror,
+            key: state.columns().key.clone(),
+            columns,
+            history_start: state.history_start(),
+            generation: 1,
         });
+        // The same, as long as it is: so others know without looking that nothing has changed.
+        if self.info.as_deref() != info.as_ref() {
+            self.info = info.map(Arc::new);
+        }
     }
 }
 

@@ -19,6 +19,7 @@ pub struct Batch {
     pub(crate) heads: Run,
     pub(crate) superseded: Run,
     pub(crate) seen: Run,
+    pub(crate) folds: Run,
     pub(crate) meta: Run,
 }
 
@@ -35,6 +36,7 @@ impl Batch {
             heads: Run::default(),
             superseded: Run::default(),
             seen: Run::default(),
+            folds: Run::default(),
             meta: Run::default(),
         }
     }
@@ -129,6 +131,15 @@ impl Batch {
         self.seen.remove(key::seen(mirror.view, event));
     }
 
+    /// Keeps what a fold remembers under a key; none: nothing any more.
+    pub fn put_memory(&mut self, view: &Mirror, key: &[u8], value: Option<&[u8]>) {
+        let key = key::fold(view.view, key);
+        match value {
+            Some(value) => self.folds.put(key, value),
+            None => self.folds.remove(key),
+        }
+    }
+
     /// Keeps a state under a name.
     pub fn put_state(&mut self, name: &str, bytes: &[u8]) {
         self.meta.put(key::state(name), bytes);
@@ -146,7 +157,7 @@ impl Batch {
 
     /// How many changes it holds.
     pub fn len(&self) -> usize {
-        [&self.versions, &self.current, &self.heads, &self.superseded, &self.seen, &self.meta]
+        [&self.versions, &self.current, &self.heads, &self.superseded, &self.seen, &self.folds, &self.meta]
             .into_iter()
             .map(Run::len)
             .sum()
@@ -185,8 +196,8 @@ impl Batch {
 
     /// Puts every tree's changes in order.
     pub(crate) fn settle(&mut self) {
-        let Self { versions, current, heads, superseded, seen, meta, .. } = self;
-        for run in [versions, current, heads, superseded, seen, meta] {
+        let Self { versions, current, heads, superseded, seen, folds, meta, .. } = self;
+        for run in [versions, current, heads, superseded, seen, folds, meta] {
             run.settle();
         }
     }
@@ -202,6 +213,7 @@ impl Batch {
             (self.heads, &trees.heads),
             (self.superseded, &trees.superseded),
             (self.seen, &trees.seen),
+            (self.folds, &trees.folds),
             (self.meta, &trees.meta),
         ] {
             run.add_to(&mut batch, tree);

@@ -201,13 +201,14 @@ impl Batch {
     /// As sorted runs, two trees at a time; checkpoints and states come last.
     pub(crate) fn write_runs(self, shared: &Shared) -> Result<(), WriteError> {
         let trees = &shared.keyspaces;
-        let Self { versions, current, heads, superseded, seen, meta, .. } = self;
+        let Self { versions, current, heads, superseded, seen, folds, meta, .. } = self;
         std::thread::scope(|scope| {
             let versions = scope.spawn(|| ingest(&trees.versions, versions));
             ingest(&trees.current, current)?;
             ingest(&trees.heads, heads)?;
             ingest(&trees.superseded, superseded)?;
             ingest(&trees.seen, seen)?;
+            ingest(&trees.folds, folds)?;
             versions.join().map_err(|_| WriteError::Stopped)?
         })?;
         let mut batch = shared.db.batch();

@@ -7,7 +7,8 @@
 //! | heads | view, aggregate, position | `valid_from` and order of what was then the newest entry |
 //! | superseded | view, aggregate, `valid_from`, order, `recorded_from`, `recorded_to` | entry |
 //! | seen | view, event id | – |
-//! | meta | `checkpoint/` name, `state/` name, `view/` name, … | – |
+//! | folds | view, whatever a fold calls it | whatever it remembers |
+//! | meta | `checkpoint/` name, `state/` name, `view/` name, `generation/` number and name, … | – |
 //!
 //! The view is a u32; the aggregate its UTF-8 with `00` escaped as `00 FF`, ended by `00 00`; times have their sign
 //! flipped. All numbers are big-endian, so that bytes order as what they say.
@@ -152,6 +153,11 @@ pub(crate) fn seen(view: ViewId, event: EventId) -> [u8; 20] {
     key
 }
 
+/// A key of `folds`.
+pub(crate) fn fold(view: ViewId, key: &[u8]) -> Vec<u8> {
+    [&view.prefix()[..], key].concat()
+}
+
 /// The key in `meta` of a checkpoint.
 pub(crate) fn checkpoint(name: &str) -> Vec<u8> {
     named(b"checkpoint/", name)
@@ -167,6 +173,13 @@ pub(crate) fn view(name: &str) -> Vec<u8> {
     named(VIEWS, name)
 }
 
+/// The key in `meta` of a generation of a derived view.
+pub(crate) fn generation(name: &str, generation: u32) -> Vec<u8> {
+    [GENERATIONS, &generation.to_be_bytes(), name.as_bytes()].concat()
+}
+
+/// The beginning of the keys in `meta` of generations of derived views.
+pub(crate) const GENERATIONS: &[u8] = b"generation/";
 /// The beginning of the keys in `meta` of registered views.
 pub(crate) const VIEWS: &[u8] = b"view/";
 /// The key in `meta` of the format of the whole index.

@@ -16,6 +16,7 @@ pub(crate) struct Keyspaces {
     pub(crate) heads: Keyspace,
     pub(crate) superseded: Keyspace,
     pub(crate) seen: Keyspace,
+    pub(crate) folds: Keyspace,
     pub(crate) meta: Keyspace,
 }
 
@@ -43,6 +44,7 @@ impl Keyspaces {
             heads: db.keyspace("heads", ranges)?,
             superseded: db.keyspace("superseded", ranges)?,
             seen: db.keyspace("seen", points)?,
+            folds: db.keyspace("folds", points)?,
             meta: db.keyspace("meta", KeyspaceCreateOptions::default)?,
         })
     }

@@ -36,7 +36,7 @@
 //! | `store`, `options`, `error`, `fault` | opening, locking, mirrors by name; where tests make it fail |
 //! | `key`, `entry`, `keyspaces` | the layout on disk |
 //! | `batch`, `bulk` | writing: atomic batches; sorted runs when catching up from nothing |
-//! | `snapshot`, `reader`, `as_of`, `scan`, `cache` | reading, all of it at one moment |
+//! | `snapshot`, `reader`, `as_of`, `scan`, `timelines`, `cache` | reading, all of it at one moment |
 //! | `version` | what a read gives |
 //! | `table` | the DataFusion table |
 
@@ -55,6 +55,7 @@ mod scan;
 mod snapshot;
 mod store;
 mod table;
+mod timelines;
 mod version;
 
 #[cfg(test)]
@@ -65,9 +66,10 @@ pub use bulk::SortedRuns;
 pub use entry::{Entry, Stored};
 pub use error::{OpenError, ReadError, WriteError};
 pub use options::Options;
-pub use reader::{Entries, Keys, Reader, Superseded};
+pub use reader::{Entries, Keys, Memories, Reader, Superseded};
 pub use scan::Versions;
 pub use snapshot::Snapshot;
 pub use store::{Mirror, ViewStore};
 pub use table::{MirrorTable, hidden, literal};
+pub use timelines::{Timeline, Timelines};
 pub use version::{At, Version};

@@ -123,6 +123,25 @@ impl Reader {
         scan::all(self, at, Some(aggregate))
     }
 
+    /// What a fold remembers under a key.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn memory(&self, key: &[u8]) -> Result<Option<Box<[u8]>>, ReadError> {
+        let trees = &self.snapshot.shared.keyspaces;
+        let found = self.snapshot.moment.trees.get(&trees.folds, key::fold(self.view(), key))?;
+        Ok(found.map(|value| (*value).into()))
+    }
+
+    /// What a fold remembers from one key until before another, with the keys.
+    pub fn memories(&self, from: &[u8], until: &[u8]) -> Memories {
+        let trees = &self.snapshot.shared.keyspaces;
+        let (from, until) = (key::fold(self.view(), from), key::fold(self.view(), until));
+        // An empty range, which the trees refuse.
+        let until = until.max(from.clone());
+        Memories(self.snapshot.moment.trees.range(&trees.folds, from..until))
+    }
+
     pub(crate) fn view(&self) -> ViewId {
         self.mirror.view
     }
@@ -138,6 +157,30 @@ impl fmt::Debug for Reader {
             .field("mirror", &self.mirror.name())
             .field("commit", &self.snapshot.moment.commit)
             .finish()
+    }
+}
+
+/// What a fold remembers, in the order of the keys; from behind, the other way round.
+pub struct Memories(Iter);
+
+impl Memories {
+    fn pair(pair: Guard) -> Result<(Box<[u8]>, Box<[u8]>), ReadError> {
+        let (key, value) = pair.into_inner()?;
+        Ok((key[4..].into(), (*value).into()))
+    }
+}
+
+impl Iterator for Memories {
+    type Item = Result<(Box<[u8]>, Box<[u8]>), ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next().map(Self::pair)
+    }
+}
+
+impl DoubleEndedIterator for Memories {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.0.next_back().map(Self::pair)
     }
 }
 

@@ -26,6 +26,11 @@ pub(crate) struct Moment {
 }
 
 impl Snapshot {
+    /// The mirror of this name, if it is registered.
+    pub fn mirror(&self, name: &str) -> Option<Mirror> {
+        self.shared.find(name)
+    }
+
     /// The reads of one mirror at this moment.
     pub fn reader(&self, mirror: &Mirror) -> Reader {
         Reader::new(self.clone(), mirror.clone())

@@ -49,10 +49,11 @@ pub(crate) struct Shared {
     pub(crate) bulk: AtomicBool,
     /// Whether readers are kept from what is committed.
     hidden: AtomicBool,
-    views: Mutex<BTreeMap<Arc<str>, ViewId>>,
+    /// Registered views by name; those of mirrors have no generation.
+    views: Mutex<BTreeMap<(Arc<str>, Option<u32>), ViewId>>,
 }
 
-/// A handle to one mirror of a store.
+/// A handle to one view of a store: a mirror, or a generation of a derived view.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mirror {
     pub(crate) view: ViewId,
@@ -167,21 +168,66 @@ impl ViewStore {
     /// # Errors
     /// When a new name cannot be written.
     pub fn mirror(&self, name: &str) -> Result<Mirror, WriteError> {
+        self.registered(name, None)
+    }
+
+    /// A generation of the derived view of this name, registered if it is new.
+    ///
+    /// # Errors
+    /// When a new one cannot be written.
+    pub fn generation(&self, name: &str, generation: u32) -> Result<Mirror, WriteError> {
+        self.registered(name, Some(generation))
+    }
+
+    fn registered(&self, name: &str, generation: Option<u32>) -> Result<Mirror, WriteError> {
         let mut views = self.shared.views.lock().expect("no holder of this lock panics");
-        if let Some((name, &view)) = views.get_key_value(name) {
+        let named = (name.into(), generation);
+        if let Some(((name, _), &view)) = views.get_key_value(&named) {
             return Ok(Mirror { view, name: name.clone() });
         }
+        // Numbers of views that were dropped are given again only when nothing of them is left.
         let view = ViewId(views.values().map(|view| view.0 + 1).max().unwrap_or(1));
-        self.shared.keyspaces.meta.insert(key::view(name), view.0.to_be_bytes())?;
-        let name: Arc<str> = name.into();
-        views.insert(name.clone(), view);
-        Ok(Mirror { view, name })
+        let key = generation.map_or_else(|| key::view(name), |generation| key::generation(name, generation));
+        self.shared.keyspaces.meta.insert(key, view.0.to_be_bytes())?;
+        views.insert(named.clone(), view);
+        Ok(Mirror { view, name: named.0 })
+    }
+
+    /// Removes a generation of a derived view with everything in it, in pieces. Nobody reads it any more.
+    ///
+    /// # Errors
+    /// When it cannot be written. What is left is removed when this is done again.
+    pub fn drop_generation(&self, name: &str, generation: u32) -> Result<(), WriteError> {
+        let shared = &self.shared;
+        let dropped = self.generation(name, generation)?;
+        let trees = &shared.keyspaces;
+        let all = [&trees.versions, &trees.current, &trees.heads, &trees.superseded, &trees.seen, &trees.folds];
+        for tree in all {
+            loop {
+                let _writing = shared.begin_write()?;
+                let mut batch = shared.db.batch();
+                let mut removed = 0;
+                for pair in tree.prefix(dropped.view.prefix()).take(REMOVED_AT_ONCE) {
+                    batch.remove(tree, pair.key()?);
+                    removed += 1;
+                }
+                batch.commit()?;
+                if removed < REMOVED_AT_ONCE {
+                    break;
+                }
+            }
+        }
+        trees.meta.remove(key::generation(name, generation))?;
+        let mut views = shared.views.lock().expect("no holder of this lock panics");
+        views.remove(&(dropped.name, Some(generation)));
+        Ok(())
     }
 
     /// All registered mirrors, by name.
     pub fn mirrors(&self) -> Vec<Mirror> {
         let views = self.shared.views.lock().expect("no holder of this lock panics");
-        views.iter().map(|(name, &view)| Mirror { view, name: name.clone() }).collect()
+        let mirrors = views.iter().filter(|((_, generation), _)| generation.is_none());
+        mirrors.map(|((name, _), &view)| Mirror { view, name: name.clone() }).collect()
     }
 
     /// The store as the last commit left it.
@@ -228,6 +274,9 @@ impl ViewStore {
     }
 }
 
+/// How many keys of a view that goes are removed in one commit.
+const REMOVED_AT_ONCE: usize = 10_000;
+
 /// Whether what is on disk is what was committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Writing {
@@ -238,6 +287,12 @@ pub(crate) enum Writing {
 }
 
 impl Shared {
+    /// The mirror of this name, if it is registered.
+    pub(crate) fn find(&self, name: &str) -> Option<Mirror> {
+        let views = self.views.lock().expect("no holder of this lock panics");
+        views.get_key_value(&(name.into(), None)).map(|((name, _), &view)| Mirror { view, name: name.clone() })
+    }
+
     /// Begins to write, alone; refused after a write that failed.
     pub(crate) fn begin_write(&self) -> Result<MutexGuard<'_, Writing>, WriteError> {
         let writing = self.writing.lock().map_err(|_| WriteError::Stopped)?;
@@ -290,14 +345,23 @@ fn check_format(dir: &Path, keyspaces: &Keyspaces) -> Result<(), OpenError> {
     }
 }
 
-fn registered(dir: &Path, keyspaces: &Keyspaces) -> Result<BTreeMap<Arc<str>, ViewId>, OpenError> {
+fn registered(dir: &Path, keyspaces: &Keyspaces) -> Result<BTreeMap<(Arc<str>, Option<u32>), ViewId>, OpenError> {
     let damaged = |what: &str| OpenError::Corrupt { dir: dir.to_owned(), reason: what.to_owned() };
     let mut views = BTreeMap::new();
     for pair in keyspaces.meta.prefix(key::VIEWS) {
         let (name, view) = pair.into_inner().map_err(|error| refused(dir, error))?;
         let name = std::str::from_utf8(&name[key::VIEWS.len()..]).map_err(|_| damaged("a view's name is not text"))?;
         let view = <[u8; 4]>::try_from(&*view).map_err(|_| damaged("a view's number is not a u32"))?;
-        views.insert(name.into(), ViewId(u32::from_be_bytes(view)));
+        views.insert((name.into(), None), ViewId(u32::from_be_bytes(view)));
+    }
+    for pair in keyspaces.meta.prefix(key::GENERATIONS) {
+        let (key, view) = pair.into_inner().map_err(|error| refused(dir, error))?;
+        let named = key[key::GENERATIONS.len()..].split_first_chunk::<4>();
+        let named =
+            named.and_then(|(number, name)| Some((u32::from_be_bytes(*number), std::str::from_utf8(name).ok()?)));
+        let (generation, name) = named.ok_or_else(|| damaged("a generation has no number or name"))?;
+        let view = <[u8; 4]>::try_from(&*view).map_err(|_| damaged("a view's number is not a u32"))?;
+        views.insert((name.into(), Some(generation)), ViewId(u32::from_be_bytes(view)));
     }
     Ok(views)
 }

@@ -6,14 +6,17 @@ use std::{
 };
 
 use deltafold_event::{EventId, Position, StoredEvent, Timestamp, control};
-use deltafold_projector::{Consistent, Folder, Log, Options, ProjectorError, to_record};
+use deltafold_projector::{Catalog, Consistent, Declared, Folder, Log, Options, ProjectorError, ViewKind, to_record};
 use deltafold_relation::Schemas;
 use deltafold_store::Batch;
 use deltafold_view::{self as view, At, Reader, Stored, ViewStore};
 use tempfile::TempDir;
 
 use super::Kept;
-use crate::naive::{self, Content, Relation, Version};
+use crate::{
+    naive::{self, Content, Relation, Version},
+    projections::Span,
+};
 
 /// The mirrors of a stream's types.
 pub struct OnDisk {
@@ -22,6 +25,7 @@ pub struct OnDisk {
     schemas: Schemas,
     folder: TempDir,
     held_events: usize,
+    declared: Declared,
     log: Folded,
 }
 
@@ -171,6 +175,51 @@ impl OnDisk {
         self.open.as_ref().expect("it is open").0.checkpoint()
     }
 
+    /// The same, with columns of declared types. Nothing is folded yet.
+    #[must_use]
+    pub fn with_declared(mut self, declared: Declared) -> Self {
+        self.declared = declared;
+        self.reopen();
+        self
+    }
+
+    /// What there is to read.
+    pub fn catalog(&self) -> Catalog {
+        self.open.as_ref().expect("it is open").0.catalog()
+    }
+
+    /// Builds all views that are wanted.
+    pub fn finish_building(&mut self) {
+        self.open.as_mut().expect("it is open").0.finish_building().expect("the index can be written");
+    }
+
+    /// All versions of a derived view that is shown, by key.
+    pub fn derived(&self, name: &str) -> Option<BTreeMap<Arc<str>, Vec<Span>>> {
+        let (folder, views) = self.open.as_ref().expect("it is open");
+        let info = folder.catalog().view(name).filter(|info| info.kind == ViewKind::Derived).cloned()?;
+        let view = views.generation(name, info.generation).expect("it is registered");
+        let reader = views.snapshot().reader(&view);
+        let mut found = BTreeMap::new();
+        for key in reader.keys().map(|key| key.expect("the index can be read")) {
+            let entries: Vec<Stored> = reader.entries(&key).map(|entry| entry.expect("it can be read")).collect();
+            let ends = entries.iter().skip(1).map(|entry| Some(entry.entry().valid_from)).chain([None]);
+            let spans = entries.iter().zip(ends).filter_map(|(entry, end)| {
+                let entry = entry.entry();
+                Some((entry.valid_from, end, Arc::from(entry.row?)))
+            });
+            let spans: Vec<Span> = spans.collect();
+            for (from, end, row) in &spans {
+                let version = reader.as_of(&key, At::time(*from)).expect("the index can be read").expect("it is there");
+                assert_eq!((version.valid_from, version.row()), (*from, &**row), "{key} as of {from}");
+                assert_eq!(reader.valid_to(&version, Position::MAX).expect("it can be read"), *end, "{key} of {from}");
+            }
+            let last = reader.last(&key).expect("it can be read");
+            assert_eq!(last.as_ref().map(Stored::entry), entries.last().map(Stored::entry), "the newest of {key}");
+            found.insert(Arc::from(&*key), spans);
+        }
+        Some(found)
+    }
+
     fn reopen(&mut self) {
         // The files are closed when both are gone.
         self.open = None;
@@ -183,7 +232,13 @@ impl OnDisk {
         };
         let views = ViewStore::open(self.folder.path(), sizes).expect("the index opens");
         // Few, so that a bulk load has to let go of some again and again.
-        let options = Options { held_records: 3, held_events: self.held_events, batch_events: 7, ..Options::default() };
+        let options = Options {
+            declared: self.declared.clone(),
+            held_records: 3,
+            held_events: self.held_events,
+            batch_events: 7,
+            ..Options::default()
+        };
         let log = Folded { views: Some(views.clone()), ..self.log.clone() };
         let folder = Folder::open(views.clone(), self.schemas.clone(), log, options).expect("it can be read");
         self.open = Some((folder, views));
@@ -207,7 +262,8 @@ impl Kept for OnDisk {
         }
         let folder = tempfile::tempdir().expect("a temporary directory");
         let log = Folded::default();
-        let mut kept = Self { open: None, schemas: known, folder, held_events: usize::MAX, log };
+        let mut kept =
+            Self { open: None, schemas: known, folder, held_events: usize::MAX, declared: Declared::new(), log };
         kept.reopen();
         kept
     }

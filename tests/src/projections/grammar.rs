@@ -1,6 +1,6 @@
 //! Random definitions, of everything that can be kept true.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use deltafold_event::{Column, ColumnType};
 use deltafold_projection::{Relation, Relations};
@@ -25,6 +25,12 @@ pub fn relations() -> Relations {
     };
     let key = |table: &str| if table == "docs" { vec![] } else { vec!["id".to_owned()] };
     TABLES.iter().map(|table| ((*table).to_owned(), Relation::new(columns(), key(table)))).collect()
+}
+
+/// The same types, as a configuration declares them.
+pub fn declared() -> BTreeMap<String, BTreeMap<String, ColumnType>> {
+    let columns = || COLUMNS.iter().map(|(name, column_type)| ((*name).to_owned(), column_type.clone())).collect();
+    TABLES.iter().map(|table| ((*table).to_owned(), columns())).collect()
 }
 
 /// What a definition has in it.

@@ -53,6 +53,7 @@ impl Projected {
                 row: &change.record.shown().expect("a change is of a record that shows a row").json,
                 valid_from: change.valid_from,
                 weight: change.weight,
+                event: change.record.since.id,
             }
         }
         let of_types: BTreeMap<&str, Vec<Change<'_>>> =

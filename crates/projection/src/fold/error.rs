@@ -1,6 +1,7 @@
 //! Why a fold cannot go on.
 
 use datafusion::common::DataFusionError;
+use deltafold_event::EventId;
 
 /// Why changes could not be folded. Nothing of what was folded with them counts.
 #[derive(Debug, thiserror::Error)]
@@ -14,8 +15,8 @@ pub enum FoldError<E> {
     /// A change cannot be folded.
     #[error("{what}")]
     Change {
-        /// Its number among those that were to be folded.
-        number: usize,
+        /// The event that it stems from; none where it stems from none.
+        event: Option<EventId>,
         /// What is wrong with it.
         what: String,
     },
@@ -33,16 +34,6 @@ impl<E> Fault<E> {
     /// What one change cannot be folded for.
     pub(crate) fn of(cause: u32, error: &DataFusionError) -> Self {
         Self::Change { cause, what: in_words(error) }
-    }
-}
-
-impl<E> From<Fault<E>> for FoldError<E> {
-    fn from(fault: Fault<E>) -> Self {
-        match fault {
-            Fault::Memory(error) => Self::Memory(error),
-            Fault::Damaged => Self::Damaged,
-            Fault::Change { cause, what } => Self::Change { number: cause as usize, what },
-        }
     }
 }
 

@@ -1,0 +1,347 @@
+//! The projections: which there are, what is folded of each, and what of it is shown.
+//!
+//! What is wanted is in the log, as `$projection` events: every replica follows the same definitions and orders. What
+//! has come of it is in the index: the generations of each projection, of which one is shown. A generation is built from
+//! the mirrors beside the one that is shown (`build`), catches up with what has changed meanwhile, and takes its place
+//! in the batch that makes it whole. From there on it is folded with its relations, in the same batches.
+
+mod build;
+mod control;
+mod fold_memory;
+mod generation;
+mod plan;
+mod record;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use deltafold_event::{Position, StoredEvent, control as aggregate};
+use deltafold_relation::RowChange;
+use deltafold_view::{Batch, Snapshot, ViewStore};
+
+use crate::{ProjectorError, ViewInfo, catalog::ProjectionInfo};
+use build::{Build, Built};
+use generation::{Generation, Live};
+use plan::Plan;
+use record::{Failed, Record};
+
+pub use control::{Ordered, Said};
+
+/// What changed in relations, by aggregate type.
+pub(crate) type RowChanges = BTreeMap<Arc<str>, Vec<RowChange>>;
+
+/// What is called when a build has come so far that the folder has to do something.
+pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// All projections of a folder.
+pub(crate) struct Projections {
+    views: ViewStore,
+    /// Called when a build is over.
+    pub(crate) wake: Wake,
+    by_name: BTreeMap<Arc<str>, Projection>,
+    /// What relations are like, as definitions were typed last.
+    relations: Vec<Arc<ViewInfo>>,
+    /// Whether something was ordered since.
+    is_ordered: bool,
+}
+
+struct Projection {
+    record: Record,
+    /// Whether the record is not written as it is.
+    is_changed: bool,
+    /// How its definition is folded; else why it cannot be, as things are.
+    plan: Result<Arc<Plan>, String>,
+    /// The generation that is shown, while it is folded.
+    live: Option<Live>,
+    /// The one that is being built.
+    build: Option<Build>,
+}
+
+impl Projections {
+    /// Takes up what the index remembers; everything before `checkpoint` is folded in the mirrors.
+    pub(crate) fn open(
+        views: ViewStore,
+        snapshot: &Snapshot,
+        checkpoint: Position,
+        relations: Vec<Arc<ViewInfo>>,
+    ) -> Result<Self, ProjectorError> {
+        let damaged = |view: &str, what| ProjectorError::Memory { view: view.to_owned(), what };
+        let mut by_name = BTreeMap::new();
+        for (name, bytes) in snapshot.states(record::STATES)? {
+            let mut record = Record::from_bytes(&bytes).map_err(|what| damaged(&name, what))?;
+            if let Some(bytes) = snapshot.state(&format!("{}{name}", build::STATES))? {
+                let building = Generation::from_bytes(&bytes).map_err(|what| damaged(&name, what))?;
+                record.building =
+                    record.building.map(|begun| if begun.number == building.number { building } else { begun });
+            }
+            by_name.insert(name.into(), Projection::new(record));
+        }
+        let wake: Wake = Arc::new(|| {});
+        let mut projections = Self { views, wake, by_name, relations: Vec::new(), is_ordered: true };
+        projections.prepare(relations);
+        for (name, projection) in &mut projections.by_name {
+            // One that was folded until now goes on being folded; another one is built anew.
+            let followed = snapshot.checkpoint(&format!("{}{name}", record::STATES))?;
+            let (Some(serving), Ok(plan)) = (&projection.record.serving, &projection.plan) else { continue };
+            if followed == Some(checkpoint) && serving.is_of_shape(plan) {
+                let view = projections.views.generation(name, serving.number)?;
+                projection.live = Some(Live::new(Arc::clone(plan), view, projection.record.skipped.clone()));
+            }
+        }
+        Ok(projections)
+    }
+
+    /// Takes in what a `$projection` event orders.
+    pub(crate) fn control(&mut self, stored: &StoredEvent) {
+        let event = &stored.event;
+        let (true, Some(name)) = (&*event.aggregate_type == aggregate::PROJECTION, &event.aggregate_id) else { return };
+        let ordered = match Ordered::of(event) {
+            Ok(ordered) => ordered,
+            // It stops nothing else.
+            Err(what) => {
+                tracing::error!(position = %stored.position, what, "a $projection event cannot be read");
+                return;
+            }
+        };
+        let projection = self.by_name.entry(name.as_str().into()).or_insert_with(|| Projection::new(Record::default()));
+        if projection.record.obey(&ordered, stored.position) {
+            projection.is_changed = true;
+            let record = &projection.record;
+            if record.is_paused || record.serving.is_none() {
+                projection.live = None;
+            }
+            if record.build_wanted.is_none() || record.is_paused {
+                projection.cancel_build();
+            }
+            self.is_ordered = true;
+        }
+    }
+
+    /// Types definitions over what relations are like now. A view whose relations have changed in what it is made of is
+    /// folded no more: it is built anew.
+    pub(crate) fn prepare(&mut self, relations: Vec<Arc<ViewInfo>>) {
+        let is_same = |one: &[Arc<ViewInfo>], other: &[Arc<ViewInfo>]| {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| Arc::ptr_eq(one, other))
+        };
+        if self.by_name.is_empty() || (!self.is_ordered && is_same(&self.relations, &relations)) {
+            self.relations = relations;
+            return;
+        }
+        let known = plan::relations(&relations);
+        for (name, projection) in &mut self.by_name {
+            let Some(sql) = &projection.record.sql else { continue };
+            projection.plan = match relations.iter().any(|mirror| mirror.name == *name) {
+                true => {
+                    Err(format!("{name} is an aggregate type, whose mirror has that name: call the view otherwise"))
+                }
+                false => Plan::new(name, sql, &known).map(Arc::new),
+            };
+            let Some(live) = &mut projection.live else { continue };
+            match &projection.plan {
+                Ok(plan) if plan.shape == live.plan.shape => live.plan = Arc::clone(plan),
+                // What is shown goes on until what was ordered is there, unless its relations are not what they were.
+                _ if live.fits(&known) => {}
+                _ => projection.live = None,
+            }
+        }
+        self.relations = relations;
+        self.is_ordered = false;
+    }
+
+    /// Whether changes of a relation are wanted.
+    pub(crate) fn want(&self, aggregate_type: &str) -> bool {
+        self.by_name.values().any(|projection| {
+            let live = projection.live.as_ref().map(|live| &*live.plan);
+            live.into_iter().chain(projection.build.as_ref().map(Build::plan)).any(|plan| plan.is_over(aggregate_type))
+        })
+    }
+
+    /// Folds what changed in relations into the views that are shown; what it writes becomes durable with what the
+    /// changes stem from. `until`: everything before it will have been folded. A projection that fails stops alone.
+    pub(crate) fn fold(
+        &mut self,
+        changes: &RowChanges,
+        until: Position,
+        written: &dyn Fn() -> Result<Snapshot, ProjectorError>,
+        write: &mut Batch,
+    ) -> Result<(), ProjectorError> {
+        for (name, projection) in &mut self.by_name {
+            let Some(live) = &projection.live else { continue };
+            if let Err(failed) = live.fold(changes, until, &written()?, write)? {
+                projection.fail(name, failed);
+                projection.live = None;
+                continue;
+            }
+            write.put_checkpoint(&format!("{}{name}", record::STATES), until);
+        }
+        self.put(write);
+        Ok(())
+    }
+
+    /// Writes what is known of projections, if it is not written.
+    fn put(&mut self, write: &mut Batch) {
+        for (name, projection) in &mut self.by_name {
+            if std::mem::take(&mut projection.is_changed) {
+                write.put_state(&format!("{}{name}", record::STATES), &projection.record.to_bytes());
+            }
+        }
+    }
+
+    /// Tells builds what a commit has changed, after which everything before `checkpoint` is folded in the mirrors.
+    /// `is_replay`: what was folded before is folded otherwise, and more of that follows.
+    pub(crate) fn follow(&self, changes: &RowChanges, checkpoint: Position, is_replay: bool) {
+        for build in self.by_name.values().filter_map(|projection| projection.build.as_ref()) {
+            build.follow(changes, checkpoint, is_replay);
+        }
+    }
+
+    /// Between commits: ends the builds that have come far enough, and begins those that are due.
+    pub(crate) fn go_on(&mut self, checkpoint: Position) -> Result<(), ProjectorError> {
+        self.end_builds(checkpoint)?;
+        self.begin_builds(checkpoint)?;
+        let mut write = self.views.batch();
+        self.put(&mut write);
+        if !write.is_empty() {
+            write.commit()?;
+        }
+        self.drop_generations()
+    }
+
+    fn begin_builds(&mut self, checkpoint: Position) -> Result<(), ProjectorError> {
+        for (name, projection) in &mut self.by_name {
+            let record = &mut projection.record;
+            let (Ok(plan), Some(_), false, None) = (&projection.plan, &record.sql, record.is_paused, &record.failed)
+            else {
+                continue;
+            };
+            let is_as_wanted = projection.live.as_ref().is_some_and(|live| live.plan.is_same(plan));
+            if is_as_wanted && record.build_wanted.is_none() {
+                projection.cancel_build();
+                continue;
+            }
+            let is_built = |build: &Build| build.plan().is_same(plan) && build.ordered() == record.build_wanted;
+            if projection.build.as_ref().is_some_and(is_built) {
+                continue;
+            }
+            if let Some(build) = projection.build.take() {
+                build.cancel();
+            }
+            let generation = record.begin(plan, checkpoint);
+            projection.is_changed = true;
+            let view = self.views.generation(name, generation.number)?;
+            let live = Live::new(Arc::clone(plan), view, record.skipped.clone());
+            let wake = Arc::clone(&self.wake);
+            projection.build = Some(Build::begin(name, live, generation, &self.views, checkpoint, wake)?);
+        }
+        Ok(())
+    }
+
+    /// Shows what was built, once it has caught up.
+    fn end_builds(&mut self, checkpoint: Position) -> Result<(), ProjectorError> {
+        for (name, projection) in &mut self.by_name {
+            let Some(build) = projection.build.take_if(|build| build.is_over()) else { continue };
+            match build.end()? {
+                Built::Whole(rest) if rest.has_much_left() => {
+                    projection.build = Some(Build::go_on(rest, &self.views, Arc::clone(&self.wake))?);
+                }
+                Built::Whole(mut rest) => {
+                    let mut write = self.views.batch();
+                    match rest.catch_up(checkpoint, &self.views.written(), &mut write)? {
+                        Ok(()) => {
+                            let number = rest.generation.number;
+                            projection.record.show(rest.generation);
+                            projection.live = Some(rest.live);
+                            projection.is_changed = false;
+                            let state = format!("{}{name}", record::STATES);
+                            write.put_state(&state, &projection.record.to_bytes());
+                            write.put_checkpoint(&state, checkpoint);
+                            write.remove_state(&format!("{}{name}", build::STATES));
+                            write.commit()?;
+                            tracing::info!(projection = &**name, generation = number, "it is shown");
+                        }
+                        Err(failed) => projection.fail(name, failed),
+                    }
+                }
+                Built::Failed(failed) => projection.fail(name, failed),
+                Built::Cancelled => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the generations of which nothing is needed.
+    fn drop_generations(&mut self) -> Result<(), ProjectorError> {
+        for (name, projection) in &mut self.by_name {
+            if projection.build.is_some() {
+                continue;
+            }
+            while let Some(number) = projection.record.dropped.first().copied() {
+                self.views.drop_generation(name, number)?;
+                projection.record.dropped.remove(&number);
+                projection.is_changed = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether anything is being built.
+    pub(crate) fn is_building(&self) -> bool {
+        self.by_name.values().any(|projection| projection.build.is_some())
+    }
+
+    /// Waits until builds have come as far as they can by themselves.
+    pub(crate) fn wait_for_builds(&self) {
+        self.by_name.values().filter_map(|projection| projection.build.as_ref()).for_each(Build::wait);
+    }
+
+    /// The views that are shown.
+    pub(crate) fn views(&self) -> Vec<Arc<ViewInfo>> {
+        let info = |(name, projection): (&Arc<str>, &Projection)| {
+            let serving = projection.record.serving.as_ref()?;
+            let over = self.relations.iter().filter(|mirror| serving.is_over(&mirror.name));
+            Some(Arc::new(serving.info(name, over.filter_map(|mirror| mirror.history_start).max())))
+        };
+        self.by_name.iter().filter_map(info).collect()
+    }
+
+    /// What there is to say of each.
+    pub(crate) fn infos(&self) -> Vec<Arc<ProjectionInfo>> {
+        let info = |(name, projection): (&Arc<str>, &Projection)| {
+            let record = &projection.record;
+            Some(Arc::new(ProjectionInfo {
+                name: Arc::clone(name),
+                sql: record.sql.as_deref()?.into(),
+                generation: record.serving.as_ref().map(|serving| serving.number),
+                building: projection.build.as_ref().map(Build::progress),
+                is_paused: record.is_paused,
+                is_live: projection.live.is_some(),
+                problem: record.failed.as_ref().map(ToString::to_string).or(projection.plan.as_ref().err().cloned()),
+            }))
+        };
+        self.by_name.iter().filter_map(info).collect()
+    }
+}
+
+impl Drop for Projections {
+    fn drop(&mut self) {
+        self.by_name.values_mut().for_each(Projection::cancel_build);
+    }
+}
+
+impl Projection {
+    fn new(record: Record) -> Self {
+        Self { record, is_changed: false, plan: Err("it was not looked at yet".to_owned()), live: None, build: None }
+    }
+
+    /// It cannot go on; what is shown stays.
+    fn fail(&mut self, name: &str, failed: Failed) {
+        tracing::error!(projection = name, %failed, "it has stopped");
+        self.record.stop(failed);
+        self.is_changed = true;
+    }
+
+    fn cancel_build(&mut self) {
+        if let Some(build) = self.build.take() {
+            build.cancel();
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! A generation of a view: one build of it, and how it is folded on.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use deltafold_event::{Column, EventId, Position, Timestamp};
+use deltafold_projection::{Change, FoldError, Folded, Relations, Version};
+use deltafold_view::{Batch, Entry, Mirror, Snapshot, Stored};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    RowChanges,
+    build::Round,
+    fold_memory::FoldMemory,
+    plan::{Plan, of_type},
+    record::Failed,
+};
+use crate::{ProjectorError, ViewInfo, ViewKind};
+
+/// What is known of a generation, as the index keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Generation {
+    pub(crate) number: u32,
+    /// The definition, and what it was made of.
+    sql: String,
+    shape: String,
+    relations: Vec<String>,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) key: Vec<String>,
+    /// Where it was ordered.
+    pub(crate) ordered: Option<Position>,
+    /// How far it is built.
+    pub(crate) round: Round,
+    /// Whether anything was folded.
+    pub(crate) is_begun: bool,
+}
+
+impl Generation {
+    /// One of which nothing is built.
+    pub(crate) fn new(number: u32, plan: &Plan, until: Position, ordered: Option<Position>) -> Self {
+        let column = |column: &deltafold_projection::Column| Column {
+            name: column.name.clone(),
+            column_type: column.column_type.clone(),
+        };
+        Self {
+            number,
+            sql: plan.sql.clone(),
+            shape: plan.shape.clone(),
+            relations: plan.fold.sources().map(|relation| of_type(relation).to_owned()).collect(),
+            columns: plan.columns.iter().map(column).collect(),
+            key: plan.key.clone(),
+            ordered,
+            round: Round::first(until),
+            is_begun: false,
+        }
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("all of it is JSON")
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    }
+
+    /// Whether it is what a plan makes.
+    pub(crate) fn is_of(&self, plan: &Plan) -> bool {
+        self.sql == plan.sql && self.shape == plan.shape
+    }
+
+    /// Whether what is there was folded as a plan does.
+    pub(crate) fn is_of_shape(&self, plan: &Plan) -> bool {
+        self.shape == plan.shape
+    }
+
+    /// Whether it is over the rows of this type.
+    pub(crate) fn is_over(&self, aggregate_type: &str) -> bool {
+        self.relations.iter().any(|relation| relation == aggregate_type)
+    }
+
+    /// What readers are told of it.
+    pub(crate) fn info(&self, name: &Arc<str>, history_start: Option<Timestamp>) -> ViewInfo {
+        ViewInfo {
+            name: name.clone(),
+            kind: ViewKind::Derived,
+            key: self.key.clone(),
+            columns: self.columns.clone(),
+            history_start,
+            generation: self.number,
+        }
+    }
+}
+
+/// A generation that is folded.
+pub(crate) struct Live {
+    pub(crate) plan: Arc<Plan>,
+    view: Mirror,
+    skipped: BTreeSet<EventId>,
+}
+
+/// The longest key of a view, in bytes.
+const MOST_KEY_BYTES: usize = 30_000;
+
+impl Live {
+    pub(crate) fn new(plan: Arc<Plan>, view: Mirror, skipped: BTreeSet<EventId>) -> Self {
+        Self { plan, view, skipped }
+    }
+
+    /// Whether relations are still what it is made of.
+    pub(crate) fn fits(&self, relations: &Relations) -> bool {
+        Plan::new(self.view.name(), &self.plan.sql, relations).is_ok_and(|plan| plan.shape == self.plan.shape)
+    }
+
+    /// Folds what changed in relations. `until`: everything before it will have been folded.
+    pub(crate) fn fold(
+        &self,
+        changes: &RowChanges,
+        until: Position,
+        written: &Snapshot,
+        write: &mut Batch,
+    ) -> Result<Result<(), Failed>, ProjectorError> {
+        let mut of_relations: BTreeMap<&str, Vec<Change<'_>>> = BTreeMap::new();
+        for relation in self.plan.fold.sources() {
+            let of_type = changes.get(of_type(relation)).map(Vec::as_slice).unwrap_or_default();
+            let change = of_type.iter().map(|change| Change {
+                row: &change.row().json,
+                valid_from: change.valid_from,
+                weight: change.weight,
+                event: change.record.since.id,
+            });
+            of_relations.insert(relation, change.collect());
+        }
+        if of_relations.values().all(Vec::is_empty) {
+            return Ok(Ok(()));
+        }
+        self.fold_changes(of_relations, false, until, written, write)
+    }
+
+    /// Folds changes by relation. `is_first`: nothing was folded before.
+    pub(crate) fn fold_changes(
+        &self,
+        mut changes: BTreeMap<&str, Vec<Change<'_>>>,
+        is_first: bool,
+        until: Position,
+        written: &Snapshot,
+        write: &mut Batch,
+    ) -> Result<Result<(), Failed>, ProjectorError> {
+        if !self.skipped.is_empty() {
+            changes.values_mut().for_each(|changes| changes.retain(|change| !self.skipped.contains(&change.event)));
+        }
+        let slices = changes.iter().map(|(relation, changes)| (*relation, changes.as_slice())).collect();
+        let memory = FoldMemory::new(written.reader(&self.view));
+        let last = Position::from_i64(until.as_i64() - 1).unwrap_or(Position::ZERO);
+        let failed = |event, what| Ok(Err(Failed { event, before: until, what }));
+        match self.plan.fold.fold(&slices, is_first, last, &memory) {
+            Ok(folded) => match folded.shown.puts.iter().find(|(key, _)| key.len() > MOST_KEY_BYTES) {
+                Some((key, _)) => {
+                    let start: String = key.chars().take(60).collect();
+                    failed(None, format!("the key {start}… is longer than {MOST_KEY_BYTES} bytes"))
+                }
+                None => self.put(folded, last, write).map(Ok),
+            },
+            Err(FoldError::Change { event, what }) => failed(event, what),
+            Err(FoldError::Memory(error)) => Err(error),
+            Err(FoldError::Damaged) => {
+                let view = self.view.name().to_owned();
+                Err(ProjectorError::Memory { view, what: "a group's entry cannot be read".to_owned() })
+            }
+        }
+    }
+
+    fn put(&self, folded: Folded, last: Position, write: &mut Batch) -> Result<(), ProjectorError> {
+        let Self { view, .. } = self;
+        for (key, value) in folded.memory {
+            write.put_memory(view, &key, value.as_deref());
+        }
+        for (key, valid_from) in folded.shown.removals {
+            write.remove_entry(view, &key, valid_from, &[])?;
+        }
+        for (key, version) in folded.shown.puts {
+            write.put_entry(view, &key, &to_stored(&version))?;
+        }
+        for (key, version) in folded.shown.superseded {
+            // What came and went within one position was never believed at any.
+            if version.recorded_from < last {
+                write.put_superseded(view, &key, &to_stored(&version), last)?;
+            }
+        }
+        for (key, newest) in folded.shown.newest {
+            match newest {
+                Some(version) => {
+                    write.put_head(view, &key, last, version.valid_from, &[])?;
+                    write.put_current(view, &key, &to_stored(&version))?;
+                }
+                None => write.remove_current(view, &key)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn to_stored(version: &Version) -> Stored {
+    Stored::new(&Entry { row: version.row.as_deref(), ..Entry::absent(version.valid_from, &[], version.recorded_from) })
+}

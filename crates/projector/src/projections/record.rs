@@ -1,0 +1,145 @@
+//! What is known of a projection, as the index keeps it.
+
+use std::{collections::BTreeSet, fmt};
+
+use deltafold_event::{EventId, Position};
+use serde::{Deserialize, Serialize};
+
+use super::{control::Ordered, generation::Generation, plan::Plan};
+
+/// How the names of the states begin that keep records.
+pub(crate) const STATES: &str = "projection/";
+
+/// What was ordered of a projection, and what has come of it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// The text of its definition; none once it was removed.
+    pub(crate) sql: Option<String>,
+    /// Where it was ordered last to be built anew, while that is not done.
+    pub(crate) build_wanted: Option<Position>,
+    pub(crate) is_paused: bool,
+    /// Why it has stopped.
+    pub(crate) failed: Option<Failed>,
+    /// Events that are left out.
+    pub(crate) skipped: BTreeSet<EventId>,
+    /// What is shown.
+    pub(crate) serving: Option<Generation>,
+    /// What is being built.
+    pub(crate) building: Option<Generation>,
+    /// What was shown before, and is kept.
+    pub(crate) previous: Option<Generation>,
+    /// Generations of which nothing is needed any more.
+    pub(crate) dropped: BTreeSet<u32>,
+    /// How many generations there were.
+    generations: u32,
+    /// Everything before it was obeyed.
+    obeyed: Position,
+}
+
+/// Why a projection has stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Failed {
+    /// The event that could not be folded, if it is one.
+    pub(crate) event: Option<EventId>,
+    /// Everything before it is folded in what is shown.
+    pub(crate) before: Position,
+    /// What is wrong.
+    pub(crate) what: String,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.event {
+            Some(event) => write!(f, "event {event} cannot be folded: {}", self.what),
+            None => f.write_str(&self.what),
+        }
+    }
+}
+
+impl Record {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("all of it is JSON")
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    }
+
+    /// Takes in what was ordered at a position; false if that was taken in before.
+    pub(crate) fn obey(&mut self, ordered: &Ordered, at: Position) -> bool {
+        if at < self.obeyed {
+            return false;
+        }
+        self.obeyed = at.next();
+        let mut goes_on = || {
+            self.failed = None;
+            self.is_paused = false;
+        };
+        match ordered {
+            Ordered::Defined { sql } if self.sql.as_ref() == Some(sql) => {}
+            Ordered::Defined { sql } => {
+                goes_on();
+                self.sql = Some(sql.clone());
+                self.build_wanted = Some(at);
+            }
+            Ordered::Rebuild | Ordered::Resumed => {
+                goes_on();
+                self.build_wanted = Some(at);
+            }
+            Ordered::Skipped { event } => {
+                goes_on();
+                self.skipped.insert(*event);
+                self.build_wanted = Some(at);
+            }
+            Ordered::Cancelled => self.build_wanted = None,
+            Ordered::Paused => self.is_paused = true,
+            Ordered::Removed => {
+                let obeyed = self.obeyed;
+                let gone = [self.serving.take(), self.building.take(), self.previous.take()];
+                self.dropped.extend(gone.into_iter().flatten().map(|generation| generation.number));
+                *self = Self {
+                    dropped: std::mem::take(&mut self.dropped),
+                    generations: self.generations,
+                    obeyed,
+                    ..Self::default()
+                };
+            }
+        }
+        true
+    }
+
+    /// The generation to build of a plan: the one that was begun, or a new one of what there is at a checkpoint.
+    pub(crate) fn begin(&mut self, plan: &Plan, checkpoint: Position) -> Generation {
+        if let Some(begun) = self.building.take() {
+            if begun.is_of(plan) && begun.ordered == self.build_wanted {
+                self.building = Some(begun.clone());
+                return begun;
+            }
+            self.dropped.insert(begun.number);
+        }
+        self.generations += 1;
+        let generation = Generation::new(self.generations, plan, checkpoint, self.build_wanted);
+        self.building = Some(generation.clone());
+        generation
+    }
+
+    /// A generation that is whole is shown from now on; the one before is kept.
+    pub(crate) fn show(&mut self, generation: Generation) {
+        self.building = None;
+        self.build_wanted = None;
+        self.failed = None;
+        let before = std::mem::replace(&mut self.serving, Some(generation));
+        if let Some(older) = std::mem::replace(&mut self.previous, before) {
+            self.dropped.insert(older.number);
+        }
+    }
+
+    /// It cannot go on.
+    pub(crate) fn stop(&mut self, failed: Failed) {
+        self.build_wanted = None;
+        if let Some(begun) = self.building.take() {
+            self.dropped.insert(begun.number);
+        }
+        self.failed = Some(failed);
+    }
+}
