@@ -52,7 +52,7 @@ async fn find(ctx: &ResolverContext<'_>) -> Result<Option<AggregateNode>, ApiErr
         let value = ctx.args.get(name).and_then(|value| crate::scalars::digits(value.as_value()));
         value.ok_or_else(|| ApiError::input(format!("aggregate.{name}"), "a value", "nothing"))
     };
-    let view = reading.model.view(&text("type")?, "aggregate.type", "aggregate type")?.clone();
+    let view = reading.model.mirror(&text("type")?, "aggregate.type")?.clone();
     let id = text("id")?;
     let moment = AsOf::of(&ctx.args, "asOf", "aggregate")?.resolve(reading).await?;
     reading.note(&view, moment);

@@ -73,6 +73,29 @@ async fn read(
     moment: Moment,
     path: &str,
 ) -> Result<Page<HistoryNode>, ApiError> {
+    let mut found = page_of(ctx, &view, key, moment, path, |before, (stored, recorded_to)| {
+        let record = to_record(&view.info.name, &stored).map_err(|error| ApiError::internal("history", error))?;
+        Ok(HistoryNode { view: view.clone(), record, recorded_to, before, event: None })
+    })?;
+    let ahead = ctx.look_ahead();
+    if ahead.field("nodes").field("event").exists() || ahead.field("edges").field("node").field("event").exists() {
+        load_events(Reading::of(ctx.ctx), &mut found.edges).await?;
+    }
+    Ok(found)
+}
+
+/// The page that a field asks for of what there is of a key, each with the image before it, as nodes.
+///
+/// # Errors
+/// When the cursors are none of this list, or the index cannot be read.
+pub(crate) fn page_of<N>(
+    ctx: &ResolverContext<'_>,
+    view: &ViewModel,
+    key: &str,
+    moment: Moment,
+    path: &str,
+    node: impl Fn(Option<Box<str>>, entries::Believed) -> Result<N, ApiError>,
+) -> Result<Page<N>, ApiError> {
     let reading = Reading::of(ctx.ctx);
     let page = PageArgs::of(&ctx.args, &reading.limits, path)?;
     let list = digest(["history", &view.info.name, key]);
@@ -90,21 +113,16 @@ async fn read(
     {
         at.position = reading.at_position(cursor.at.position, &format!("{path}.after"))?;
     }
-    let reader = reading.reader(&view);
+    let reader = reading.reader(view);
     let frozen = At { position: at.position.min(reading.position()), ..at };
     let entries = entries::page(&reader, key, at, &page, after.map(|(_, at)| at), before.map(|(_, at)| at));
     let entries = entries.map_err(|error| ApiError::internal("history", error))?;
     let mut edges = Vec::with_capacity(entries.found.len());
     for (before, (stored, recorded_to)) in entries.found {
-        let record = to_record(&view.info.name, &stored).map_err(|error| ApiError::internal("history", error))?;
         let entry = stored.entry();
         let place = place(key, entry.valid_from, entry.order);
         let cursor = Cursor { list, at: frozen, is_past: moment.is_past, place }.encode();
-        edges.push(Edge { node: HistoryNode { view: view.clone(), record, recorded_to, before, event: None }, cursor });
-    }
-    let ahead = ctx.look_ahead();
-    if ahead.field("nodes").field("event").exists() || ahead.field("edges").field("node").field("event").exists() {
-        load_events(reading, &mut edges).await?;
+        edges.push(Edge { node: node(before, (stored, recorded_to))?, cursor });
     }
     let mut found = Page::new(edges, &page);
     (found.has_next, found.has_previous) = (entries.more_after, entries.more_before);

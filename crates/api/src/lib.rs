@@ -73,6 +73,7 @@ mod sources;
 mod status;
 mod tables;
 mod values;
+mod versions;
 
 pub use api::{Api, BuildError, Options};
 pub use auth::{Auth, AuthError, AuthOptions, JwtKey, JwtOptions, NewToken, Principal, Right, Rights, Secret};

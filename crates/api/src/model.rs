@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use deltafold_event::{Column, ColumnType};
-use deltafold_projector::{Catalog, ViewInfo};
+use deltafold_projector::{Catalog, ViewInfo, ViewKind};
 use deltafold_view::{Mirror, ViewStore};
 
 use crate::{
@@ -26,7 +26,7 @@ pub(crate) struct ViewModel {
     /// Its names.
     pub(crate) names: ViewNames,
     /// Its rows.
-    pub(crate) mirror: Mirror,
+    pub(crate) rows: Mirror,
     /// The key's columns, as indices.
     pub(crate) key: Vec<usize>,
     by_name: HashMap<String, usize>,
@@ -40,8 +40,12 @@ impl Model {
     pub(crate) fn new(catalog: &Catalog, views: &ViewStore) -> Result<Self, ApiError> {
         let names = names::of_views(catalog.views.iter().map(AsRef::as_ref));
         let views = catalog.views.iter().zip(names).map(|(info, names)| {
-            let mirror = views.mirror(&info.name).map_err(|error| ApiError::internal("mirror", error))?;
-            Ok(Arc::new(ViewModel::new(info.clone(), names, mirror)))
+            let rows = match info.kind {
+                ViewKind::Mirror => views.mirror(&info.name),
+                ViewKind::Derived => views.generation(&info.name, info.generation),
+            };
+            let rows = rows.map_err(|error| ApiError::internal("view", error))?;
+            Ok(Arc::new(ViewModel::new(info.clone(), names, rows)))
         });
         Ok(Self { views: views.collect::<Result<_, ApiError>>()? })
     }
@@ -58,24 +62,30 @@ impl Model {
             })
     }
 
-    /// The view of this name at its source.
-    pub(crate) fn view(&self, name: &str, path: &str, kind: &'static str) -> Result<&Arc<ViewModel>, ApiError> {
-        self.views.iter().find(|view| &*view.info.name == name).ok_or_else(|| ApiError::UnknownName {
+    /// The mirror of this aggregate type.
+    pub(crate) fn mirror(&self, name: &str, path: &str) -> Result<&Arc<ViewModel>, ApiError> {
+        let mirrors = || self.views.iter().filter(|view| view.is_mirror());
+        mirrors().find(|view| &*view.info.name == name).ok_or_else(|| ApiError::UnknownName {
             path: path.to_owned(),
-            kind,
+            kind: "aggregate type",
             name: name.to_owned(),
-            nearest: nearest(name, self.views.iter().map(|view| &*view.info.name)),
+            nearest: nearest(name, mirrors().map(|view| &*view.info.name)),
         })
     }
 }
 
 impl ViewModel {
-    fn new(info: Arc<ViewInfo>, names: ViewNames, mirror: Mirror) -> Self {
+    fn new(info: Arc<ViewInfo>, names: ViewNames, rows: Mirror) -> Self {
         let by_name: HashMap<String, usize> =
             info.columns.iter().enumerate().map(|(index, column)| (column.name.clone(), index)).collect();
         // A key that names a column no row has shown yet cannot be asked for by its columns.
         let key: Option<Vec<usize>> = info.key.iter().map(|name| by_name.get(name).copied()).collect();
-        Self { key: key.unwrap_or_default(), info, names, mirror, by_name }
+        Self { key: key.unwrap_or_default(), info, names, rows, by_name }
+    }
+
+    /// Whether it is of the rows of an aggregate type.
+    pub(crate) fn is_mirror(&self) -> bool {
+        self.info.kind == ViewKind::Mirror
     }
 
     /// Its columns.

@@ -264,6 +264,7 @@ mod tests {
 
     fn view(name: &str, columns: &[&str]) -> ViewInfo {
         ViewInfo {
+            kind: deltafold_projector::ViewKind::Mirror,
             name: name.into(),
             key: Vec::new(),
             columns: columns

@@ -101,7 +101,7 @@ impl Reading {
 
     /// The reads of one view.
     pub(crate) fn reader(&self, view: &ViewModel) -> Reader {
-        self.snapshot.reader(&view.mirror)
+        self.snapshot.reader(&view.rows)
     }
 
     /// The position up to which a moment's reads count: never [`Position::MAX`], so that it can be frozen.

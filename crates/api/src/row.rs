@@ -15,7 +15,7 @@ use crate::{
     model::ViewModel,
     names::quoted,
     reading::{Moment, Reading},
-    scalars, values,
+    scalars, values, versions,
 };
 
 /// One row at a moment.
@@ -121,9 +121,12 @@ pub(crate) fn object(view: &Arc<ViewModel>) -> Object {
             })
             .description("The version shown: since when it is so, and since when we know."),
         )
-        .field(history::field(|ctx: &ResolverContext<'_>| {
-            parent(ctx).map(|row| (row.view.clone(), row.version.key.to_string(), row.moment))
-        }))
+        .field(if view.is_mirror() { history::field(asked) } else { versions::field(asked) })
+}
+
+/// Whose history a row's is, and as of when.
+fn asked(ctx: &ResolverContext<'_>) -> Option<(Arc<ViewModel>, String, Moment)> {
+    parent(ctx).map(|row| (row.view.clone(), row.version.key.to_string(), row.moment))
 }
 
 /// `RowVersion`.
@@ -148,12 +151,16 @@ pub(crate) fn version_object() -> Object {
             .description("Until when it was so; null while it is."),
         )
         .field(
-            field("recordedFrom", TypeRef::named("Position"), |row| row.version.recorded_from.to_string().into())
-                .description("The position from which it was believed."),
+            field("recordedFrom", TypeRef::named("Position"), |row| match row.view.is_mirror() {
+                true => row.version.recorded_from.to_string().into(),
+                false => Value::Null,
+            })
+            .description("The position from which it was believed; null in a derived view."),
         )
         .field(
             field("recordedTo", TypeRef::named("Position"), |row| {
-                row.version.recorded_to.map_or(Value::Null, |position| position.to_string().into())
+                let position = row.version.recorded_to.filter(|_| row.view.is_mirror());
+                position.map_or(Value::Null, |position| position.to_string().into())
             })
             .description("The position from which it was believed no longer; null while it is."),
         )

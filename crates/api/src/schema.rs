@@ -9,7 +9,7 @@ use async_graphql::{
 
 use crate::{
     aggregate, as_of, by_key, dead_letters, errors::ApiError, events, filter, history, list, measures::ReadKinds,
-    model::Model, mutations, order, origins, page, permission, row, scalars, sources, status,
+    model::Model, mutations, order, origins, page, permission, row, scalars, sources, status, versions,
 };
 
 /// A model with its schema.
@@ -68,6 +68,7 @@ fn register(model: &Model) -> SchemaBuilder {
     let objects = [page::page_info(), row::version_object(), aggregate::object()]
         .into_iter()
         .chain(history::objects())
+        .chain(versions::objects())
         .chain(events::objects())
         .chain(status::objects())
         .chain(sources::objects())

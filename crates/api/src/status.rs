@@ -58,7 +58,9 @@ fn projection() -> Object {
         .description("A definition of what a view contains, and the view it produces.")
         .field(field("name", text(), |view, _| Some(Value::from(&*view.info.name))))
         .field(
-            field("kind", text(), |_, _| Some("mirror".into())).description("mirror: the rows of one aggregate type."),
+            field("kind", text(), |view, _| Some(if view.is_mirror() { "mirror" } else { "derived" }.into())).description(
+                "mirror: the rows of one aggregate type; derived: what a definition makes of the rows of such types.",
+            ),
         )
         .field(
             field("status", text(), |_, reading| {

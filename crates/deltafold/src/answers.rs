@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     config::Flags,
     context::{Context, TOKEN, TOKEN_FILE},
+    definitions,
     engine::Engine,
     exit::{Exit, Failure},
     kafka_statuses::KafkaStatuses,
@@ -31,7 +32,11 @@ impl Answers {
         let engine =
             Engine::start(&loaded.config.index.of(&context.data()), &store, &loaded.config, KafkaStatuses::default())
                 .await?;
+        if let Some(definitions) = definitions::of(&loaded.config)? {
+            engine.define(&definitions).await?;
+        }
         engine.caught_up().await?;
+        engine.built().await?;
         Ok(Self::Here(engine))
     }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::{
     config::Config,
+    definitions::{self, Definitions},
     exit::{Exit, Failure},
     failures::OrExit,
     kafka_statuses::KafkaStatuses,
@@ -18,6 +19,7 @@ use crate::{
 
 /// Everything that answers, from one store and an index of it.
 pub(crate) struct Engine {
+    store: EventStore,
     projector: Projector,
     api: Api,
 }
@@ -38,12 +40,24 @@ impl Engine {
         let options = deltafold_api::Options { allowed_hosts, allowed_origins, ..deltafold_api::Options::default() };
         let api = Api::new(store.clone(), views, projector.watch(), operations, Arc::new(sources), options)
             .map_err(|error| Failure::new(Exit::Failed, error))?;
-        Ok(Self { projector, api })
+        Ok(Self { store: store.clone(), projector, api })
     }
 
     /// Waits until everything in the store is folded.
     pub(crate) async fn caught_up(&self) -> Result<(), Failure> {
         self.projector.caught_up().await.or_exit()?;
+        Ok(())
+    }
+
+    /// Says which definitions there are, as soon as it is known which there were.
+    pub(crate) async fn define(&self, definitions: &Definitions) -> Result<(), Failure> {
+        let catalog = self.projector.caught_up().await.or_exit()?;
+        definitions::define(&self.store, &catalog, definitions).await.or_exit()
+    }
+
+    /// Waits until all views are built that can be.
+    pub(crate) async fn built(&self) -> Result<(), Failure> {
+        self.projector.built().await.or_exit()?;
         Ok(())
     }
 

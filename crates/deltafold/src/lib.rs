@@ -19,6 +19,7 @@ mod cli;
 mod commands;
 mod config;
 mod context;
+mod definitions;
 mod engine;
 mod exit;
 mod failures;

@@ -8,6 +8,7 @@ use crate::{
     cli::Serves,
     config::{Config, Flags, Loaded},
     context::Context,
+    definitions,
     engine::Engine,
     kafka_statuses::KafkaStatuses,
     server::Server,
@@ -52,8 +53,22 @@ impl Serving {
 
     /// Answers until cancelled, and stops what was started.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let served = self.server.run(&self.engine, self.cancel.clone()).await;
+        let definitions = definitions::of(&self.loaded.config)?;
+        let following = tokio::spawn({
+            let (store, cancel) = (self.store.clone(), self.cancel.clone());
+            let folder = self.loaded.config.projections.dir.clone();
+            definitions::follow(store, folder, definitions.clone(), cancel)
+        });
+        let defining = async {
+            if let Some(definitions) = &definitions
+                && let Err(error) = self.engine.define(definitions).await
+            {
+                tracing::error!(%error, "definitions cannot be put on record");
+            }
+        };
+        let (served, ()) = tokio::join!(self.server.run(&self.engine, self.cancel.clone()), defining);
         self.cancel.cancel();
+        following.await?;
         self.engine.stop().await;
         self.care.await?;
         served

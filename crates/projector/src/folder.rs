@@ -130,6 +130,12 @@ impl Folder {
         }
     }
 
+    /// Takes in what is ordered of projections. Before a bulk load it is all that the log has of that, as the load passes
+    /// it over; what is ordered again is not done again.
+    pub fn obey(&mut self, events: &[StoredEvent]) {
+        events.iter().for_each(|stored| self.projections.control(stored));
+    }
+
     /// Folds everything below `until`, in a bulk load that was just begun: aggregate by aggregate, as `next` gives
     /// them ([`deltafold_store::ByAggregate`]). `recorded_at`: when the last of it was.
     ///

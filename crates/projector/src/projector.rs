@@ -69,10 +69,16 @@ impl Projector {
         let catalog = if folder.is_half_way() { Catalog::default() } else { folder.catalog() };
         let (publish, catalog) = watch::channel(Arc::new(catalog));
         let (send, receive) = mpsc::channel(QUEUED_COMMITS);
+        let waiting = send.downgrade();
+        folder.on_built(move || {
+            // Where commits wait, the folder looks after them anyway.
+            let _ = waiting.upgrade().map(|send| send.try_send(Message::Built));
+        });
         let (start, started) = oneshot::channel();
 
         if let Some(beginning) = &beginning {
             folder.begin_bulk(goal)?;
+            folder.obey(&store.control(control::PROJECTION).await?);
             let mut ended = store.control(control::TRANSACTION).await?;
             ended.retain(|stored| stored.position < beginning.end());
             folder.expect_transactions(&ended);
@@ -94,6 +100,10 @@ impl Projector {
                         Err(error) => return fail(&publish, error),
                     }
                 }
+                if let Err(error) = folder.go_on_building() {
+                    return fail(&publish, error);
+                }
+                publish.send_replace(Arc::new(folder.catalog()));
                 // The reader may have been stopped already.
                 let _ = start.send(folder.checkpoint());
                 fold(&mut folder, receive, most, &publish, &stopped, &mut going_on);
@@ -138,6 +148,22 @@ impl Projector {
         self.wait_for(position).await
     }
 
+    /// Waits until no view is being built any more: each is shown, or it is known why not.
+    ///
+    /// # Errors
+    /// When folding has stopped before.
+    pub async fn built(&self) -> Result<Arc<Catalog>, ProjectorError> {
+        let mut catalog = self.catalog.clone();
+        let is_built = |catalog: &Arc<Catalog>| {
+            catalog.failure.is_some() || catalog.projections.iter().all(|projection| projection.building.is_none())
+        };
+        let found = catalog.wait_for(is_built).await.map_err(|_| shut_down())?.clone();
+        match &found.failure {
+            Some(failure) => Err(ProjectorError::Stopped(failure.clone())),
+            None => Ok(found),
+        }
+    }
+
     /// Stops reading, folds what was handed over, and closes the index.
     pub async fn stop(mut self) {
         self.cancel.cancel();
@@ -155,11 +181,19 @@ impl Drop for Projector {
     }
 }
 
+/// What the folding thread is told.
+enum Message {
+    /// The next commit.
+    Commit(Arc<Batch>),
+    /// A view that was being built has come so far that it can be shown.
+    Built,
+}
+
 /// Hands commits on in order; ends with the folder or when cancelled.
 async fn read(
     store: EventStore,
     from: oneshot::Receiver<Position>,
-    send: mpsc::Sender<Arc<Batch>>,
+    send: mpsc::Sender<Message>,
     cancel: CancellationToken,
     publish: watch::Sender<Arc<Catalog>>,
 ) {
@@ -174,7 +208,7 @@ async fn read(
         };
         match next {
             Ok(batch) => {
-                if send.send(batch).await.is_err() {
+                if send.send(Message::Commit(batch)).await.is_err() {
                     return;
                 }
             }
@@ -212,7 +246,7 @@ fn load(
 /// Folds until there is nothing more to come; takes as many commits at once as have arrived, up to `most` events.
 fn fold(
     folder: &mut Folder,
-    mut receive: mpsc::Receiver<Arc<Batch>>,
+    mut receive: mpsc::Receiver<Message>,
     most: usize,
     publish: &watch::Sender<Arc<Catalog>>,
     stopped: &CancellationToken,
@@ -220,14 +254,17 @@ fn fold(
 ) {
     going_on.let_go(&folder.catalog());
     while let Some(first) = receive.blocking_recv() {
-        let mut events = first.events.len();
-        let mut batches = vec![first];
-        while events < most {
-            let Ok(next) = receive.try_recv() else { break };
-            events += next.events.len();
-            batches.push(next);
+        let mut batches = Vec::new();
+        let mut events = 0;
+        let mut next = Some(first);
+        while let Some(message) = next {
+            if let Message::Commit(batch) = message {
+                events += batch.events.len();
+                batches.push(batch);
+            }
+            next = if events < most { receive.try_recv().ok() } else { None };
         }
-        let folded = folder.fold(&batches);
+        let folded = if batches.is_empty() { folder.go_on_building() } else { folder.fold(&batches) };
         if folded.is_ok() {
             going_on.let_go(&folder.catalog());
         }

@@ -16,6 +16,7 @@ use crate::{
     cli::Listen,
     config::{Aggregates, Config, Flags},
     context::{Context, open_store},
+    definitions::Definitions,
     engine::Engine,
     exit::{Exit, Failure},
     failures::OrExit,
@@ -32,6 +33,20 @@ const SHOP: &[u8] = include_bytes!("../../demo/shop.jsonl.gz");
 pub(crate) struct Demo {
     #[command(flatten)]
     listen: Listen,
+}
+
+/// What is asked of it: the files of `projections/`, which are examples to begin with.
+#[derive(rust_embed::Embed)]
+#[folder = "../../projections"]
+struct Examples;
+
+fn definitions() -> Definitions {
+    let text = |file: std::borrow::Cow<'static, str>| {
+        let text = Examples::get(&file).expect("its name was just listed").data;
+        let text = String::from_utf8(text.into_owned()).expect("definitions are text");
+        (file.trim_end_matches(".sql").to_owned(), text)
+    };
+    Examples::iter().map(text).collect()
 }
 
 /// Where the demo keeps its data: a directory that the user named, or one that goes when the demo ends.
@@ -81,10 +96,12 @@ impl Demo {
         let config = Config { aggregates: Aggregates::default(), ..loaded.config };
         let engine = Engine::start(&config.index.of(home.path()), &store, &config, KafkaStatuses::default()).await?;
         let summary = play(&store, &cancel).await?;
+        engine.define(&definitions()).await?;
         let served = if cancel.is_cancelled() {
             Ok(())
         } else {
             engine.caught_up().await?;
+            engine.built().await?;
             introduce(&summary, began, &home, &server.url())?;
             server.run(&engine, cancel).await
         };

@@ -1,7 +1,7 @@
 //! `deltafold projections check [FILE…]`
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -14,6 +14,7 @@ use crate::{
     answers::Answers,
     config::Flags,
     context::Context,
+    definitions::{is_definition, unreadable},
     exit::{Exit, Failure},
     output,
 };
@@ -67,17 +68,12 @@ impl Check {
 fn definitions(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let entries = fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
     let mut files: Vec<PathBuf> = entries.map_err(|error| unreadable(folder, &error))?;
-    files.retain(|path| path.extension().is_some_and(|end| end == "sql"));
+    files.retain(|path| is_definition(path));
     files.sort();
     match files.is_empty() {
         true => Err(Failure::new(Exit::NotFound, format!("there is no definition (*.sql) in {}", folder.display()))),
         false => Ok(files),
     }
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    let exit = if error.kind() == io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Failed };
-    Failure::new(exit, format!("cannot read {}: {error}", path.display()))
 }
 
 fn checked(file: &str, text: &str, relations: &Relations) -> Result<(Statement, Definition), Problem> {
