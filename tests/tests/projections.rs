@@ -1,6 +1,6 @@
 //! The laws of `fold.md` for views of random definitions over generated histories with every case that it names.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use deltafold_event::{Position, StoredEvent, Timestamp};
 use deltafold_projection::{Definition, Statement};
@@ -10,13 +10,13 @@ use deltafold_tests::{
     kept::{Kept, OnDisk},
     laws,
     naive::{self, Relation},
-    projections::{Batch, Projected, Written, declared, difference, relations, write},
+    projections::{Batch, Projected, Span, Written, declared, difference, relations, write},
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
 /// The definition of a history.
-fn definition(script: &Script) -> (Written, Definition) {
-    let written = write(&mut SmallRng::seed_from_u64(script.seed ^ 0xDEF1));
+fn definition(script: &Script, has_log: bool) -> (Written, Definition) {
+    let written = write(&mut SmallRng::seed_from_u64(script.seed ^ 0xDEF1), has_log);
     let file = written.file();
     let statement = Statement::parse("projections/v.sql", &file).unwrap_or_else(|problem| panic!("{file}\n{problem}"));
     let definition = Definition::check(&statement, &relations()).unwrap_or_else(|problem| panic!("{file}\n{problem}"));
@@ -26,7 +26,7 @@ fn definition(script: &Script) -> (Written, Definition) {
 #[test]
 fn law_1_any_split_into_batches_gives_the_same() {
     laws::hold("law 1", |script| {
-        let (written, definition) = definition(script);
+        let (written, definition) = definition(script, false);
         let stream = Stream::of(script);
         let delivery = Delivery::of(&stream, script.seed);
         let fold = |sizes: &[usize]| {
@@ -48,7 +48,7 @@ fn law_1_any_split_into_batches_gives_the_same() {
 #[test]
 fn law_2_delivering_again_changes_nothing() {
     laws::hold("law 2", |script| {
-        let (written, definition) = definition(script);
+        let (written, definition) = definition(script, false);
         let stream = Stream::of(script);
         let delivery = Delivery::of(&stream, script.seed);
         let expected = fold(&stream, &definition, &stream.stored(&delivery, &batches(script.seed)));
@@ -61,7 +61,7 @@ fn law_2_delivering_again_changes_nothing() {
 #[test]
 fn law_3_any_order_of_arrival_gives_the_same() {
     laws::hold("law 3", |script| {
-        let (written, definition) = definition(script);
+        let (written, definition) = definition(script, false);
         let stream = Stream::of(script);
         let delivery = Delivery::of(&stream, script.seed);
         let expected = fold(&stream, &definition, &stream.stored(&delivery, &batches(script.seed)));
@@ -77,7 +77,7 @@ fn law_3_any_order_of_arrival_gives_the_same() {
 fn law_4_a_view_is_its_query_in_batch_at_every_moment() {
     let batch = Batch::default();
     laws::hold("law 4", |script| {
-        let (written, definition) = definition(script);
+        let (written, definition) = definition(script, false);
         let stream = Stream::of(script);
         let stored = stream.stored(&Delivery::of(&stream, script.seed), &batches(script.seed));
         let mut random = SmallRng::seed_from_u64(script.seed ^ 0x1A44);
@@ -98,7 +98,7 @@ fn law_4_a_view_is_its_query_in_batch_at_every_moment() {
             let mut chosen: Vec<Timestamp> = moments.choose_multiple(&mut random, 2).copied().collect();
             chosen.extend(is_last.then_some(Timestamp::MAX));
             for moment in chosen {
-                let expected = batch.rows(&definition, &written.query, &relations, moment);
+                let expected = batch.rows(&definition, &written.query, &relations, &[], moment);
                 if let Some(difference) = difference(&projected.at(moment), &expected) {
                     let events = naive::listing(so_far, &stream.schemas);
                     panic!("{}\nat {moment}\n{difference}of\n{events}", written.query);
@@ -111,7 +111,7 @@ fn law_4_a_view_is_its_query_in_batch_at_every_moment() {
 #[test]
 fn law_5_a_rebuild_gives_the_same() {
     laws::hold("law 5", |script| {
-        let (written, definition) = definition(script);
+        let (written, definition) = definition(script, false);
         let stream = Stream::of(script);
         let stored = stream.stored(&Delivery::of(&stream, script.seed), &batches(script.seed));
         let projected = fold(&stream, &definition, &stored);
@@ -121,11 +121,62 @@ fn law_5_a_rebuild_gives_the_same() {
     });
 }
 
+/// As a server keeps it, and over the log as well; at some positions, at the moments that are known there.
+#[test]
+fn law_4_holds_on_disk() {
+    let batch = Batch::default();
+    laws::hold_in_part("law 4 on disk", 8, |script| {
+        let (written, definition) = definition(script, true);
+        let stream = Stream::of(script);
+        let stored = stream.stored(&Delivery::of(&stream, script.seed), &batches(script.seed));
+        let mut random = SmallRng::seed_from_u64(script.seed ^ 0x4D15);
+        let mut kept = OnDisk::new(&stream.schemas).with_declared(declared());
+        let commits: Vec<&[StoredEvent]> =
+            stored.chunk_by(|a, b| a.position.version() == b.position.version()).collect();
+        let defined_at = random.random_range(0..commits.len().max(1));
+        let mut folded = 0;
+        for (at, commit) in commits.iter().enumerate() {
+            let mut with_order = commit.to_vec();
+            let order = (at == defined_at).then(|| Ordered::Defined { sql: written.file() });
+            with_order.extend(order.map(|ordered| control(ordered, commit)));
+            kept.fold(&with_order);
+            folded += commit.len();
+            if random.random_ratio(1, 6) {
+                kept.restart();
+            }
+            let is_last = at + 1 == commits.len();
+            if at < defined_at || (!is_last && random.random_ratio(3, 4)) {
+                continue;
+            }
+            kept.finish_building();
+            let Some(found) = kept.derived("v") else { continue };
+            let so_far = &stored[..folded];
+            let relations = naive(&stream, so_far);
+            let moments: Vec<Timestamp> = moments(&relations);
+            let mut chosen: Vec<Timestamp> = moments.choose_multiple(&mut random, 2).copied().collect();
+            chosen.push(Timestamp::MAX);
+            for moment in chosen {
+                let expected = batch.rows(&definition, &written.query, &relations, so_far, moment);
+                if let Some(difference) = difference(&at_moment(&found, moment), &expected) {
+                    let events = naive::listing(so_far, &stream.schemas);
+                    panic!("{}\nat {moment}\n{difference}of\n{events}", written.query);
+                }
+            }
+        }
+    });
+}
+
+fn at_moment(versions: &BTreeMap<Arc<str>, Vec<Span>>, moment: Timestamp) -> BTreeMap<Arc<str>, Arc<str>> {
+    let holds = |span: &&Span| span.0 <= moment && span.1.is_none_or(|end| moment < end);
+    let row = |versions: &[Span]| versions.iter().find(holds).map(|span| Arc::clone(&span.2));
+    versions.iter().filter_map(|(key, versions)| Some((Arc::clone(key), row(versions)?))).collect()
+}
+
 /// As a server keeps it: defined at some time, built beside what goes on, restarted in the middle of it, built again.
 #[test]
 fn laws_5_and_6_a_restart_and_a_rebuild_change_nothing_on_disk() {
     laws::hold_in_part("laws 5 and 6", 8, |script| {
-        let (written, definition) = definition(script);
+        let (written, definition) = definition(script, false);
         let stream = Stream::of(script);
         let stored = stream.stored(&Delivery::of(&stream, script.seed), &batches(script.seed));
         let expected = fold(&stream, &definition, &stored);

@@ -14,7 +14,7 @@ use crate::{
     Catalog, Log, Options, ProjectorError, ViewInfo,
     load::load,
     mirror::MirrorView,
-    projections::{Projections, RowChanges},
+    projections::{Changes, Projections},
     writer::Writer,
 };
 
@@ -208,7 +208,7 @@ impl Folder {
             self.views.end_bulk()?;
             self.bulk_until = None;
             self.projections.prepare(self.relations());
-            self.projections.go_on(self.checkpoint)?;
+            self.projections.go_on(self.checkpoint, &mut *self.log)?;
         }
         Ok(())
     }
@@ -245,7 +245,12 @@ impl Folder {
                 false => Some(self.origins.observe(stored)),
             };
             if self.origins.replay().is_some() {
-                self.fold_steps(std::mem::take(&mut steps), stored.position.max(self.checkpoint), newest.take())?;
+                self.fold_steps(
+                    std::mem::take(&mut steps),
+                    stored.position.max(self.checkpoint),
+                    newest.take(),
+                    false,
+                )?;
                 self.replay()?;
             }
             let Some(Observed::Given { place, completed }) = observed else { continue };
@@ -259,7 +264,7 @@ impl Folder {
                 push(&mut steps, name, Step::Event(stored, place));
             }
         }
-        self.fold_steps(steps, last.end(), newest)?;
+        self.fold_steps(steps, last.end(), newest, false)?;
         self.views.show()?;
         self.go_on_building()?;
         self.recorded_at = Some(last.committed_at);
@@ -304,7 +309,7 @@ impl Folder {
                 }
                 push(&mut steps, &name, step);
             }
-            self.fold_steps(steps, self.checkpoint, newest)?;
+            self.fold_steps(steps, self.checkpoint, newest, true)?;
         }
         Ok(())
     }
@@ -315,10 +320,22 @@ impl Folder {
         steps: Steps<'_>,
         checkpoint: Position,
         newest: Option<Timestamp>,
+        is_replay: bool,
     ) -> Result<(), ProjectorError> {
         let is_bulk = self.is_bulk();
         let mut write = self.views.batch();
-        let mut changes = RowChanges::new();
+        let mut changes = Changes::default();
+        let (mut moved, wants_log) = (Vec::new(), !is_bulk && self.projections.want_log());
+        let mut events: BTreeMap<Position, &StoredEvent> = BTreeMap::new();
+        if wants_log {
+            let steps = steps.values().flatten();
+            events.extend(steps.filter_map(|step| match step {
+                Step::Event(stored, _) => Some((stored.position, *stored)),
+                _ => None,
+            }));
+        }
+        // While the log is read again, events may come again that are there.
+        let from = (!is_replay).then_some(self.checkpoint);
         for (name, steps) in steps {
             if !self.mirrors.contains_key(&name) {
                 let mirror = self.views.mirror(&name)?;
@@ -326,15 +343,16 @@ impl Folder {
                 self.mirrors.insert(name.clone(), MirrorView::open(&snapshot, mirror, &self.options.declared)?);
             }
             let mirror = self.mirrors.get_mut(&name).expect("inserted above");
-            let rows = mirror.fold(steps, &self.schemas, &self.writer, &mut write, is_bulk)?;
+            let log = wants_log.then_some((&mut moved, from));
+            let rows = mirror.fold(steps, &self.schemas, &self.writer, &mut write, is_bulk, log)?;
             if !is_bulk && self.projections.want(&name) {
-                changes.insert(name, rows);
+                changes.rows.insert(name, rows);
             }
         }
         if self.mirrors.values().map(MirrorView::held).sum::<usize>() > self.options.held_records {
             self.mirrors.values_mut().try_for_each(|mirror| mirror.release(&mut write))?;
         }
-        let is_replay = self.origins.replay().is_some();
+        changes.take_log(moved, &events, &mut *self.log)?;
         if !is_bulk {
             self.projections.prepare(self.relations());
             let written = || Ok(self.writer.written()?);
@@ -361,7 +379,7 @@ impl Folder {
         if self.is_bulk() || self.is_half_way() {
             return Ok(());
         }
-        self.projections.go_on(self.checkpoint)
+        self.projections.go_on(self.checkpoint, &mut *self.log)
     }
 
     /// Builds all views that are wanted, and shows them.

@@ -18,6 +18,9 @@ pub trait Log: Send {
     /// # Errors
     /// When it cannot be read, or when folding is to stop.
     fn read(&mut self, from: Position, until: Position, most: usize) -> Result<Vec<StoredEvent>, ProjectorError>;
+
+    /// The same log, for another thread.
+    fn share(&self) -> Box<dyn Log>;
 }
 
 /// The log of an event store, for a thread that may block.
@@ -38,5 +41,10 @@ impl Log for StoreLog {
         }
         let filter = EventFilter { from: Some(from), to: Some(until), without_control: true, ..EventFilter::default() };
         Ok(self.runtime.block_on(self.store.scan(&filter, Direction::Forward, most))?)
+    }
+
+    fn share(&self) -> Box<dyn Log> {
+        let Self { store, runtime, stopped } = self;
+        Box::new(Self { store: store.clone(), runtime: runtime.clone(), stopped: stopped.clone() })
     }
 }

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use deltafold_event::{Position, Timestamp};
 use deltafold_relation::{Changes, FoldError, Keeper, KeeperState, Last, RowChange, Schemas, Step};
-use deltafold_view::{Batch, Mirror, Snapshot};
+use deltafold_view::{Batch, Mirror, Reader, Snapshot};
 
 use crate::{
     Declared, ProjectorError, ViewInfo, ViewKind,
     mirror_memory::{MirrorMemory, Newest},
+    projections::{Moved, there},
     record_entry::{last_to_stored, to_stored},
     writer::Writer,
 };
@@ -65,7 +67,8 @@ impl MirrorView {
         put_newest(&self.mirror, std::mem::take(&mut self.newest), write)
     }
 
-    /// Folds what its keeper is told into changes of the mirror, and says what changes in its relation. `holds_newest`: what
+    /// Folds what its keeper is told into changes of the mirror, and says what changes in its relation. `log` takes which
+    /// events of the log moved; none of those from a position on was folded before. `holds_newest`: what
     /// is the newest of each aggregate is not among them, but held until [`Self::release`].
     pub(crate) fn fold(
         &mut self,
@@ -74,6 +77,7 @@ impl MirrorView {
         writer: &Writer,
         write: &mut Batch,
         holds_newest: bool,
+        log: Option<(&mut Vec<Moved>, Option<Position>)>,
     ) -> Result<Vec<RowChange>, ProjectorError> {
         let memory = MirrorMemory::new(&self.mirror, writer, &self.newest, !holds_newest || self.released);
         let mut changes = self.keeper.fold(steps, schemas, &memory).map_err(|error| match error {
@@ -81,6 +85,9 @@ impl MirrorView {
             other => ProjectorError::Fold { view: self.mirror.name().to_owned(), what: other.to_string() },
         })?;
         drop(memory);
+        if let Some((log, from)) = log {
+            self.moved(&changes, from, &writer.written()?.reader(&self.mirror), log)?;
+        }
         if holds_newest {
             self.newest.extend(std::mem::take(&mut changes.last));
         }
@@ -91,6 +98,38 @@ impl MirrorView {
             self.describe();
         }
         Ok(rows)
+    }
+
+    /// Which events of the log came, went, or became valid from another moment on. What counts as recorded from a position
+    /// on that is not below `from` was not there before.
+    fn moved(
+        &self,
+        changes: &Changes,
+        from: Option<Position>,
+        before: &Reader,
+        log: &mut Vec<Moved>,
+    ) -> Result<(), ProjectorError> {
+        for (aggregate, record) in &changes.puts {
+            if record.revision == 0 {
+                continue;
+            }
+            let is_new = from.is_some_and(|from| record.position >= from);
+            if !is_new && there(before, aggregate, record.valid_from, &record.order.to_bytes())?.is_some() {
+                continue;
+            }
+            log.push((record.position, record.valid_from, 1));
+        }
+        for (aggregate, valid_from, order) in &changes.removals {
+            if let Some((position, valid_from)) = there(before, aggregate, *valid_from, &order.to_bytes())? {
+                log.push((position, valid_from, -1));
+            }
+        }
+        if let Some(state) = &changes.state {
+            let were = truncates(before.snapshot(), &self.mirror)?;
+            let are = state.truncates().iter().map(|truncate| (truncate.position, truncate.occurred_at, 1));
+            log.extend(were.into_iter().map(|(position, occurred_at)| (position, occurred_at, -1)).chain(are));
+        }
+        Ok(())
     }
 
     fn describe(&mut self) {
@@ -152,6 +191,14 @@ fn put_newest(
         }
     }
     Ok(())
+}
+
+/// The truncates on record of a type, by the positions of their first deliveries, and when they happened.
+pub(crate) fn truncates(snapshot: &Snapshot, mirror: &Mirror) -> Result<Vec<(Position, Timestamp)>, ProjectorError> {
+    let Some(bytes) = snapshot.state(&state_name(mirror))? else { return Ok(Vec::new()) };
+    let state = KeeperState::from_bytes(&bytes)
+        .map_err(|error| ProjectorError::Memory { view: mirror.name().to_owned(), what: error.to_string() })?;
+    Ok(state.truncates().iter().map(|truncate| (truncate.position, truncate.occurred_at)).collect())
 }
 
 fn state_name(mirror: &Mirror) -> String {

@@ -9,6 +9,7 @@ mod build;
 mod control;
 mod fold_memory;
 mod generation;
+mod log_relation;
 mod plan;
 mod record;
 
@@ -18,16 +19,44 @@ use deltafold_event::{Position, StoredEvent, control as aggregate};
 use deltafold_relation::RowChange;
 use deltafold_view::{Batch, Snapshot, ViewStore};
 
-use crate::{ProjectorError, ViewInfo, catalog::ProjectionInfo};
+use crate::{Log, ProjectorError, ViewInfo, catalog::ProjectionInfo};
 use build::{Build, Built};
 use generation::{Generation, Live};
+use log_relation::LogChange;
 use plan::Plan;
 use record::{Failed, Record};
 
 pub use control::{Ordered, Said};
+pub(crate) use log_relation::{Moved, there};
 
-/// What changed in relations, by aggregate type.
-pub(crate) type RowChanges = BTreeMap<Arc<str>, Vec<RowChange>>;
+/// What changed in relations.
+#[derive(Default)]
+pub(crate) struct Changes {
+    /// In the rows of aggregate types.
+    pub(crate) rows: BTreeMap<Arc<str>, Vec<RowChange>>,
+    /// In the log: which events moved, and what is in them.
+    pub(crate) moved: Vec<Moved>,
+    pub(crate) log: Vec<LogChange>,
+}
+
+impl Changes {
+    /// Takes in which events of the log moved; `there` are some that need not be read for what is in them.
+    pub(crate) fn take_log(
+        &mut self,
+        moved: Vec<Moved>,
+        there: &BTreeMap<Position, &StoredEvent>,
+        log: &mut dyn Log,
+    ) -> Result<(), ProjectorError> {
+        self.moved = log_relation::settled(moved);
+        self.log = log_relation::with_rows(&self.moved, there, log)?;
+        Ok(())
+    }
+}
+
+/// The last position before an exclusive end.
+fn last_before(end: Position) -> Position {
+    Position::from_i64(end.as_i64() - 1).unwrap_or(Position::ZERO)
+}
 
 /// What is called when a build has come so far that the folder has to do something.
 pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -149,9 +178,19 @@ impl Projections {
 
     /// Whether changes of a relation are wanted.
     pub(crate) fn want(&self, aggregate_type: &str) -> bool {
-        self.by_name.values().any(|projection| {
+        self.followed().any(|plan| plan.is_over(aggregate_type))
+    }
+
+    /// Whether changes of the log are wanted.
+    pub(crate) fn want_log(&self) -> bool {
+        self.followed().any(Plan::is_over_log)
+    }
+
+    /// How definitions are folded whose relations are followed.
+    fn followed(&self) -> impl Iterator<Item = &Plan> {
+        self.by_name.values().flat_map(|projection| {
             let live = projection.live.as_ref().map(|live| &*live.plan);
-            live.into_iter().chain(projection.build.as_ref().map(Build::plan)).any(|plan| plan.is_over(aggregate_type))
+            live.into_iter().chain(projection.build.as_ref().map(Build::plan))
         })
     }
 
@@ -159,7 +198,7 @@ impl Projections {
     /// changes stem from. `until`: everything before it will have been folded. A projection that fails stops alone.
     pub(crate) fn fold(
         &mut self,
-        changes: &RowChanges,
+        changes: &Changes,
         until: Position,
         written: &dyn Fn() -> Result<Snapshot, ProjectorError>,
         write: &mut Batch,
@@ -188,16 +227,16 @@ impl Projections {
 
     /// Tells builds what a commit has changed, after which everything before `checkpoint` is folded in the mirrors.
     /// `is_replay`: what was folded before is folded otherwise, and more of that follows.
-    pub(crate) fn follow(&self, changes: &RowChanges, checkpoint: Position, is_replay: bool) {
+    pub(crate) fn follow(&self, changes: &Changes, checkpoint: Position, is_replay: bool) {
         for build in self.by_name.values().filter_map(|projection| projection.build.as_ref()) {
             build.follow(changes, checkpoint, is_replay);
         }
     }
 
     /// Between commits: ends the builds that have come far enough, and begins those that are due.
-    pub(crate) fn go_on(&mut self, checkpoint: Position) -> Result<(), ProjectorError> {
-        self.end_builds(checkpoint)?;
-        self.begin_builds(checkpoint)?;
+    pub(crate) fn go_on(&mut self, checkpoint: Position, log: &mut dyn Log) -> Result<(), ProjectorError> {
+        self.end_builds(checkpoint, log)?;
+        self.begin_builds(checkpoint, log)?;
         let mut write = self.views.batch();
         self.put(&mut write);
         if !write.is_empty() {
@@ -206,7 +245,7 @@ impl Projections {
         self.drop_generations()
     }
 
-    fn begin_builds(&mut self, checkpoint: Position) -> Result<(), ProjectorError> {
+    fn begin_builds(&mut self, checkpoint: Position, log: &dyn Log) -> Result<(), ProjectorError> {
         for (name, projection) in &mut self.by_name {
             let record = &mut projection.record;
             let (Ok(plan), Some(_), false, None) = (&projection.plan, &record.sql, record.is_paused, &record.failed)
@@ -230,22 +269,22 @@ impl Projections {
             let view = self.views.generation(name, generation.number)?;
             let live = Live::new(Arc::clone(plan), view, record.skipped.clone());
             let wake = Arc::clone(&self.wake);
-            projection.build = Some(Build::begin(name, live, generation, &self.views, checkpoint, wake)?);
+            projection.build = Some(Build::begin(name, live, generation, &self.views, log.share(), checkpoint, wake)?);
         }
         Ok(())
     }
 
     /// Shows what was built, once it has caught up.
-    fn end_builds(&mut self, checkpoint: Position) -> Result<(), ProjectorError> {
+    fn end_builds(&mut self, checkpoint: Position, log: &mut dyn Log) -> Result<(), ProjectorError> {
         for (name, projection) in &mut self.by_name {
             let Some(build) = projection.build.take_if(|build| build.is_over()) else { continue };
             match build.end()? {
                 Built::Whole(rest) if rest.has_much_left() => {
-                    projection.build = Some(Build::go_on(rest, &self.views, Arc::clone(&self.wake))?);
+                    projection.build = Some(Build::go_on(rest, &self.views, log.share(), Arc::clone(&self.wake))?);
                 }
                 Built::Whole(mut rest) => {
                     let mut write = self.views.batch();
-                    match rest.catch_up(checkpoint, &self.views.written(), &mut write)? {
+                    match rest.catch_up(checkpoint, &self.views.written(), log, &mut write)? {
                         Ok(()) => {
                             let number = rest.generation.number;
                             projection.record.show(rest.generation);

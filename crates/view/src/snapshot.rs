@@ -31,6 +31,11 @@ impl Snapshot {
         self.shared.find(name)
     }
 
+    /// All registered mirrors, by name.
+    pub fn mirrors(&self) -> Vec<Mirror> {
+        self.shared.mirrors()
+    }
+
     /// The reads of one mirror at this moment.
     pub fn reader(&self, mirror: &Mirror) -> Reader {
         Reader::new(self.clone(), mirror.clone())

@@ -225,9 +225,7 @@ impl ViewStore {
 
     /// All registered mirrors, by name.
     pub fn mirrors(&self) -> Vec<Mirror> {
-        let views = self.shared.views.lock().expect("no holder of this lock panics");
-        let mirrors = views.iter().filter(|((_, generation), _)| generation.is_none());
-        mirrors.map(|((name, _), &view)| Mirror { view, name: name.clone() }).collect()
+        self.shared.mirrors()
     }
 
     /// The store as the last commit left it.
@@ -287,6 +285,13 @@ pub(crate) enum Writing {
 }
 
 impl Shared {
+    /// All registered mirrors, by name.
+    pub(crate) fn mirrors(&self) -> Vec<Mirror> {
+        let views = self.views.lock().expect("no holder of this lock panics");
+        let mirrors = views.iter().filter(|((_, generation), _)| generation.is_none());
+        mirrors.map(|((name, _), &view)| Mirror { view, name: name.clone() }).collect()
+    }
+
     /// The mirror of this name, if it is registered.
     pub(crate) fn find(&self, name: &str) -> Option<Mirror> {
         let views = self.views.lock().expect("no holder of this lock panics");

@@ -52,6 +52,11 @@ impl Reader {
         self.timelines_in(at, start..end).next().transpose()
     }
 
+    /// All entries believed at a position, in the order of their keys' bytes.
+    pub fn beliefs(&self, at: Position) -> Beliefs {
+        Beliefs(self.timelines(at, None))
+    }
+
     fn timelines_in(&self, at: Position, range: Range<Key>) -> Timelines {
         let trees = &self.snapshot.shared.keyspaces;
         let pairs = |tree| Pairs(self.snapshot.moment.trees.range(tree, range.clone())).peekable();
@@ -120,6 +125,17 @@ impl Iterator for Timelines {
                 return Some(key::aggregate_id(&key).map(|key| Timeline { key, versions }));
             }
         }
+    }
+}
+
+/// The entries that were believed at a position.
+pub struct Beliefs(Timelines);
+
+impl Iterator for Beliefs {
+    type Item = Result<Stored, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next_entry().map(|found| found.map(|(_, _, entry)| entry))
     }
 }
 

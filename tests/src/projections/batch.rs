@@ -1,6 +1,9 @@
 //! A definition run as a batch query.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use datafusion::{
     arrow::{
@@ -12,7 +15,7 @@ use datafusion::{
     prelude::SessionContext,
 };
 use deltafold_event::{
-    ColumnType, Timestamp,
+    ColumnType, EventId, Operation, StoredEvent, Timestamp,
     arrays::{Values, data_type, write_json},
 };
 use deltafold_projection::Definition;
@@ -43,9 +46,13 @@ impl Batch {
         definition: &Definition,
         query: &str,
         relations: &BTreeMap<String, Relation>,
+        log: &[StoredEvent],
         moment: Timestamp,
     ) -> Vec<Map<String, Value>> {
-        let context = SessionContext::new();
+        let mut context = SessionContext::new();
+        datafusion_functions_json::register_all(&mut context).expect("their names are new");
+        let events = self.log(relations, log, moment);
+        context.register_table("events", Arc::new(events)).expect("it is a new name");
         for name in TABLES {
             let rows = relations.get(name).map(|relation| relation.at(moment)).unwrap_or_default();
             let mut columns: Vec<Values> =
@@ -53,7 +60,9 @@ impl Batch {
             for version in rows.values() {
                 for ((column, _), values) in COLUMNS.iter().zip(&mut columns) {
                     match version.content.columns.get(*column) {
-                        Some(value) => drop(values.append(&value.to_string())),
+                        Some(value) => {
+                            values.append(&value.to_string());
+                        }
                         None => values.append_null(),
                     }
                 }
@@ -68,6 +77,61 @@ impl Batch {
         let found = self.runtime.block_on(async { context.sql(query).await?.collect().await });
         let found = found.unwrap_or_else(|error| panic!("{query}: {error}"));
         found.iter().flat_map(|batch| json(batch, definition)).collect()
+    }
+}
+
+impl Batch {
+    /// Each event once, at its first delivery, of those that are valid at a moment.
+    fn log(&self, relations: &BTreeMap<String, Relation>, log: &[StoredEvent], moment: Timestamp) -> MemTable {
+        let entries = relations.values().flat_map(|relation| relation.history.values().flatten());
+        let entries = entries.filter(|entry| entry.revision.is_some());
+        let valid: BTreeMap<EventId, Timestamp> = entries.map(|entry| (entry.event, entry.valid_from)).collect();
+        let text = |name| (name, ColumnType::Text);
+        let columns = [
+            ("position", ColumnType::BigInt),
+            text("event_id"),
+            text("aggregate_type"),
+            text("aggregate_id"),
+            text("event_type"),
+            text("operation"),
+            ("payload", ColumnType::Json),
+            text("transaction_id"),
+            ("occurred_at", ColumnType::TimestampTz),
+        ];
+        let mut values: Vec<Values> = columns.iter().map(|(_, of)| Values::new(of, log.len())).collect();
+        let mut seen = BTreeSet::new();
+        for StoredEvent { position, event, .. } in log.iter().filter(|stored| !stored.event.is_control()) {
+            let is_truncate = event.operation == Some(Operation::Truncate);
+            let valid_from = if is_truncate { Some(event.occurred_at) } else { valid.get(&event.id).copied() };
+            if !seen.insert(event.id) || valid_from.is_none_or(|from| from > moment) {
+                continue;
+            }
+            let json = |text: &str| Value::from(text).to_string();
+            let row = [
+                Some(position.as_i64().to_string()),
+                Some(json(&event.id.to_string())),
+                Some(json(&event.aggregate_type)),
+                event.aggregate_id.as_deref().map(json),
+                Some(json(&event.event_type)),
+                event.operation.map(|operation| json(operation.letter())),
+                event.after.clone(),
+                event.transaction_id.as_deref().map(json),
+                Some(json(&event.occurred_at.to_string())),
+            ];
+            for (values, value) in values.iter_mut().zip(row) {
+                match value {
+                    Some(value) => {
+                        values.append(&value);
+                    }
+                    None => values.append_null(),
+                }
+            }
+        }
+        let fields = columns.iter().map(|(name, of)| Field::new(*name, data_type(of), true));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let arrays = values.into_iter().map(Values::finish).collect();
+        let rows = RecordBatch::try_new(schema.clone(), arrays).expect("they are of the table's types");
+        MemTable::try_new(schema, vec![vec![rows]]).expect("they are of the table's types")
     }
 }
 

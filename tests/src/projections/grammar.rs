@@ -36,6 +36,8 @@ pub fn declared() -> BTreeMap<String, BTreeMap<String, ColumnType>> {
 /// What a definition has in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operator {
+    /// FROM events.
+    Log,
     /// WHERE.
     Filter,
     /// Expressions.
@@ -103,6 +105,17 @@ const AGGREGATES: [&str; 22] = [
     "last_value(name ORDER BY id DESC, name) IGNORE NULLS",
 ];
 
+/// Aggregates over events, exactly of one answer.
+const LOG_AGGREGATES: [&str; 7] = [
+    "count(*)",
+    "count(DISTINCT aggregate_id)",
+    "max(occurred_at)",
+    "min(transaction_id)",
+    "last_value(payload->>'name' ORDER BY position)",
+    "last_value(event_type ORDER BY position) FILTER (WHERE event_type IN ('created', 'updated'))",
+    "first_value(event_id ORDER BY position)",
+];
+
 const CONDITIONS: [&str; 7] = [
     "qty > 2",
     "qty IS NOT NULL",
@@ -126,21 +139,23 @@ const EXPRESSIONS: [&str; 8] = [
 
 const GROUPS: [&str; 5] = ["lvl", "name", "qty", "id % 3", "CASE WHEN qty > 4 THEN 'many' END"];
 
-/// One of them at random.
-pub fn write(random: &mut SmallRng) -> Written {
-    let mut writer = Writer { random, operators: BTreeSet::new() };
+/// One of them at random; also over the log, or not.
+pub fn write(random: &mut SmallRng, has_log: bool) -> Written {
+    let mut writer = Writer { random, has_log, operators: BTreeSet::new() };
     let (key, query) = writer.query();
     Written { key, query, operators: writer.operators }
 }
 
 struct Writer<'r> {
     random: &'r mut SmallRng,
+    has_log: bool,
     operators: BTreeSet<Operator>,
 }
 
 impl Writer<'_> {
     fn query(&mut self) -> (String, String) {
-        match self.random.random_range(0..8) {
+        match self.random.random_range(0..if self.has_log { 12 } else { 8 }) {
+            8.. => self.log(),
             0 => self.rows(),
             1 => self.distinct(),
             2 => self.one_group(),
@@ -162,6 +177,24 @@ impl Writer<'_> {
 
     fn chance(&mut self, one_in: u32) -> bool {
         self.random.random_ratio(1, one_in)
+    }
+
+    /// What the log tells.
+    fn log(&mut self) -> (String, String) {
+        self.has(Operator::Log);
+        self.has(Operator::Group);
+        let (key, group) = match self.random.random_range(0..3) {
+            0 => ("g0", "event_type AS g0"),
+            1 => ("g0, g1", "aggregate_type AS g0, event_type AS g1"),
+            _ => ("g0, g1", "aggregate_type AS g0, aggregate_id AS g1"),
+        };
+        let groups = group.replace(" AS g0", "").replace(" AS g1", "");
+        let condition = self.one_of(&["", " WHERE operation IN ('c', 'u')", " WHERE payload IS NOT NULL"]);
+        let aggregates = self.one_of(&LOG_AGGREGATES);
+        let others = self.one_of(&LOG_AGGREGATES);
+        let query =
+            format!("SELECT {group}, {aggregates} AS a0, {others} AS a1 FROM events{condition} GROUP BY {groups}");
+        (String::from(key), if aggregates == others { query.replace(&format!(", {others} AS a1"), "") } else { query })
     }
 
     /// Rows as they are, some of them, with something made of them.

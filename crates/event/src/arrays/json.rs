@@ -143,7 +143,9 @@ mod tests {
             (list(ColumnType::Text), &["[\"a\",null]", "[]"]),
         ] {
             let mut array = Values::new(&column_type, values.len());
-            values.iter().for_each(|value| drop(array.append(value)));
+            for value in values {
+                array.append(value);
+            }
             let array = array.finish();
             for (row, value) in values.iter().enumerate() {
                 let mut out = String::new();

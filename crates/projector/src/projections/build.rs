@@ -20,12 +20,14 @@ use deltafold_view::{Batch, Reader, Snapshot, Timeline, ViewStore, WriteError};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    RowChanges, Wake,
+    Changes, Wake,
     generation::{Generation, Live},
-    plan::{Plan, of_type},
+    last_before,
+    log_relation::{self, LogChange, Moved},
+    plan::{Over, Plan, over},
     record::Failed,
 };
-use crate::{ProjectorError, catalog::Progress};
+use crate::{Log, ProjectorError, catalog::Progress};
 
 /// How the names of the states begin that keep how far builds have come.
 pub(crate) const STATES: &str = "build/";
@@ -48,7 +50,7 @@ pub(crate) struct Round {
     until: Position,
     /// Of how many relations it is.
     relations: usize,
-    /// And of the next one, up to this aggregate.
+    /// And of the next one, up to this aggregate; of the log, up to this position.
     after: Option<String>,
 }
 
@@ -89,18 +91,18 @@ struct Following {
 /// Aggregates by type.
 enum Touched {
     All,
-    These(BTreeMap<Arc<str>, BTreeSet<Arc<str>>>),
+    These { of_types: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>, moved: Vec<Moved> },
 }
 
 impl Touched {
     fn none() -> Self {
-        Self::These(BTreeMap::new())
+        Self::These { of_types: BTreeMap::new(), moved: Vec::new() }
     }
 
     fn count(&self) -> usize {
         match self {
             Self::All => usize::MAX,
-            Self::These(of_types) => of_types.values().map(BTreeSet::len).sum(),
+            Self::These { of_types, moved } => moved.len() + of_types.values().map(BTreeSet::len).sum::<usize>(),
         }
     }
 }
@@ -128,6 +130,7 @@ impl Build {
         live: Live,
         generation: Generation,
         views: &ViewStore,
+        log: Box<dyn Log>,
         checkpoint: Position,
         wake: Wake,
     ) -> Result<Self, ProjectorError> {
@@ -141,17 +144,22 @@ impl Build {
             is_over: Mutex::new(false),
             over: Condvar::new(),
         });
-        Self::go_on(Rest { name: Arc::clone(name), live, generation, shared }, views, wake)
+        Self::go_on(Rest { name: Arc::clone(name), live, generation, shared }, views, log, wake)
     }
 
     /// Goes on with what could not be ended.
-    pub(crate) fn go_on(rest: Rest, views: &ViewStore, wake: Wake) -> Result<Self, ProjectorError> {
+    pub(crate) fn go_on(
+        rest: Rest,
+        views: &ViewStore,
+        mut log: Box<dyn Log>,
+        wake: Wake,
+    ) -> Result<Self, ProjectorError> {
         let (plan, ordered) = (Arc::clone(&rest.live.plan), rest.generation.ordered);
         let (views, shared) = (views.clone(), Arc::clone(&rest.shared));
         *shared.is_over.lock().expect("no holder of this lock panics") = false;
         let over = Arc::clone(&shared);
         let run = move || {
-            let built = rest.build(&views);
+            let built = rest.build(&views, &mut *log);
             *over.is_over.lock().expect("no holder of this lock panics") = true;
             over.over.notify_all();
             wake();
@@ -171,16 +179,19 @@ impl Build {
     }
 
     /// Notes what a commit has changed.
-    pub(crate) fn follow(&self, changes: &RowChanges, checkpoint: Position, is_replay: bool) {
+    pub(crate) fn follow(&self, changes: &Changes, checkpoint: Position, is_replay: bool) {
         let mut following = self.shared.following.lock().expect("no holder of this lock panics");
         following.checkpoint = checkpoint;
         if is_replay {
             following.touched = Touched::All;
         }
-        let Touched::These(touched) = &mut following.touched else { return };
-        for (name, changes) in changes.iter().filter(|(name, _)| self.plan.is_over(name)) {
-            let of_type = touched.entry(Arc::clone(name)).or_default();
+        let Touched::These { of_types, moved } = &mut following.touched else { return };
+        for (name, changes) in changes.rows.iter().filter(|(name, _)| self.plan.is_over(name)) {
+            let of_type = of_types.entry(Arc::clone(name)).or_default();
             of_type.extend(changes.iter().map(|change| Arc::clone(&change.aggregate)));
+        }
+        if self.plan.is_over_log() {
+            moved.extend_from_slice(&changes.moved);
         }
     }
 
@@ -214,10 +225,10 @@ impl Build {
 }
 
 impl Rest {
-    fn build(mut self, views: &ViewStore) -> Result<Built, ProjectorError> {
+    fn build(mut self, views: &ViewStore, log: &mut dyn Log) -> Result<Built, ProjectorError> {
         self.count(views)?;
         for _ in 0..ROUNDS {
-            match self.round(views)? {
+            match self.round(views, log)? {
                 Ok(true) => {}
                 Ok(false) => return Ok(Built::Cancelled),
                 Err(failed) => return Ok(Built::Failed(failed)),
@@ -229,15 +240,14 @@ impl Rest {
                 }
                 (std::mem::replace(&mut following.touched, Touched::none()), following.checkpoint)
             };
-            match touched {
-                Touched::These(of_types) if of_types.values().map(BTreeSet::len).sum::<usize>() <= MANY => {
-                    let mut write = views.batch();
-                    match self.fold_these(&of_types, until, &views.written(), &mut write)? {
-                        Ok(()) => write.commit()?,
-                        Err(failed) => return Ok(Built::Failed(failed)),
-                    }
-                }
-                Touched::These(_) | Touched::All => self.generation.round = self.generation.round.next(until),
+            if touched.count() > MANY {
+                self.generation.round = self.generation.round.next(until);
+                continue;
+            }
+            let mut write = views.batch();
+            match self.fold_these(touched, until, &views.written(), log, &mut write)? {
+                Ok(()) => write.commit()?,
+                Err(failed) => return Ok(Built::Failed(failed)),
             }
         }
         Ok(Built::Whole(self))
@@ -254,22 +264,21 @@ impl Rest {
         &mut self,
         checkpoint: Position,
         written: &Snapshot,
+        log: &mut dyn Log,
         write: &mut Batch,
     ) -> Result<Result<(), Failed>, ProjectorError> {
         let touched = {
             let mut following = self.shared.following.lock().expect("no holder of this lock panics");
             std::mem::replace(&mut following.touched, Touched::none())
         };
-        match touched {
-            Touched::These(of_types) => self.fold_these(&of_types, checkpoint, written, write),
-            Touched::All => unreachable!("the build has looked at all of them"),
-        }
+        self.fold_these(touched, checkpoint, written, log, write)
     }
 
     /// How many aggregates there are.
     fn count(&self, views: &ViewStore) -> Result<(), ProjectorError> {
         for relation in self.live.plan.fold.sources() {
-            let mirror = views.mirror(of_type(relation))?;
+            let Over::Rows(name) = over(relation) else { continue };
+            let mirror = views.mirror(name)?;
             let keys = views.written().reader(&mirror).keys().count();
             self.shared.total.fetch_add(keys as u64, Ordering::Relaxed);
         }
@@ -277,31 +286,29 @@ impl Rest {
     }
 
     /// Folds what is left of a round; false if it was cancelled.
-    fn round(&mut self, views: &ViewStore) -> Result<Result<bool, Failed>, ProjectorError> {
+    fn round(&mut self, views: &ViewStore, log: &mut dyn Log) -> Result<Result<bool, Failed>, ProjectorError> {
         let plan = Arc::clone(&self.live.plan);
         let relations: Vec<&str> = plan.fold.sources().collect();
         let begun = self.generation.round.relations;
         for (number, relation) in relations.iter().enumerate().skip(begun) {
-            let mirror = views.mirror(of_type(relation))?;
             loop {
                 if self.shared.is_cancelled.load(Ordering::SeqCst) {
                     return Ok(Ok(false));
                 }
                 let written = views.written();
                 let mut changes = Differences::default();
-                let read = changes.read(&written.reader(&mirror), &self.generation.round, CHANGES_AT_ONCE)?;
-                self.shared.done.fetch_add(read as u64, Ordering::Relaxed);
                 let round = &mut self.generation.round;
-                let is_end = match changes.last.take() {
-                    Some(last) => {
-                        round.after = Some(last.into_string());
-                        false
+                match over(relation) {
+                    Over::Log => changes.read_log(&written, round, CHANGES_AT_ONCE, log)?,
+                    Over::Rows(name) => {
+                        let read = changes.read(&written.reader(&views.mirror(name)?), round, CHANGES_AT_ONCE)?;
+                        self.shared.done.fetch_add(read as u64, Ordering::Relaxed);
                     }
-                    None => {
-                        (round.relations, round.after) = (number + 1, None);
-                        true
-                    }
-                };
+                }
+                let last = changes.last.take();
+                let is_end = last.is_none();
+                round.relations = if is_end { number + 1 } else { number };
+                round.after = last.map(String::from);
                 let mut write = views.batch();
                 let until = round.until;
                 match self.fold(relation, &changes, until, &written, &mut write)? {
@@ -319,21 +326,31 @@ impl Rest {
     /// Folds what has changed in some aggregates, at once.
     fn fold_these(
         &mut self,
-        of_types: &BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+        touched: Touched,
         until: Position,
         written: &Snapshot,
+        log: &mut dyn Log,
         write: &mut Batch,
     ) -> Result<Result<(), Failed>, ProjectorError> {
+        let Touched::These { of_types, moved } = touched else {
+            unreachable!("where all were touched, a round looks at all of them")
+        };
         let from = self.generation.round.until;
         let plan = Arc::clone(&self.live.plan);
         let mut of_relations: Vec<(&str, Differences)> = Vec::new();
         for relation in plan.fold.sources() {
             let mut changes = Differences::default();
-            if let (Some(aggregates), Some(mirror)) = (of_types.get(of_type(relation)), mirror(written, relation)) {
-                for aggregate in aggregates {
-                    let before = mirror.timeline(aggregate, last_before(from))?;
-                    let now = mirror.timeline(aggregate, last_before(until))?;
-                    changes.add(before.as_ref(), now.as_ref());
+            match over(relation) {
+                Over::Log => changes.log = log_relation::read_rows(&log_relation::settled(moved.iter().copied()), log)?,
+                Over::Rows(name) => {
+                    if let (Some(aggregates), Some(mirror)) = (of_types.get(name), written.mirror(name)) {
+                        let mirror = written.reader(&mirror);
+                        for aggregate in aggregates {
+                            let before = mirror.timeline(aggregate, last_before(from))?;
+                            let now = mirror.timeline(aggregate, last_before(until))?;
+                            changes.add(before.as_ref(), now.as_ref());
+                        }
+                    }
                 }
             }
             of_relations.push((relation, changes));
@@ -372,20 +389,12 @@ impl Rest {
     }
 }
 
-/// The mirror of a relation, as a snapshot has it.
-fn mirror(written: &Snapshot, relation: &str) -> Option<Reader> {
-    written.mirror(of_type(relation)).map(|mirror| written.reader(&mirror))
-}
-
-fn last_before(end: Position) -> Position {
-    Position::from_i64(end.as_i64() - 1).unwrap_or(Position::ZERO)
-}
-
 /// What is different in some aggregates from what was folded of them.
 #[derive(Default)]
 struct Differences {
     changes: Vec<(Arc<str>, Timestamp, i8, EventId)>,
-    /// The last aggregate that was read, if there may be more.
+    log: Vec<LogChange>,
+    /// The last aggregate that was read, or position of the log, if there may be more.
     last: Option<Box<str>>,
 }
 
@@ -419,6 +428,21 @@ impl Differences {
                 return Ok(read);
             }
         }
+    }
+
+    /// Reads so many changes of a round in the log.
+    fn read_log(
+        &mut self,
+        written: &Snapshot,
+        round: &Round,
+        most: usize,
+        log: &mut dyn Log,
+    ) -> Result<(), ProjectorError> {
+        let above = round.after.as_deref().and_then(|position| position.parse().ok());
+        let (moved, is_cut) = log_relation::differences(written, round.from, round.until, above, most)?;
+        self.last = moved.last().filter(|_| is_cut).map(|(position, ..)| position.to_string().into());
+        self.log = log_relation::read_rows(&moved, log)?;
+        Ok(())
     }
 
     /// What is different in one of them.
@@ -460,6 +484,7 @@ impl Differences {
                 weight: *weight,
                 event: *event,
             })
+            .chain(self.log.iter().map(LogChange::change))
             .collect()
     }
 }

@@ -7,14 +7,16 @@ use std::{
 
 use deltafold_event::{Column, EventId, Position, Timestamp};
 use deltafold_projection::{Change, FoldError, Folded, Relations, Version};
+use deltafold_relation::RowChange;
 use deltafold_view::{Batch, Entry, Mirror, Snapshot, Stored};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    RowChanges,
+    Changes,
     build::Round,
     fold_memory::FoldMemory,
-    plan::{Plan, of_type},
+    log_relation::LogChange,
+    plan::{Over, Plan, over},
     record::Failed,
 };
 use crate::{ProjectorError, ViewInfo, ViewKind};
@@ -48,7 +50,7 @@ impl Generation {
             number,
             sql: plan.sql.clone(),
             shape: plan.shape.clone(),
-            relations: plan.fold.sources().map(|relation| of_type(relation).to_owned()).collect(),
+            relations: plan.fold.sources().map(str::to_owned).collect(),
             columns: plan.columns.iter().map(column).collect(),
             key: plan.key.clone(),
             ordered,
@@ -77,7 +79,7 @@ impl Generation {
 
     /// Whether it is over the rows of this type.
     pub(crate) fn is_over(&self, aggregate_type: &str) -> bool {
-        self.relations.iter().any(|relation| relation == aggregate_type)
+        self.relations.iter().any(|relation| over(relation) == Over::Rows(aggregate_type))
     }
 
     /// What readers are told of it.
@@ -116,21 +118,18 @@ impl Live {
     /// Folds what changed in relations. `until`: everything before it will have been folded.
     pub(crate) fn fold(
         &self,
-        changes: &RowChanges,
+        changes: &Changes,
         until: Position,
         written: &Snapshot,
         write: &mut Batch,
     ) -> Result<Result<(), Failed>, ProjectorError> {
         let mut of_relations: BTreeMap<&str, Vec<Change<'_>>> = BTreeMap::new();
         for relation in self.plan.fold.sources() {
-            let of_type = changes.get(of_type(relation)).map(Vec::as_slice).unwrap_or_default();
-            let change = of_type.iter().map(|change| Change {
-                row: &change.row().json,
-                valid_from: change.valid_from,
-                weight: change.weight,
-                event: change.record.since.id,
-            });
-            of_relations.insert(relation, change.collect());
+            let found = match over(relation) {
+                Over::Log => changes.log.iter().map(LogChange::change).collect(),
+                Over::Rows(name) => changes.rows.get(name).into_iter().flatten().map(change).collect(),
+            };
+            of_relations.insert(relation, found);
         }
         if of_relations.values().all(Vec::is_empty) {
             return Ok(Ok(()));
@@ -198,6 +197,15 @@ impl Live {
             }
         }
         Ok(())
+    }
+}
+
+fn change(change: &RowChange) -> Change<'_> {
+    Change {
+        row: &change.row().json,
+        valid_from: change.valid_from,
+        weight: change.weight,
+        event: change.record.since.id,
     }
 }
 

@@ -36,7 +36,12 @@ impl Plan {
 
     /// Whether it is over the rows of this type.
     pub(crate) fn is_over(&self, aggregate_type: &str) -> bool {
-        self.fold.sources().any(|source| of_type(source) == aggregate_type)
+        self.fold.sources().any(|source| over(source) == Over::Rows(aggregate_type))
+    }
+
+    /// Whether it is over the log.
+    pub(crate) fn is_over_log(&self) -> bool {
+        self.fold.sources().any(|source| over(source) == Over::Log)
     }
 
     /// Whether what is folded by one can be folded by the other.
@@ -45,9 +50,22 @@ impl Plan {
     }
 }
 
-/// The aggregate type whose rows a relation has.
-pub(crate) fn of_type(relation: &str) -> &str {
-    relation.strip_prefix("source.").unwrap_or(relation)
+/// What a relation has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over<'r> {
+    /// The events of the log.
+    Log,
+    /// The rows of an aggregate type.
+    Rows(&'r str),
+}
+
+/// What the relation of a name has.
+pub(crate) fn over(relation: &str) -> Over<'_> {
+    match relation.strip_prefix("source.") {
+        Some(name) => Over::Rows(name),
+        None if relation == "events" => Over::Log,
+        None => Over::Rows(relation),
+    }
 }
 
 /// What definitions can be over.
