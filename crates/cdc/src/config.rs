@@ -33,6 +33,31 @@ impl Default for DecoderConfig {
 pub struct AggregateConfig {
     /// The columns of its key, where records have none, or one that is not the row's.
     pub key: Option<Vec<String>>,
+    /// Where its table is an outbox: each row that is inserted is a domain event.
+    pub outbox: Option<OutboxColumns>,
+}
+
+/// Which columns of an outbox say what; as Debezium's outbox has them by default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxColumns {
+    /// The event's own id.
+    pub id: String,
+    /// The type of its aggregate.
+    pub aggregate_type: String,
+    /// The id of its aggregate.
+    pub aggregate_id: String,
+    /// The event's type.
+    pub event_type: String,
+    /// What it tells.
+    pub payload: String,
+}
+
+impl Default for OutboxColumns {
+    fn default() -> Self {
+        let [id, aggregate_type, aggregate_id, event_type, payload] =
+            ["id", "aggregatetype", "aggregateid", "type", "payload"].map(str::to_owned);
+        Self { id, aggregate_type, aggregate_id, event_type, payload }
+    }
 }
 
 /// How a table's aggregate type is named: text with `{server}`, `{database}`, `{schema}` and `{table}` in it.

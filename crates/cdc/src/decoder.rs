@@ -37,6 +37,8 @@ pub enum Ignored {
     SchemaChange,
     /// A connector's signal or notification.
     Notification,
+    /// A row of an outbox that is changed or removed: it told its event when it was inserted.
+    OutboxRow,
 }
 
 impl Ignored {
@@ -48,6 +50,7 @@ impl Ignored {
             Self::Transaction => "transaction",
             Self::SchemaChange => "schema_change",
             Self::Notification => "notification",
+            Self::OutboxRow => "outbox_row",
         }
     }
 }
@@ -103,10 +106,9 @@ impl Decoder {
             coordinates: &self.coordinates(record),
         };
         match envelope.change {
-            Change::Row(operation) => self.row_events(&change, operation, decoded)?,
-            Change::Message => self.message_event(&change, decoded)?,
+            Change::Row(operation) => self.row_events(&change, operation, decoded),
+            Change::Message => self.message_event(&change, decoded).map(|()| None),
         }
-        Ok(None)
     }
 
     fn coordinates(&mut self, record: &Record<'_>) -> Coordinates {

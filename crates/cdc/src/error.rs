@@ -112,6 +112,17 @@ pub enum DecodeError {
         "neither the source block (ts_us, ts_ns, ts_ms) nor the envelope nor the record says when the change was made"
     )]
     NoTime,
+    /// A row of an outbox without what every event has.
+    #[error(
+        "the outbox {table} has no {column}, or it is null: aggregates.TYPE.outbox says which columns hold the id, \
+         aggregate_type, aggregate_id, event_type and payload"
+    )]
+    NoOutboxColumn {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
     /// A change without the row it speaks of.
     #[error("the event has the operation {operation} and no row in {member}; the connector must send whole envelopes")]
     NoRow {
@@ -212,6 +223,7 @@ impl DecodeError {
             Self::Time { .. } => "time_out_of_range",
             Self::NoTime => "no_time",
             Self::NoRow { .. } => "no_row",
+            Self::NoOutboxColumn { .. } => "no_outbox_column",
             Self::RowNotAnObject { .. } => "row_not_an_object",
             Self::NoKey { .. } => "no_key",
             Self::KeyNotAnObject { .. } => "key_not_an_object",

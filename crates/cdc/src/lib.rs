@@ -37,6 +37,7 @@ mod line_shape;
 mod message;
 mod metadata;
 mod moment;
+mod outbox;
 mod position;
 mod record;
 mod row_event;
@@ -51,7 +52,7 @@ mod walk;
 mod wrapper;
 
 pub use classify::Format;
-pub use config::{AggregateConfig, DecoderConfig, NameTemplate, NameTemplateError};
+pub use config::{AggregateConfig, DecoderConfig, NameTemplate, NameTemplateError, OutboxColumns};
 pub use decoder::{Decoded, Decoder, Ignored};
 pub use error::DecodeError;
 pub use headers::Headers;

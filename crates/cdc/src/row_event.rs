@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use deltafold_event::{Event, Operation, RowSchema, SchemaId};
 
 use crate::{
-    DecodeError, Decoded, Decoder, TableName,
+    DecodeError, Decoded, Decoder, Ignored, TableName,
     decoder::Incoming,
     event_types::EventTypes,
     identity,
@@ -39,16 +39,20 @@ struct Own<'a> {
 }
 
 impl Decoder {
-    /// One event; two where an update moved a row to another declared key.
+    /// One event; two where an update moved a row to another declared key; of an outbox, what its rows tell.
     pub(crate) fn row_events(
         &mut self,
         change: &Incoming<'_>,
         operation: Operation,
         decoded: &mut Vec<Decoded>,
-    ) -> Result<(), DecodeError> {
+    ) -> Result<Option<Ignored>, DecodeError> {
         let envelope = change.envelope;
         let source = &envelope.source;
         let table = self.tables.get(source, &self.config)?;
+        if let Some(columns) = table.outbox.clone() {
+            let name = table.name.clone();
+            return self.outbox_event(change, operation, name, &columns, decoded);
+        }
         let (bytes, limits) = (change.record.key, &self.config.limits);
         let key = if table.declared_key.is_some() || operation == Operation::Truncate {
             RecordKey::read_beside(bytes, limits, &mut self.wrappers)
@@ -67,7 +71,7 @@ impl Decoder {
         };
         if operation == Operation::Truncate {
             decoded.push(shared.event(operation, Own::default(), None));
-            return Ok(());
+            return Ok(None);
         }
 
         let declared = table.declared_key.clone();
@@ -103,7 +107,7 @@ impl Decoder {
         };
         let own = Own { aggregate_id: Some(id), before, after, schema_id: Some(schema_id), ..Own::default() };
         decoded.extend(shared.events(operation, own, moved, new_schema));
-        Ok(())
+        Ok(None)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use deltafold_event::{RowSchema, SchemaId};
 use foldhash::HashMap;
 
-use crate::{DecodeError, DecoderConfig, TableName, source_block::SourceBlock, wrapper::RowConnect};
+use crate::{DecodeError, DecoderConfig, OutboxColumns, TableName, source_block::SourceBlock, wrapper::RowConnect};
 
 /// The tables that were met.
 #[derive(Debug, Default)]
@@ -23,6 +23,8 @@ pub(crate) struct Table {
     pub(crate) aggregate_type: Arc<str>,
     /// The declared key, if there is one.
     pub(crate) declared_key: Option<Arc<[String]>>,
+    /// Which columns say what, if it is an outbox.
+    pub(crate) outbox: Option<Arc<OutboxColumns>>,
     shapes: Vec<Shape>,
 }
 
@@ -71,10 +73,12 @@ impl Table {
         if aggregate_type.starts_with('$') {
             return Err(DecodeError::ReservedName { table: source.table_for_people(), aggregate_type });
         }
-        let declared = config.aggregates.get(&aggregate_type).and_then(|aggregate| aggregate.key.clone());
+        let aggregate = config.aggregates.get(&aggregate_type);
+        let declared = aggregate.and_then(|aggregate| aggregate.key.clone());
         Ok(Self {
             name: name.into(),
             aggregate_type: aggregate_type.into(),
+            outbox: aggregate.and_then(|aggregate| aggregate.outbox.clone()).map(Arc::new),
             declared_key: declared.filter(|key| !key.is_empty()).map(Into::into),
             shapes: Vec::new(),
         })

@@ -78,7 +78,7 @@ fn numbers(numbers: &[u64]) -> LetterSelection {
 
 /// What is configured once somebody has read the reasons.
 fn keyed() -> DecoderConfig {
-    let orders = AggregateConfig { key: Some(vec!["id".to_owned()]) };
+    let orders = AggregateConfig { key: Some(vec!["id".to_owned()]), ..AggregateConfig::default() };
     DecoderConfig { aggregates: [("orders".to_owned(), orders)].into(), ..DecoderConfig::default() }
 }
 
@@ -160,7 +160,8 @@ async fn what_is_retried_is_what_it_would_have_been() {
     let reserved = DecoderConfig { name: "${table}".parse().unwrap(), ..DecoderConfig::default() };
     let mut all = keyed();
     all.name = "{server}_{table}".parse().unwrap();
-    all.aggregates.insert("shop_orders".into(), AggregateConfig { key: Some(vec!["id".into()]) });
+    all.aggregates
+        .insert("shop_orders".into(), AggregateConfig { key: Some(vec!["id".into()]), ..AggregateConfig::default() });
     for (lines, wrong, right, expected) in [
         (corners(), DecoderConfig::default(), keyed(), 9),
         (crm, reserved.clone(), DecoderConfig::default(), 4),

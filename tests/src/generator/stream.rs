@@ -143,7 +143,7 @@ impl Stream {
 
 /// The configuration under which the generated stream is read.
 fn config(source: &str) -> DecoderConfig {
-    let loose = AggregateConfig { key: Some(vec!["id".to_owned()]) };
+    let loose = AggregateConfig { key: Some(vec!["id".to_owned()]), ..AggregateConfig::default() };
     DecoderConfig {
         source: source.into(),
         aggregates: BTreeMap::from([("loose".to_owned(), loose)]),

@@ -32,7 +32,7 @@ pub(crate) fn decoder(declared: &[(&str, &[&str])]) -> Decoder {
         .iter()
         .map(|(name, key)| {
             let key = key.iter().map(|column| (*column).to_owned()).collect();
-            ((*name).to_owned(), AggregateConfig { key: Some(key) })
+            ((*name).to_owned(), AggregateConfig { key: Some(key), ..AggregateConfig::default() })
         })
         .collect();
     Decoder::new(DecoderConfig { aggregates, ..DecoderConfig::default() })

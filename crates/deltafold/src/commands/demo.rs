@@ -8,13 +8,14 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
+use deltafold_cdc::DecoderConfig;
 use deltafold_ingest::{Options, Summary, ingest_file};
 use deltafold_store::EventStore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::Listen,
-    config::{Aggregates, Config, Flags},
+    config::{Aggregates, Config, Flags, Format},
     context::{Context, open_store},
     definitions::Definitions,
     engine::Engine,
@@ -93,9 +94,10 @@ impl Demo {
         let began = Instant::now();
         let store = open_store(home.path()).await?;
         // The shop is decoded as it was recorded, whatever is configured here.
-        let config = Config { aggregates: Aggregates::default(), ..loaded.config };
+        let config = Config { aggregates: Aggregates::with_outbox("outbox"), ..loaded.config };
         let engine = Engine::start(&config.index.of(home.path()), &store, &config, KafkaStatuses::default()).await?;
-        let summary = play(&store, &cancel).await?;
+        let decoder = config.aggregates.decoder(Format::Auto);
+        let summary = play(&store, decoder, &cancel).await?;
         engine.define(&definitions()).await?;
         let served = if cancel.is_cancelled() {
             Ok(())
@@ -111,11 +113,12 @@ impl Demo {
 }
 
 /// Appends the shop's records, as `ingest --file` would.
-async fn play(store: &EventStore, cancel: &CancellationToken) -> anyhow::Result<Summary> {
+async fn play(store: &EventStore, decoder: DecoderConfig, cancel: &CancellationToken) -> anyhow::Result<Summary> {
     let mut file = tempfile::Builder::new().prefix("shop-").suffix(".jsonl.gz").tempfile()?;
     file.write_all(SHOP)?;
     file.flush()?;
-    Ok(ingest_file(store, file.path(), &Options::default(), cancel.clone()).await.or_exit()?)
+    let options = Options { decoder, ..Options::default() };
+    Ok(ingest_file(store, file.path(), &options, cancel.clone()).await.or_exit()?)
 }
 
 fn introduce(summary: &Summary, began: Instant, home: &Home, url: &str) -> std::io::Result<()> {

@@ -34,6 +34,8 @@ const KEYS: &[&str] = &[
     "aggregates.name",
     "aggregates.*.key",
     "aggregates.*.columns.*",
+    "aggregates.*.outbox",
+    "aggregates.*.outbox.*",
     "projections.dir",
 ];
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use deltafold_api::{AuthOptions, JwtKey, JwtOptions, Secret};
-use deltafold_cdc::{AggregateConfig, DecoderConfig, NameTemplate};
+use deltafold_cdc::{AggregateConfig, DecoderConfig, NameTemplate, OutboxColumns};
 use deltafold_event::ColumnType;
 use deltafold_source::{Start, TopicPattern};
 use serde::{Deserialize, Deserializer, de};
@@ -267,6 +267,49 @@ pub(crate) struct Aggregate {
     pub(crate) key: Option<Vec<String>>,
     #[serde(default)]
     pub(crate) columns: BTreeMap<String, Parsed<ColumnType>>,
+    #[serde(default)]
+    pub(crate) outbox: Outbox,
+}
+
+/// `[aggregates.TYPE] outbox`: true, or which of its columns are called otherwise than Debezium's.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outbox(pub(crate) Option<OutboxColumns>);
+
+impl<'de> Deserialize<'de> for Outbox {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TrueOrColumns;
+        impl<'de> de::Visitor<'de> for TrueOrColumns {
+            type Value = Outbox;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, or names of columns for id, aggregate_type, aggregate_id, event_type and payload")
+            }
+
+            fn visit_bool<E: de::Error>(self, is_one: bool) -> Result<Self::Value, E> {
+                Ok(Outbox(is_one.then(OutboxColumns::default)))
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut columns = OutboxColumns::default();
+                while let Some(part) = map.next_key::<String>()? {
+                    let column = match part.as_str() {
+                        "id" => &mut columns.id,
+                        "aggregate_type" => &mut columns.aggregate_type,
+                        "aggregate_id" => &mut columns.aggregate_id,
+                        "event_type" => &mut columns.event_type,
+                        "payload" => &mut columns.payload,
+                        other => {
+                            let parts = &["id", "aggregate_type", "aggregate_id", "event_type", "payload"];
+                            return Err(de::Error::unknown_field(other, parts));
+                        }
+                    };
+                    *column = map.next_value()?;
+                }
+                Ok(Outbox(Some(columns)))
+            }
+        }
+        deserializer.deserialize_any(TrueOrColumns)
+    }
 }
 
 /// A value that is written as its text.
@@ -280,16 +323,23 @@ impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Parsed<T> {
 }
 
 impl Aggregates {
+    /// With nothing declared but that one of the types is an outbox.
+    pub(crate) fn with_outbox(name: &str) -> Self {
+        let outbox = Outbox(Some(OutboxColumns::default()));
+        let types = BTreeMap::from([(name.to_owned(), Aggregate { outbox, ..Aggregate::default() })]);
+        Self { types, ..Self::default() }
+    }
+
     /// What the decoder of records in this format is told.
     pub(crate) fn decoder(&self, format: Format) -> DecoderConfig {
         // The one decoder there is recognises what it is given by its shape.
         let (Format::Auto | Format::Debezium) = format;
         let declared = |(name, aggregate): (&String, &Aggregate)| {
-            aggregate.key.clone().map(|key| (name.clone(), AggregateConfig { key: Some(key) }))
+            (name.clone(), AggregateConfig { key: aggregate.key.clone(), outbox: aggregate.outbox.0.clone() })
         };
         DecoderConfig {
             name: self.name.clone(),
-            aggregates: self.types.iter().filter_map(declared).collect(),
+            aggregates: self.types.iter().map(declared).collect(),
             ..DecoderConfig::default()
         }
     }
