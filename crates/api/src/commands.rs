@@ -3,6 +3,7 @@
 //! This crate changes nothing itself: whoever makes an [`crate::Api`] hands in its [`Commands`].
 
 use deltafold_event::Position;
+use deltafold_projector::Ordered;
 use futures::future::BoxFuture;
 
 use crate::Principal;
@@ -27,6 +28,15 @@ pub trait Commands: Send + Sync + 'static {
         origin: String,
         epoch: u32,
         reason: String,
+        by: Principal,
+    ) -> BoxFuture<'static, CommandResult<Position>>;
+
+    /// Orders something of a projection: where that stands in the store.
+    fn order(
+        &self,
+        projection: String,
+        ordered: Ordered,
+        reason: Option<String>,
         by: Principal,
     ) -> BoxFuture<'static, CommandResult<Position>>;
 }

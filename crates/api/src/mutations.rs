@@ -3,6 +3,7 @@
 
 mod dead_letters;
 mod new_epoch;
+mod projections;
 
 use std::sync::Arc;
 
@@ -15,12 +16,13 @@ pub(crate) const ROOT: &str = "Mutation";
 
 /// The root type.
 pub(crate) fn root() -> Object {
-    dead_letters::fields().into_iter().chain(new_epoch::fields()).fold(Object::new(ROOT), Object::field)
+    let fields = dead_letters::fields().into_iter().chain(new_epoch::fields()).chain(projections::fields());
+    fields.fold(Object::new(ROOT), Object::field)
 }
 
 /// The types.
 pub(crate) fn objects() -> impl Iterator<Item = Object> {
-    dead_letters::objects().into_iter().chain([new_epoch::object()])
+    dead_letters::objects().into_iter().chain([new_epoch::object(), projections::object()])
 }
 
 /// What does it, for the request that is being answered.

@@ -21,6 +21,11 @@ const MUTATIONS: &[(&str, Right)] = &[
     ("retryDeadLetters", Right::Append),
     ("discardDeadLetters", Right::Admin),
     ("newEpoch", Right::Admin),
+    ("rebuildProjection", Right::Admin),
+    ("cancelRebuild", Right::Admin),
+    ("pauseProjection", Right::Admin),
+    ("resumeProjection", Right::Admin),
+    ("skipEvent", Right::Admin),
 ];
 
 /// Checks that an operation may be run by who asks for it.

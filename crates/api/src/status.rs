@@ -1,11 +1,12 @@
 //! What there is and how far it has come: `projections`, `store`.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_graphql::{
     Value,
     dynamic::{Field, FieldFuture, FieldValue, InputValue, Object, ResolverContext, TypeRef},
 };
+use deltafold_projector::{Progress, ProjectionInfo};
 use deltafold_view::At;
 
 use crate::{
@@ -19,15 +20,14 @@ use crate::{
 pub(crate) fn fields() -> [Field; 3] {
     [
         Field::new("projections", TypeRef::named_nn_list_nn("Projection"), |ctx| {
-            let views = &Reading::of(ctx.ctx).model.views;
-            FieldFuture::Value(Some(FieldValue::list(views.iter().map(|view| FieldValue::borrowed_any(view)))))
+            let projections = all(Reading::of(ctx.ctx)).into_values();
+            FieldFuture::Value(Some(FieldValue::list(projections.map(FieldValue::owned_any))))
         })
         .description("All projections: what each is called here, and how far it has come."),
         Field::new("projection", TypeRef::named("Projection"), |ctx| {
             let name = ctx.args.get("name").and_then(|name| name.string().ok()).unwrap_or_default();
-            let views = &Reading::of(ctx.ctx).model.views;
-            let found = views.iter().find(|view| *view.info.name == *name);
-            FieldFuture::Value(found.map(|view| FieldValue::borrowed_any(view)))
+            let found = all(Reading::of(ctx.ctx)).remove(name);
+            FieldFuture::Value(found.map(FieldValue::owned_any))
         })
         .description("The projection of this name; null if there is none.")
         .argument(InputValue::new("name", TypeRef::named_nn(TypeRef::STRING)).description("The view's name.")),
@@ -37,8 +37,33 @@ pub(crate) fn fields() -> [Field; 3] {
 }
 
 /// The types.
-pub(crate) fn objects() -> [Object; 3] {
-    [projection(), column(), store()]
+pub(crate) fn objects() -> [Object; 4] {
+    [projection(), build(), column(), store()]
+}
+
+/// A projection: a mirror, or a definition with what has come of it.
+struct ProjectionNode {
+    name: Arc<str>,
+    /// What it produces, as soon as that is there.
+    view: Option<Arc<ViewModel>>,
+    definition: Option<Arc<ProjectionInfo>>,
+}
+
+fn all(reading: &Reading) -> BTreeMap<Arc<str>, ProjectionNode> {
+    let of_view = |view: &Arc<ViewModel>| {
+        let name = Arc::clone(&view.info.name);
+        (Arc::clone(&name), ProjectionNode { name, view: Some(Arc::clone(view)), definition: None })
+    };
+    let mut all: BTreeMap<Arc<str>, ProjectionNode> = reading.model.views.iter().map(of_view).collect();
+    for definition in &reading.catalog.projections {
+        let node = ProjectionNode { name: Arc::clone(&definition.name), view: None, definition: None };
+        let node = all.entry(Arc::clone(&definition.name)).or_insert(node);
+        // One that bears a mirror's name says so, and is not that mirror.
+        if node.view.as_ref().is_none_or(|view| !view.is_mirror()) {
+            node.definition = Some(Arc::clone(definition));
+        }
+    }
+    all
 }
 
 /// A column of a projection.
@@ -47,36 +72,64 @@ struct ColumnNode {
     index: usize,
 }
 
+fn status(node: &ProjectionNode, reading: &Reading) -> &'static str {
+    let lags = || if reading.lag_ms() == 0 { "live" } else { "catching_up" };
+    match &node.definition {
+        _ if reading.catalog.failure.is_some() => "stopped",
+        None => lags(),
+        Some(definition) => match &**definition {
+            ProjectionInfo { is_paused: true, .. } => "paused",
+            ProjectionInfo { is_live: true, .. } => lags(),
+            ProjectionInfo { building: Some(_), .. } => "building",
+            ProjectionInfo { problem: Some(_), generation: Some(_), .. } => "stopped",
+            _ => "waiting",
+        },
+    }
+}
+
 fn projection() -> Object {
-    let field = |name: &str, type_ref: TypeRef, of: fn(&ViewModel, &Reading) -> Option<Value>| {
+    let field = |name: &str, type_ref: TypeRef, of: fn(&ProjectionNode, &Reading) -> Option<Value>| {
         Field::new(name, type_ref, move |ctx| {
-            FieldFuture::from_value(view(&ctx).and_then(|view| of(view, Reading::of(ctx.ctx))))
+            FieldFuture::from_value(node(&ctx).and_then(|node| of(node, Reading::of(ctx.ctx))))
         })
     };
-    let text = || TypeRef::named_nn(TypeRef::STRING);
+    let text = || TypeRef::named(TypeRef::STRING);
     Object::new("Projection")
         .description("A definition of what a view contains, and the view it produces.")
-        .field(field("name", text(), |view, _| Some(Value::from(&*view.info.name))))
+        .field(field("name", TypeRef::named_nn(TypeRef::STRING), |node, _| Some(Value::from(&*node.name))))
         .field(
-            field("kind", text(), |view, _| Some(if view.is_mirror() { "mirror" } else { "derived" }.into())).description(
+            field("kind", TypeRef::named_nn(TypeRef::STRING), |node, _| {
+                Some(if node.definition.is_none() { "mirror" } else { "derived" }.into())
+            })
+            .description(
                 "mirror: the rows of one aggregate type; derived: what a definition makes of the rows of such types.",
             ),
         )
         .field(
-            field("status", text(), |_, reading| {
-                Some(match (&reading.catalog.failure, reading.lag_ms()) {
-                    (Some(_), _) => "stopped".into(),
-                    (None, 0) => "live".into(),
-                    (None, _) => "catching_up".into(),
-                })
-            })
-            .description("live, catching_up or stopped."),
+            field("status", TypeRef::named_nn(TypeRef::STRING), |node, reading| Some(status(node, reading).into()))
+                .description(
+                    "live; catching_up; building, nothing being shown yet; paused; stopped, which error explains; or \
+                     waiting for what its definition names.",
+                ),
         )
         .field(
-            field("error", TypeRef::named(TypeRef::STRING), |_, reading| {
-                reading.catalog.failure.as_ref().map(|_| "folding has stopped; the server's log says why".into())
+            field("error", text(), |node, reading| {
+                let stopped = || "folding has stopped; the server's log says why".to_owned();
+                let problem = || node.definition.as_ref().and_then(|definition| definition.problem.clone());
+                reading.catalog.failure.as_ref().map(|_| stopped()).or_else(problem).map(Value::from)
             })
-            .description("Why it has stopped."),
+            .description("Why it has stopped, or cannot be folded as things are."),
+        )
+        .field(
+            field("definition", text(), |node, _| Some(Value::from(&*node.definition.as_ref()?.sql)))
+                .description("The text of its file; null of a mirror."),
+        )
+        .field(
+            Field::new("build", TypeRef::named("ProjectionBuild"), |ctx| {
+                let progress = node(&ctx).and_then(|node| node.definition.as_ref()?.building);
+                FieldFuture::Value(progress.map(FieldValue::owned_any))
+            })
+            .description("How far the next generation is, while one is being built."),
         )
         .field(
             field("checkpoint", TypeRef::named_nn("Position"), |_, reading| {
@@ -88,16 +141,21 @@ fn projection() -> Object {
             field("lagMs", TypeRef::named_nn(TypeRef::INT), |_, reading| Some(reading.lag_ms().into()))
                 .description("How long ago it held all that there is; 0 while it does."),
         )
-        .field(field("generation", TypeRef::named_nn(TypeRef::INT), |view, _| Some(view.info.generation.into())))
         .field(
-            field("historyStart", TypeRef::named("DateTime"), |view, reading| {
-                let start = reading.catalog.view(&view.info.name)?.history_start?;
+            field("generation", TypeRef::named(TypeRef::INT), |node, _| {
+                Some(node.view.as_ref()?.info.generation.into())
+            })
+            .description("Which build of its view is shown."),
+        )
+        .field(
+            field("historyStart", TypeRef::named("DateTime"), |node, reading| {
+                let start = reading.catalog.view(&node.name)?.history_start?;
                 Some(start.to_string().into())
             })
             .description("The first moment known of it: before, absence means unknown."),
         )
         .field(
-            Field::new("rows", TypeRef::named_nn("BigInt"), |ctx| {
+            Field::new("rows", TypeRef::named("BigInt"), |ctx| {
                 let Some(view) = view(&ctx).cloned() else { return FieldFuture::Value(None) };
                 FieldFuture::new(async move {
                     let count =
@@ -108,28 +166,47 @@ fn projection() -> Object {
             .description("How many rows it has now; counted when asked for."),
         )
         .field(
-            field("typeName", text(), |view, _| Some(view.names.row.as_str().into()))
+            field("typeName", text(), |node, _| Some(node.view.as_ref()?.names.row.as_str().into()))
                 .description("Its rows' type in GraphQL."),
         )
         .field(
-            field("listField", text(), |view, _| Some(view.names.list.as_str().into()))
+            field("listField", text(), |node, _| Some(node.view.as_ref()?.names.list.as_str().into()))
                 .description("The root field of its list."),
         )
         .field(
-            field("byKeyField", text(), |view, _| Some(view.names.by_key().into()))
+            field("byKeyField", text(), |node, _| Some(node.view.as_ref()?.names.by_key().into()))
                 .description("The root field of one row."),
         )
         .field(
             Field::new("key", TypeRef::named_nn_list_nn("ProjectionColumn"), |ctx| {
-                FieldFuture::Value(view(&ctx).map(|view| columns(view, view.key.iter().copied())))
+                let key = view(&ctx).map(|view| columns(view, view.key.iter().copied()));
+                FieldFuture::Value(Some(key.unwrap_or_else(|| FieldValue::list(Vec::<Value>::new()))))
             })
             .description("The columns of its key, in order: the arguments of the root field of one row."),
         )
         .field(
             Field::new("columns", TypeRef::named_nn_list_nn("ProjectionColumn"), |ctx| {
-                FieldFuture::Value(view(&ctx).map(|view| columns(view, 0..view.columns().len())))
+                let all = view(&ctx).map(|view| columns(view, 0..view.columns().len()));
+                FieldFuture::Value(Some(all.unwrap_or_else(|| FieldValue::list(Vec::<Value>::new()))))
             })
             .description("Its columns, with the names they have in GraphQL."),
+        )
+}
+
+/// How far a generation is built.
+fn build() -> Object {
+    let field = |name: &str, of: fn(&Progress) -> u64| {
+        Field::new(name, TypeRef::named_nn("BigInt"), move |ctx| {
+            let progress = ctx.parent_value.downcast_ref::<Progress>();
+            FieldFuture::from_value(progress.map(|progress| of(progress).to_string().into()))
+        })
+    };
+    Object::new("ProjectionBuild")
+        .description("A generation of a view that is being built beside the one that is shown.")
+        .field(field("aggregates", |progress| progress.aggregates).description("How many aggregates are folded."))
+        .field(
+            field("ofAggregates", |progress| progress.of_aggregates)
+                .description("How many there were when it began; those that change meanwhile are folded again."),
         )
 }
 
@@ -137,8 +214,12 @@ fn columns<'a>(view: &Arc<ViewModel>, indices: impl Iterator<Item = usize>) -> F
     FieldValue::list(indices.map(|index| FieldValue::owned_any(ColumnNode { view: view.clone(), index })))
 }
 
+fn node<'a>(ctx: &ResolverContext<'a>) -> Option<&'a ProjectionNode> {
+    ctx.parent_value.downcast_ref::<ProjectionNode>()
+}
+
 fn view<'a>(ctx: &ResolverContext<'a>) -> Option<&'a Arc<ViewModel>> {
-    ctx.parent_value.downcast_ref::<Arc<ViewModel>>()
+    node(ctx)?.view.as_ref()
 }
 
 async fn rows(reader: deltafold_view::Reader) -> Result<usize, ApiError> {

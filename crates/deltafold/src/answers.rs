@@ -79,6 +79,15 @@ impl Answers {
         }
     }
 
+    /// Waits until what was ordered is done, where it is done here; a server does it in its own time.
+    pub(crate) async fn settled(&self) -> anyhow::Result<()> {
+        if let Self::Here(engine) = self {
+            engine.caught_up().await?;
+            engine.built().await?;
+        }
+        Ok(())
+    }
+
     /// Lets go of the data directory.
     pub(crate) async fn close(self) {
         if let Self::Here(engine) = self {

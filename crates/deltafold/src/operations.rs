@@ -3,9 +3,9 @@
 use std::{future::Future, sync::Arc};
 
 use deltafold_api::{CommandError, CommandResult, Commands, LetterChoice, LetterFailure, Principal, Settled};
-use deltafold_event::{Position, Timestamp};
+use deltafold_event::{Event, Position, Timestamp};
 use deltafold_ingest::{LetterSelection, SettleError, SettleSummary, discard_dead_letters, retry_dead_letters};
-use deltafold_projector::NewEpoch;
+use deltafold_projector::{NewEpoch, Ordered, Said};
 use deltafold_store::{Append, EventStore};
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
@@ -58,15 +58,33 @@ impl Commands for Operations {
         let store = self.store.clone();
         to_the_end(async move || {
             let said = NewEpoch { epoch, reason, by: by.name().to_owned() };
-            let event = said.event(&origin, Timestamp::from(chrono::Utc::now()));
-            let appended = store.append(Append { events: vec![event], ..Append::default() }).await;
-            let batch = appended.map_err(|error| match error.exit() {
-                Exit::Unavailable => CommandError::Unavailable(error.to_string()),
-                _ => CommandError::Failed(error.to_string()),
-            })?;
-            Ok(batch.events.last().map_or(batch.end(), |last| last.position))
+            append(&store, said.event(&origin, Timestamp::from(chrono::Utc::now()))).await
         })
     }
+
+    fn order(
+        &self,
+        projection: String,
+        ordered: Ordered,
+        reason: Option<String>,
+        by: Principal,
+    ) -> BoxFuture<'static, CommandResult<Position>> {
+        let store = self.store.clone();
+        to_the_end(async move || {
+            let said = Said { ordered, by: by.name().to_owned(), reason };
+            append(&store, said.event(&projection, Timestamp::from(chrono::Utc::now()))).await
+        })
+    }
+}
+
+/// Puts an event on record; where it stands.
+async fn append(store: &EventStore, event: Event) -> CommandResult<Position> {
+    let appended = store.append(Append { events: vec![event], ..Append::default() }).await;
+    let batch = appended.map_err(|error| match error.exit() {
+        Exit::Unavailable => CommandError::Unavailable(error.to_string()),
+        _ => CommandError::Failed(error.to_string()),
+    })?;
+    Ok(batch.events.last().map_or(batch.end(), |last| last.position))
 }
 
 /// Runs an operation on a thread of its own, where it goes on if nobody waits any more, and need not be `Send`: the

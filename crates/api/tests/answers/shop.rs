@@ -6,7 +6,7 @@ use deltafold_api::{Api, CommandResult, Commands, LetterChoice, Limits, Options,
 use deltafold_event::{
     Coordinates, Event, EventId, Identity, Operation, Position, RowSchema, SourcePosition, Timestamp, control,
 };
-use deltafold_projector::{NewEpoch, Projector};
+use deltafold_projector::{NewEpoch, Ordered, Projector, Said};
 use deltafold_store::{Append, EventStore};
 use deltafold_view::ViewStore;
 use futures::future::BoxFuture;
@@ -152,6 +152,16 @@ impl Operator {
         Self { store, asked: Mutex::default(), answer: Mutex::default() }
     }
 
+    /// Appends an event; where it stands.
+    fn append(&self, event: Event) -> BoxFuture<'static, CommandResult<Position>> {
+        let store = self.store.clone();
+        let handle = tokio::runtime::Handle::current();
+        let appended = tokio::task::spawn_blocking(move || {
+            handle.block_on(store.append(Append { events: vec![event], ..Append::default() }))
+        });
+        Box::pin(async { Ok(appended.await.unwrap().unwrap().events[0].position) })
+    }
+
     fn answer(&self, asked: String) -> BoxFuture<'static, CommandResult<Settled>> {
         self.asked.lock().unwrap().push(asked);
         let answer = self.answer.lock().unwrap().take().unwrap_or_else(|| Ok(Settled::default()));
@@ -182,12 +192,18 @@ impl Commands for Operator {
     ) -> BoxFuture<'static, CommandResult<Position>> {
         let said = NewEpoch { epoch, reason, by: by.name().to_owned() };
         let event = said.event(&origin, Timestamp::from_micros(0));
-        let store = self.store.clone();
-        let handle = tokio::runtime::Handle::current();
-        let appended = tokio::task::spawn_blocking(move || {
-            handle.block_on(store.append(Append { events: vec![event], ..Append::default() }))
-        });
-        Box::pin(async { Ok(appended.await.unwrap().unwrap().events[0].position) })
+        self.append(event)
+    }
+
+    fn order(
+        &self,
+        projection: String,
+        ordered: Ordered,
+        reason: Option<String>,
+        by: Principal,
+    ) -> BoxFuture<'static, CommandResult<Position>> {
+        let said = Said { ordered, by: by.name().to_owned(), reason };
+        self.append(said.event(&projection, Timestamp::from_micros(0)))
     }
 }
 

@@ -1,8 +1,10 @@
-//! `deltafold projections [list | check FILE…]`
+//! `deltafold projections [list | check FILE… | rebuild NAME | cancel NAME | pause NAME | resume NAME | skip NAME EVENT]`
 
 mod check;
+mod order;
 
 use clap::{Args, Subcommand};
+use order::Order;
 use serde_json::json;
 
 use crate::{
@@ -12,7 +14,8 @@ use crate::{
 };
 
 const DOCUMENT: &str =
-    "{ projections { name kind status checkpoint lagMs generation historyStart rows columns { name type } } }";
+    "{ projections { name kind status error checkpoint lagMs generation historyStart rows columns { name type }
+      build { aggregates ofAggregates } } }";
 
 #[derive(Debug, Args)]
 pub(crate) struct Projections {
@@ -26,6 +29,16 @@ enum What {
     List,
     /// Say what definitions would give, or what is wrong with them
     Check(check::Check),
+    /// Build a view anew, beside the one that is shown, and then show it
+    Rebuild(order::Named),
+    /// Give up what is being built
+    Cancel(order::Named),
+    /// Leave a view as it is
+    Pause(order::Named),
+    /// Go on after a pause or a failure
+    Resume(order::Named),
+    /// Go on without what an event did, which could not be folded
+    Skip(order::Skip),
 }
 
 impl Projections {
@@ -33,6 +46,11 @@ impl Projections {
         match self.what.unwrap_or(What::List) {
             What::List => list(context).await,
             What::Check(check) => check.run(context).await,
+            What::Rebuild(named) => named.run(Order::Rebuild, context).await,
+            What::Cancel(named) => named.run(Order::Cancel, context).await,
+            What::Pause(named) => named.run(Order::Pause, context).await,
+            What::Resume(named) => named.run(Order::Resume, context).await,
+            What::Skip(skip) => skip.run(context).await,
         }
     }
 }
@@ -53,5 +71,14 @@ async fn list(context: &Context) -> anyhow::Result<()> {
             ["name", "kind", "status", "rows", "checkpoint", "historyStart"].map(|field| shown(&projection[field]));
         table.add_row([name, kind, status, rows, columns.to_string(), checkpoint, start]);
     }
-    Ok(output::print_table(&table)?)
+    output::print_table(&table)?;
+    for projection in projections.iter().filter(|projection| !projection["error"].is_null()) {
+        output::line(format_args!("{}: {}", shown(&projection["name"]), shown(&projection["error"])))?;
+    }
+    for projection in projections.iter().filter(|projection| !projection["build"].is_null()) {
+        let build = &projection["build"];
+        let [done, all] = ["aggregates", "ofAggregates"].map(|part| shown(&build[part]));
+        output::line(format_args!("{}: {done} of {all} aggregates are built anew", shown(&projection["name"])))?;
+    }
+    Ok(())
 }
