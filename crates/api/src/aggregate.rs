@@ -55,7 +55,7 @@ async fn find(ctx: &ResolverContext<'_>) -> Result<Option<AggregateNode>, ApiErr
     let view = reading.model.mirror(&text("type")?, "aggregate.type")?.clone();
     let id = text("id")?;
     let moment = AsOf::of(&ctx.args, "asOf", "aggregate")?.resolve(reading).await?;
-    reading.note(&view, moment);
+    reading.enter(&view, moment, "aggregate")?;
     let reader = reading.reader(&view);
     let unreadable = |error| ApiError::internal("aggregate", error);
     let row = reader.as_of(&id, moment.at).map_err(unreadable)?;
@@ -134,7 +134,7 @@ async fn difference(ctx: &ResolverContext<'_>) -> Result<Vec<diff::FieldChange>,
     };
     let reader = reading.reader(&node.view);
     let row = |moment: Moment| {
-        reading.note(&node.view, moment);
+        reading.enter(&node.view, moment, "aggregate")?;
         reader.as_of(&node.id, moment.at).map_err(|error| ApiError::internal("diff", error))
     };
     let (from, to) = (row(from)?, row(to)?);

@@ -61,7 +61,7 @@ fn resolve<'a>(view: &Arc<ViewModel>, path: &Arc<str>, ctx: ResolverContext<'a>)
 }
 
 fn read(view: &Arc<ViewModel>, reading: &Reading, key: &str, moment: Moment) -> Result<Option<RowNode>, ApiError> {
-    reading.note(view, moment);
+    reading.enter(view, moment, &view.names.by_key())?;
     let found = reading.reader(view).as_of(key, moment.at).map_err(|error| ApiError::internal("by key", error))?;
     found.map(|version| RowNode::new(view.clone(), version, moment)).transpose()
 }

@@ -74,6 +74,19 @@ pub(crate) enum ApiError {
         /// What there is.
         reached: Position,
     },
+    /// What was believed of a derived view at a position is not kept.
+    #[error(
+        "{path}: what {view} was believed to be at position {position} is not kept: derived views keep it at the ends of \
+         batches since they were built; ask for a time instead, or ask the mirrors that {view} is made of"
+    )]
+    NotKept {
+        /// Where, as in `ordersByStatus.asOf`.
+        path: String,
+        /// The view.
+        view: String,
+        /// What was asked for.
+        position: Position,
+    },
     /// `minPosition` was not reached in time.
     #[error(
         "extensions.deltafold.minPosition: {position} was not reached within {waited_ms} ms; \
@@ -147,6 +160,7 @@ impl ApiError {
             Self::UnknownName { .. } => "UNKNOWN_NAME",
             Self::BadCursor { .. } => "BAD_CURSOR",
             Self::PositionAhead { .. } => "POSITION_AHEAD",
+            Self::NotKept { .. } => "POSITION_NOT_KEPT",
             Self::NotReached { .. } => "POSITION_NOT_REACHED",
             Self::Limit { .. } | Self::Memory => "LIMIT_EXCEEDED",
             Self::Timeout { .. } => "TIMEOUT",
@@ -200,7 +214,7 @@ impl ApiError {
                     values.set("nearest", nearest.as_str());
                 }
             }
-            Self::BadCursor { path } => values.set("field", path.as_str()),
+            Self::BadCursor { path } | Self::NotKept { path, .. } => values.set("field", path.as_str()),
             Self::PositionAhead { reached, .. } | Self::NotReached { reached, .. } => {
                 values.set("reached", reached.to_string());
             }

@@ -124,7 +124,7 @@ impl List {
             }
             None => AsOf::of(&ctx.args, "asOf", &path)?.resolve(reading).await?,
         };
-        reading.note(&view, moment);
+        reading.enter(&view, moment, &path)?;
         let selected = |name: &str| ctx.look_ahead().field(name).exists();
         let wants_rows = selected("nodes") || selected("edges") || selected("pageInfo");
         Ok(Self { view, path, filter, order, moment, page, after, before, digest, wants_rows })

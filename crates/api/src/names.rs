@@ -265,6 +265,7 @@ mod tests {
     fn view(name: &str, columns: &[&str]) -> ViewInfo {
         ViewInfo {
             kind: deltafold_projector::ViewKind::Mirror,
+            kept_from: None,
             name: name.into(),
             key: Vec::new(),
             columns: columns

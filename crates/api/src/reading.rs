@@ -109,11 +109,24 @@ impl Reading {
         moment.at.position.min(self.position())
     }
 
-    /// Notes that a view was read as of the past.
-    pub(crate) fn note(&self, view: &ViewModel, moment: Moment) {
+    /// Notes that a view is read at a moment.
+    ///
+    /// # Errors
+    /// When what was believed of it then is not kept.
+    pub(crate) fn enter(&self, view: &ViewModel, moment: Moment, path: &str) -> Result<(), ApiError> {
+        let position = moment.at.position;
+        if !view.is_mirror() && position != Position::MAX {
+            let is_kept = view.info.kept_from.is_some_and(|from| position.next() >= from);
+            let is_end =
+                || self.snapshot.is_end(position.next()).map_err(|error| ApiError::internal("position", error));
+            if !is_kept || !is_end()? {
+                return Err(ApiError::NotKept { path: path.to_owned(), view: view.info.name.to_string(), position });
+            }
+        }
         if moment.is_past {
             self.past.lock().expect("no holder of this lock panics").insert(view.info.name.clone());
         }
+        Ok(())
     }
 
     /// The views read as of the past, and where their histories start.

@@ -29,6 +29,9 @@ pub struct ViewInfo {
     pub history_start: Option<Timestamp>,
     /// Which build of the view is being served.
     pub generation: u32,
+    /// Of a derived view: from where on what was believed is kept, at the ends of batches; the first is the end before
+    /// this position.
+    pub kept_from: Option<Position>,
 }
 
 /// How far a build has come.

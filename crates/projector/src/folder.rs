@@ -430,6 +430,9 @@ impl Folder {
             write.put_state(CONSISTENT, &[&at.to_bytes()[..], &[u8::from(estimated)]].concat());
         }
         write.put_checkpoint(CHECKPOINT, checkpoint);
+        if !self.is_bulk() && !is_replay && !self.projections.is_empty() {
+            write.put_end(checkpoint);
+        }
         if self.is_bulk() {
             self.writer.begin_commit(write)?;
         } else {

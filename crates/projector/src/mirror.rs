@@ -144,6 +144,7 @@ impl MirrorView {
             columns,
             history_start: state.history_start(),
             generation: 1,
+            kept_from: None,
         });
         // The same, as long as it is: so others know without looking that nothing has changed.
         if self.info.as_deref() != info.as_ref() {

@@ -287,12 +287,14 @@ impl Projections {
                     match rest.catch_up(checkpoint, &self.views.written(), log, &mut write)? {
                         Ok(()) => {
                             let number = rest.generation.number;
+                            rest.generation.shown_from = Some(checkpoint);
                             projection.record.show(rest.generation);
                             projection.live = Some(rest.live);
                             projection.is_changed = false;
                             let state = format!("{}{name}", record::STATES);
                             write.put_state(&state, &projection.record.to_bytes());
                             write.put_checkpoint(&state, checkpoint);
+                            write.put_end(checkpoint);
                             write.remove_state(&format!("{}{name}", build::STATES));
                             write.commit()?;
                             tracing::info!(projection = &**name, generation = number, "it is shown");
@@ -320,6 +322,11 @@ impl Projections {
             }
         }
         Ok(())
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
     }
 
     /// Whether anything is being built.

@@ -140,6 +140,12 @@ impl Batch {
         }
     }
 
+    /// Notes that everything before a position is folded in all views with this batch: derived views can be read as of its
+    /// end.
+    pub fn put_end(&mut self, position: Position) {
+        self.folds.put(key::end(position), []);
+    }
+
     /// Keeps a state under a name.
     pub fn put_state(&mut self, name: &str, bytes: &[u8]) {
         self.meta.put(key::state(name), bytes);

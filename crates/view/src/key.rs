@@ -8,6 +8,7 @@
 //! | superseded | view, aggregate, `valid_from`, order, `recorded_from`, `recorded_to` | entry |
 //! | seen | view, event id | – |
 //! | folds | view, whatever a fold calls it | whatever it remembers |
+//! | folds | 0, position | – |
 //! | meta | `checkpoint/` name, `state/` name, `view/` name, `generation/` number and name, … | – |
 //!
 //! The view is a u32; the aggregate its UTF-8 with `00` escaped as `00 FF`, ended by `00 00`; times have their sign
@@ -156,6 +157,13 @@ pub(crate) fn seen(view: ViewId, event: EventId) -> [u8; 20] {
 /// A key of `folds`.
 pub(crate) fn fold(view: ViewId, key: &[u8]) -> Vec<u8> {
     [&view.prefix()[..], key].concat()
+}
+
+/// A key of `folds`, under no view, that marks where a batch has ended.
+pub(crate) fn end(position: Position) -> [u8; 12] {
+    let mut key = [0; 12];
+    key[4..].copy_from_slice(&position.to_bytes());
+    key
 }
 
 /// The key in `meta` of a checkpoint.

@@ -36,6 +36,14 @@ impl Snapshot {
         self.shared.mirrors()
     }
 
+    /// Whether a batch has ended before this position.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn is_end(&self, position: Position) -> Result<bool, ReadError> {
+        Ok(self.moment.trees.contains_key(&self.shared.keyspaces.folds, key::end(position))?)
+    }
+
     /// The reads of one mirror at this moment.
     pub fn reader(&self, mirror: &Mirror) -> Reader {
         Reader::new(self.clone(), mirror.clone())

@@ -12,6 +12,7 @@ mod jwt;
 mod limits;
 mod lists;
 mod origins;
+mod projections;
 mod rows;
 mod schema;
 mod server;

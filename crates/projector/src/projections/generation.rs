@@ -33,6 +33,8 @@ pub(crate) struct Generation {
     pub(crate) key: Vec<String>,
     /// Where it was ordered.
     pub(crate) ordered: Option<Position>,
+    /// Everything before this position was folded when it was shown first.
+    pub(crate) shown_from: Option<Position>,
     /// How far it is built.
     pub(crate) round: Round,
     /// Whether anything was folded.
@@ -54,6 +56,7 @@ impl Generation {
             columns: plan.columns.iter().map(column).collect(),
             key: plan.key.clone(),
             ordered,
+            shown_from: None,
             round: Round::first(until),
             is_begun: false,
         }
@@ -91,6 +94,7 @@ impl Generation {
             columns: self.columns.clone(),
             history_start,
             generation: self.number,
+            kept_from: self.shown_from,
         }
     }
 }

@@ -1,0 +1,153 @@
+//! Derived views: what a definition makes of the rows of aggregate types.
+
+use deltafold_event::{Operation, Timestamp};
+use deltafold_projector::{Ordered, Said};
+use serde_json::{Value, json};
+
+use crate::shop::{Shop, order};
+
+const BY_STATUS: &str = "-- How many orders are in which state?
+    CREATE MATERIALIZED VIEW by_status WITH (key = 'status') AS
+    SELECT status, count(*) AS orders, sum(total) AS worth FROM orders GROUP BY status";
+
+/// The shop with its orders, and a definition.
+async fn defined(name: &str, sql: &str) -> Shop {
+    let shop = Shop::with_orders().await;
+    define(&shop, name, sql).await;
+    shop
+}
+
+async fn define(shop: &Shop, name: &str, sql: &str) {
+    let said = Said { ordered: Ordered::Defined { sql: sql.to_owned() }, by: "test".to_owned(), reason: None };
+    shop.append(vec![said.event(name, Timestamp::from_micros(0))]).await;
+    shop.projector.built().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_view_answers_now_and_as_of_any_moment() {
+    let shop = defined("by_status", BY_STATUS).await;
+    let rows = async |arguments: &str| {
+        let data = shop.data(&format!("{{ byStatus{arguments} {{ nodes {{ status orders worth }} }} }}")).await;
+        data["byStatus"]["nodes"].clone()
+    };
+    let now = json!([
+        { "status": "new", "orders": "1", "worth": "100.00" },
+        { "status": "paid", "orders": "2", "worth": "16.50" },
+    ]);
+    assert_eq!(rows("").await, now);
+    // Order 2 was paid then, as was found out later.
+    let then = json!([
+        { "status": "new", "orders": "2", "worth": "12.50" },
+        { "status": "paid", "orders": "1", "worth": "4.00" },
+    ]);
+    assert_eq!(rows("(asOf: {time: \"2026-11-21T12:45:00Z\"})").await, then);
+    assert_eq!(rows("(where: {worth: {_gt: \"20\"}})").await, json!([now[0]]));
+
+    let document = "{ byStatusByKey(status: \"paid\", asOf: {time: \"2026-11-21T13:30:00Z\"}) { orders
+        _version { validFrom validTo recordedFrom recordedTo incomplete event { id } }
+        _history(last: 2) { nodes { validFrom state changes { field before after } } } } }";
+    let row = shop.data(document).await["byStatusByKey"].take();
+    let version = json!({
+        "validFrom": "2026-11-21T12:30:00.000000Z", "validTo": "2026-11-21T14:00:00.000000Z",
+        "recordedFrom": null, "recordedTo": null, "incomplete": false, "event": null,
+    });
+    assert_eq!((&row["orders"], &row["_version"]), (&json!("1"), &version));
+    assert_eq!(row["_history"]["nodes"].as_array().unwrap().len(), 1, "what was valid then");
+}
+
+#[tokio::test]
+async fn what_changes_later_is_folded_on() {
+    let shop = defined("by_status", BY_STATUS).await;
+    let before = shop.projector.catalog().checkpoint;
+    shop.append(vec![order(Operation::Delete, 70, 10, "16:00:00", &json!({}))]).await;
+    let data = shop.data("{ byStatusByKey(status: \"new\") { orders } }").await;
+    assert_eq!(data["byStatusByKey"], Value::Null);
+    let at = before.as_i64() - 1;
+    let document = format!("{{ byStatusByKey(status: \"new\", asOf: {{position: \"{at}\"}}) {{ orders }} }}");
+    assert_eq!(shop.data(&document).await["byStatusByKey"]["orders"], "1");
+    let too_old = shop.errors("{ byStatus(asOf: {position: \"1\"}) { nodes { orders } } }").await;
+    assert!(
+        too_old.starts_with("POSITION_NOT_KEPT: byStatus.asOf") || too_old.starts_with("POSITION_NOT_KEPT: byStatus:"),
+        "{too_old}"
+    );
+}
+
+/// Pages go on as of where the first was read, whatever comes between.
+#[tokio::test]
+async fn pages_are_of_one_moment() {
+    let shop = defined("by_status", BY_STATUS).await;
+    let page = async |after: Option<&str>| {
+        let document = "query ($after: String) { byStatus(first: 1, after: $after) {
+            nodes { status orders } pageInfo { endCursor hasNextPage } } }";
+        let mut response = shop.ask_with(document, json!({ "after": after })).await;
+        assert_eq!(response.get("errors"), None);
+        response["data"]["byStatus"].take()
+    };
+    let first = page(None).await;
+    assert_eq!(first["nodes"], json!([{ "status": "new", "orders": "1" }]));
+    shop.append(vec![order(Operation::Delete, 70, 1, "16:00:00", &json!({}))]).await;
+    let second = page(first["pageInfo"]["endCursor"].as_str()).await;
+    assert_eq!(second["nodes"], json!([{ "status": "paid", "orders": "2" }]), "one of them is gone since");
+    assert_eq!(page(None).await["pageInfo"]["hasNextPage"], true);
+}
+
+#[tokio::test]
+async fn a_definition_that_cannot_be_folded_says_why() {
+    let shop = Shop::with_orders().await;
+    let told = async || {
+        let data =
+            shop.data("{ projection(name: \"by_status\") { kind status error generation rows columns { name } } }");
+        data.await["projection"].take()
+    };
+    define(&shop, "by_status", "CREATE MATERIALIZED VIEW by_status WITH (key = 'id') AS SELECT id FROM ordrs").await;
+    let waiting = told().await;
+    assert_eq!((&waiting["status"], &waiting["generation"]), (&json!("waiting"), &Value::Null));
+    let error = waiting["error"].as_str().unwrap();
+    assert!(error.starts_with("by_status.sql:1:") && error.contains("did you mean \"orders\""), "{error}");
+    define(&shop, "by_status", BY_STATUS).await;
+    let live = told().await;
+    assert_eq!((&live["status"], &live["error"], &live["rows"]), (&json!("live"), &Value::Null, &json!("2")));
+    assert_eq!(live["columns"].as_array().unwrap().len(), 3);
+}
+
+/// An event that a definition fails on stops that view alone, at the event; it goes on without it.
+#[tokio::test]
+async fn an_event_that_cannot_be_folded_stops_its_view_alone() {
+    let shop = defined(
+        "shares",
+        "CREATE MATERIALIZED VIEW shares WITH (key = 'id') AS
+         SELECT id, CAST(1000 / total AS DECIMAL(20, 2)) AS share FROM orders WHERE total IS NOT NULL",
+    )
+    .await;
+    let shares = async || shop.data("{ shares { nodes { id share } } }").await["shares"]["nodes"].clone();
+    let three = shares().await;
+    assert_eq!(three.as_array().unwrap().len(), 3);
+    let zero = order(Operation::Create, 70, 11, "16:00:00", &json!({ "status": "new", "total": "0.00" }));
+    let id = zero.id;
+    shop.append(vec![zero]).await;
+    assert_eq!(shares().await, three, "what was there stays");
+    assert_eq!(shop.data("{ ordersByKey(id: 11) { total } }").await["ordersByKey"]["total"], "0.00", "others go on");
+    let projection = "{ projection(name: \"shares\") { status error generation } }";
+    let stopped = shop.data(projection).await["projection"].take();
+    let error = format!("event {id} cannot be folded: division by zero");
+    assert_eq!(stopped, json!({ "status": "stopped", "error": error, "generation": 1 }));
+
+    let refused =
+        shop.errors("mutation { skipEvent(name: \"shares\", event: \"x\", reason: \"y\") { position } }").await;
+    assert_eq!(refused, "BAD_INPUT: skipEvent.event: expected the id of an event, found \"x\"");
+    let unknown = shop.errors("mutation { resumeProjection(name: \"share\") { position } }").await;
+    let nearest = "UNKNOWN_NAME: resumeProjection.name: there is no projection \"share\"; did you mean \"shares\"?";
+    assert_eq!(unknown, nearest);
+    let document = format!(
+        "mutation {{ skipEvent(name: \"shares\", event: \"{id}\", reason: \"a present\") {{ name position }} }}"
+    );
+    assert_eq!(shop.data(&document).await["skipEvent"]["name"], "shares");
+    shop.projector.caught_up().await.unwrap();
+    shop.projector.built().await.unwrap();
+    let live = json!({ "status": "live", "error": null, "generation": 2 });
+    assert_eq!(shop.data(projection).await["projection"], live);
+    assert_eq!(shares().await, three);
+    let on_record = shop.store.control(deltafold_event::control::PROJECTION).await.unwrap();
+    let payload: Value = serde_json::from_str(on_record[1].event.after.as_deref().unwrap()).unwrap();
+    assert_eq!((&payload["reason"], &payload["by"]), (&json!("a present"), &json!("local")));
+}
