@@ -2,9 +2,11 @@
 
 mod batch;
 mod grammar;
+mod meets;
 mod projected;
 mod remembered;
 
 pub use batch::{Batch, difference};
-pub use grammar::{Operator, Written, declared, relations, write};
+pub use grammar::{Operator, Written, declared, operators, relations, write};
+pub use meets::{Meets, meets};
 pub use projected::{Projected, Span};

@@ -1,6 +1,6 @@
 //! The laws of `fold.md` for views of random definitions over generated histories with every case that it names.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 use deltafold_event::{Position, StoredEvent, Timestamp};
 use deltafold_projection::{Definition, Statement};
@@ -10,7 +10,9 @@ use deltafold_tests::{
     kept::{Kept, OnDisk},
     laws,
     naive::{self, Relation},
-    projections::{Batch, Projected, Span, Written, declared, difference, relations, write},
+    projections::{
+        Batch, Meets, Operator, Projected, Span, Written, declared, difference, meets, operators, relations, write,
+    },
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
@@ -232,6 +234,32 @@ fn control(ordered: Ordered, commit: &[StoredEvent]) -> StoredEvent {
     let last = commit.last().expect("a commit has events");
     let event = Said { ordered, by: "test".to_owned(), reason: None }.event("v", last.recorded_at);
     StoredEvent { position: last.position.next(), recorded_at: last.recorded_at, event }
+}
+
+/// Each operator meets each thing that can befall the rows it is over, often enough.
+#[test]
+fn every_operator_meets_every_case() {
+    let counts: RefCell<BTreeMap<(Operator, Meets), u64>> = RefCell::default();
+    laws::for_fixed(|script| {
+        let (written, definition) = definition(script, true);
+        let stream = Stream::of(script);
+        let stored = stream.stored(&Delivery::of(&stream, script.seed), &batches(script.seed));
+        let is_over = |name: &str| definition.sources().iter().any(|source| source == name || source == "events");
+        let met = meets(&stored, is_over);
+        for operator in &written.operators {
+            for case in &met {
+                *counts.borrow_mut().entry((*operator, *case)).or_default() += 1;
+            }
+        }
+    });
+    let counts = counts.into_inner();
+    let all = operators().into_iter().flat_map(|operator| Meets::ALL.map(|case| (operator, case)));
+    let count = |at: &(Operator, Meets)| counts.get(at).copied().unwrap_or_default();
+    let least = laws::cases().least;
+    let rare: Vec<_> = all.clone().filter(|at| count(at) < least).map(|at| (at, count(&at))).collect();
+    let fewest = all.clone().map(|at| (count(&at), at)).min();
+    laws::say(&format!("operators and cases: {} pairs, the rarest {fewest:?}", all.count()));
+    assert!(rare.is_empty(), "fewer than {least} times: {rare:?}");
 }
 
 /// Every moment at which something changes.

@@ -3,7 +3,9 @@
 //! A file holds one `CREATE MATERIALIZED VIEW name WITH (key = '…') AS SELECT …`. [`Statement::parse`] reads it and
 //! refuses by name and place what cannot be maintained; [`Definition::check`] types it against the [`Relations`] that it
 //! is over, and finds whether its key is unique. DataFusion parses and types; what it would run as a batch query, but
-//! nobody can keep true change by change, is refused here, never approximated. No I/O.
+//! nobody can keep true change by change, is refused here, never approximated. A [`Fold`] keeps a view true: a pure
+//! function of what it remembers, which it reads through [`Memory`] and writes as [`Folded`], and of what changes in its
+//! relations. No I/O.
 
 mod definition;
 mod fold;

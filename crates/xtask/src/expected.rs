@@ -49,14 +49,14 @@ pub fn check_row(found: &Value, expected: Option<&str>) -> Result<()> {
 pub fn check_all_rows(connection: &mut Connection, model: &Model) -> Result<()> {
     let mut orders: Vec<_> = model.orders.iter().collect();
     orders.sort_by_key(|order| order.id);
-    let found = all_rows(connection, "orders", &all_columns())?;
+    let found = all_rows(connection, "orders", "id", &all_columns())?;
     ensure!(found.len() == orders.len(), "{} orders, should be {}", found.len(), orders.len());
     for (row, order) in found.iter().zip(orders) {
         check_row(row, Some(&order.to_json()))?;
     }
     let mut baskets: Vec<_> = model.baskets.iter().collect();
     baskets.sort_by_key(|basket| basket.id);
-    let found = all_rows(connection, "baskets", "id customerId items updatedAt")?;
+    let found = all_rows(connection, "baskets", "id", "id customerId items updatedAt")?;
     ensure!(found.len() == baskets.len(), "{} baskets, should be {}", found.len(), baskets.len());
     for (row, basket) in found.iter().zip(baskets) {
         let expected: Value = serde_json::from_str(&basket.to_json()).context("the model's row is JSON")?;
@@ -96,9 +96,10 @@ pub fn rfc3339(time_us: i64) -> String {
     format!("2026-{month:02}-{day:02}T{:02}:{:02}:{:02}.{us:06}Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
-fn all_rows(connection: &mut Connection, view: &str, columns: &str) -> Result<Vec<Value>> {
+/// Every row of a view in the order of a column, page by page.
+pub fn all_rows(connection: &mut Connection, view: &str, order: &str, columns: &str) -> Result<Vec<Value>> {
     let document = format!(
-        "query($after: String) {{ {view}(first: {PAGE}, orderBy: [{{id: ASC}}], after: $after) {{ nodes {{ {columns} }} pageInfo {{ hasNextPage endCursor }} }} }}"
+        "query($after: String) {{ {view}(first: {PAGE}, orderBy: [{{{order}: ASC}}], after: $after) {{ nodes {{ {columns} }} pageInfo {{ hasNextPage endCursor }} }} }}"
     );
     let (mut rows, mut after) = (Vec::new(), Value::Null);
     loop {

@@ -60,6 +60,14 @@ pub enum Operator {
     AggregateFilter,
 }
 
+/// Everything that a definition can have in it.
+pub fn operators() -> Vec<Operator> {
+    use Operator::{AggregateFilter, Distinct, Filter, Group, Having, Log, Map, OneGroup, Subquery, Union};
+    let aggregates = (0..AGGREGATES.len()).map(Operator::Aggregate);
+    let others = [Log, Filter, Map, Group, OneGroup, Having, Distinct, Union, Subquery, AggregateFilter];
+    others.into_iter().chain(aggregates).collect()
+}
+
 /// A definition.
 #[derive(Debug, Clone)]
 pub struct Written {
@@ -253,7 +261,7 @@ impl Writer<'_> {
     }
 
     fn aggregates(&mut self) -> String {
-        let count = self.random.random_range(1..=3);
+        let count = self.random.random_range(2..=6);
         let mut chosen = Vec::new();
         for at in 0..count {
             let place = self.random.random_range(0..AGGREGATES.len());

@@ -133,7 +133,7 @@ fn introduce(summary: &Summary, began: Instant, home: &Home, url: &str) -> std::
          \x20 console   {url}/\n\
          \x20 GraphQL   {url}/graphql\n\
          \x20 data      {data}\n\n\
-         Five things to try, in the console or in another terminal:",
+         Six things to try, in the console or in another terminal:",
         output::count(summary.appended),
         began.elapsed().as_secs_f64(),
     ))?;
@@ -146,7 +146,7 @@ fn introduce(summary: &Summary, began: Instant, home: &Home, url: &str) -> std::
 }
 
 /// What there is to see, and the arguments that show it.
-const THINGS_TO_TRY: [(&str, &str); 5] = [
+const THINGS_TO_TRY: [(&str, &str); 6] = [
     ("An order's life, event by event", "history orders 13 --url URL"),
     (
         "A price before it rose (the chair: 149.00, then three times more)",
@@ -165,6 +165,14 @@ const THINGS_TO_TRY: [(&str, &str); 5] = [
          \x20    customers(where: {tier: {_eq: \"gold\"}}, asOf: {time: \"2026-10-20T00:00:00Z\"}) {\n\
          \x20      totalCount nodes { id name city _version { validFrom validTo } }\n\
          \x20    }\n\
+         \x20  }'",
+    ),
+    (
+        "A question in SQL, now and on a Tuesday (projections/orders_by_status.sql; order_progress is of the shop's own events)",
+        "query --url URL '{\n\
+         \x20    now: ordersByStatusByKey(status: \"pending\") { orders worth }\n\
+         \x20    then: ordersByStatusByKey(status: \"pending\", asOf: {time: \"2026-11-03T00:00:00Z\"}) { orders worth }\n\
+         \x20    orderProgressByKey(orderId: \"147\") { lastStep placedAt paidAt }\n\
          \x20  }'",
     ),
     ("A customer who is gone, the day before she left", "get customers 8 --as-of 2026-10-15 --url URL"),

@@ -1,6 +1,7 @@
-//! `bench fold`: the mirror views of a store catch up from nothing. What is measured is `deltafold query` on a data directory
+//! `bench fold`: the mirror views of a store catch up from nothing; then, at the head, they and a group-by. What is measured is `deltafold query` on a data directory
 //! without an index: it opens the store, folds everything, answers and ends.
 
+use crate::head::{self, Case};
 use crate::ingest::{clear, data_dir, ingest};
 use crate::numbers::Series;
 use crate::options::{Options, deltafold, work_dir};
@@ -43,7 +44,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!("  events/s, starting and answering included   {rate}");
     println!("  processor seconds per million               {processor}");
     println!("  peak memory, MiB                            {peak}");
-    clear(&data)
+    clear(&data)?;
+    let cases = [
+        Case { name: "a group for each customer", by: "customer_id", skew_s: 0 },
+        Case { name: "six hot groups", by: "status", skew_s: 0 },
+        Case { name: "six hot groups, eight partitions skewed by ten minutes", by: "status", skew_s: 600 },
+    ];
+    cases.iter().try_for_each(|case| head::run(options, &stream, case))
 }
 
 fn check_count(connection: &Value, expected: usize) -> Result<()> {

@@ -5,6 +5,7 @@
 mod bare;
 mod commit;
 mod fold;
+mod head;
 mod ingest;
 mod kafka;
 mod latency;
