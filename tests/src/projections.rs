@@ -6,7 +6,7 @@ mod meets;
 mod projected;
 mod remembered;
 
-pub use batch::{Batch, difference};
+pub use batch::{Batch, Table, difference};
 pub use grammar::{Operator, Written, declared, operators, relations, write};
 pub use meets::{Meets, meets};
 pub use projected::{Projected, Span};

@@ -13,12 +13,14 @@ use std::{
     sync::Arc,
 };
 
+use deltafold_cdc::{Decoded, Decoder, DecoderConfig, LineHome, LineReader};
+use deltafold_event::{Position, StoredEvent, Timestamp};
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use xtask::server::Server;
 
-use crate::{live::wait_until, process::Deltafold};
+use crate::{live::wait_until, naive::Schemas, process::Deltafold};
 
 pub(crate) use answers::Answers;
 pub use disturbance::disturb;
@@ -61,7 +63,35 @@ impl Recording {
         self.read(self.stream)
     }
 
-    fn moments(&self) -> Vec<Moment> {
+    /// The events in commits of so many records, and the schemas that they refer to.
+    ///
+    /// # Panics
+    /// When a record cannot be decoded.
+    pub fn commits(&self, records: usize) -> (Vec<Vec<StoredEvent>>, Schemas) {
+        let mut decoder = Decoder::new(DecoderConfig::default());
+        let mut reader = LineReader::default();
+        let mut schemas = Schemas::new();
+        let mut commits = Vec::new();
+        for (version, lines) in (1..).zip(self.lines().chunks(records)) {
+            let mut decoded = Vec::new();
+            for (number, line) in (1..).zip(lines) {
+                let record = reader.read(line.as_bytes(), LineHome { topic: self.stream, line: number });
+                decoder.decode(&record.expect("a record"), &mut decoded).expect("it can be decoded");
+            }
+            let new = decoded.iter().filter_map(|decoded| decoded.schema.as_ref());
+            schemas.extend(new.map(|schema| (schema.id(), schema.as_ref().clone())));
+            let recorded_at = Timestamp::from_millis(1_800_000_000_000 + version as i64);
+            let stored = |(ordinal, decoded): (u32, Decoded)| {
+                let position = Position::new(version, ordinal).expect("few events");
+                StoredEvent { position, recorded_at, event: decoded.event }
+            };
+            commits.push((0..).zip(decoded).map(stored).collect());
+        }
+        (commits, schemas)
+    }
+
+    /// What the database said, moment by moment.
+    pub fn moments(&self) -> Vec<Moment> {
         self.read("truth").iter().map(|line| Moment::parse(line)).collect()
     }
 

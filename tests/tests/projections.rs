@@ -1,24 +1,40 @@
 //! The laws of `fold.md` for views of random definitions over generated histories with every case that it names.
 
-use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    sync::Arc,
+};
 
 use deltafold_event::{Position, StoredEvent, Timestamp};
-use deltafold_projection::{Definition, Statement};
-use deltafold_projector::{Ordered, Said};
+use deltafold_projection::{self as projection, Definition, Relations, Statement};
+use deltafold_projector::{Ordered, Said, ViewInfo, ViewKind};
 use deltafold_tests::{
     generator::{Delivery, Script, Stream},
     kept::{Kept, OnDisk},
     laws,
     naive::{self, Relation},
     projections::{
-        Batch, Meets, Operator, Projected, Span, Written, declared, difference, meets, operators, relations, write,
+        Batch, Meets, Operator, Projected, Span, Table, Written, declared, difference, meets, operators, relations,
+        write,
     },
+    recording::Recording,
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
-/// The definition of a history.
-fn definition(script: &Script, has_log: bool) -> (Written, Definition) {
-    let written = write(&mut SmallRng::seed_from_u64(script.seed ^ 0xDEF1), has_log);
+/// How many definitions each history is projected by, in memory.
+const DEFINITIONS: u64 = 5;
+
+/// The definitions of a history.
+fn definitions(script: &Script) -> impl Iterator<Item = (Written, Definition)> {
+    (0..DEFINITIONS).map(|number| definition(script, number, false))
+}
+
+/// One of them; also over the log, or not.
+fn definition(script: &Script, number: u64, has_log: bool) -> (Written, Definition) {
+    let written = write(&mut SmallRng::seed_from_u64(script.seed.wrapping_add(number) ^ 0xDEF1), has_log);
     let file = written.file();
     let statement = Statement::parse("projections/v.sql", &file).unwrap_or_else(|problem| panic!("{file}\n{problem}"));
     let definition = Definition::check(&statement, &relations()).unwrap_or_else(|problem| panic!("{file}\n{problem}"));
@@ -28,21 +44,14 @@ fn definition(script: &Script, has_log: bool) -> (Written, Definition) {
 #[test]
 fn law_1_any_split_into_batches_gives_the_same() {
     laws::hold("law 1", |script| {
-        let (written, definition) = definition(script, false);
         let stream = Stream::of(script);
         let delivery = Delivery::of(&stream, script.seed);
-        let fold = |sizes: &[usize]| {
-            let mut projected = Projected::new(&stream.schemas, &definition);
-            let stored = stream.stored(&delivery, sizes);
-            stored
-                .chunk_by(|a, b| a.position.version() == b.position.version())
-                .for_each(|commit| projected.fold(commit));
-            projected
-        };
-        let expected = fold(&[1]);
-        for sizes in [vec![usize::MAX], batches(script.seed)] {
-            let found = fold(&sizes);
-            assert_eq!(found.versions(), expected.versions(), "in batches of {sizes:?}: {}", written.query);
+        for (written, definition) in definitions(script) {
+            let expected = fold(&stream, &definition, &stream.stored(&delivery, &[1]));
+            for sizes in [vec![usize::MAX], batches(script.seed)] {
+                let found = fold(&stream, &definition, &stream.stored(&delivery, &sizes));
+                assert_eq!(found.versions(), expected.versions(), "in batches of {sizes:?}: {}", written.query);
+            }
         }
     });
 }
@@ -50,27 +59,29 @@ fn law_1_any_split_into_batches_gives_the_same() {
 #[test]
 fn law_2_delivering_again_changes_nothing() {
     laws::hold("law 2", |script| {
-        let (written, definition) = definition(script, false);
         let stream = Stream::of(script);
         let delivery = Delivery::of(&stream, script.seed);
-        let expected = fold(&stream, &definition, &stream.stored(&delivery, &batches(script.seed)));
         let doubled = stream.stored(&delivery.doubled(&stream, script.seed), &batches(script.seed));
-        let found = fold(&stream, &definition, &doubled);
-        assert_eq!(found.versions(), expected.versions(), "{}", written.query);
+        for (written, definition) in definitions(script) {
+            let expected = fold(&stream, &definition, &stream.stored(&delivery, &batches(script.seed)));
+            let found = fold(&stream, &definition, &doubled);
+            assert_eq!(found.versions(), expected.versions(), "{}", written.query);
+        }
     });
 }
 
 #[test]
 fn law_3_any_order_of_arrival_gives_the_same() {
     laws::hold("law 3", |script| {
-        let (written, definition) = definition(script, false);
         let stream = Stream::of(script);
         let delivery = Delivery::of(&stream, script.seed);
-        let expected = fold(&stream, &definition, &stream.stored(&delivery, &batches(script.seed)));
-        for turn in 1..=2 {
-            let rearranged = delivery.rearranged(&stream, script.seed.wrapping_add(turn));
-            let found = fold(&stream, &definition, &stream.stored(&rearranged, &batches(script.seed)));
-            assert_eq!(found.versions(), expected.versions(), "{}", written.query);
+        for (written, definition) in definitions(script) {
+            let expected = fold(&stream, &definition, &stream.stored(&delivery, &batches(script.seed)));
+            for turn in 1..=2 {
+                let rearranged = delivery.rearranged(&stream, script.seed.wrapping_add(turn));
+                let found = fold(&stream, &definition, &stream.stored(&rearranged, &batches(script.seed)));
+                assert_eq!(found.versions(), expected.versions(), "{}", written.query);
+            }
         }
     });
 }
@@ -79,16 +90,20 @@ fn law_3_any_order_of_arrival_gives_the_same() {
 fn law_4_a_view_is_its_query_in_batch_at_every_moment() {
     let batch = Batch::default();
     laws::hold("law 4", |script| {
-        let (written, definition) = definition(script, false);
         let stream = Stream::of(script);
         let stored = stream.stored(&Delivery::of(&stream, script.seed), &batches(script.seed));
         let mut random = SmallRng::seed_from_u64(script.seed ^ 0x1A44);
-        let mut projected = Projected::new(&stream.schemas, &definition);
+        let mut projected: Vec<(Written, Definition, Projected)> = definitions(script)
+            .map(|(written, definition)| {
+                let projected = Projected::new(&stream.schemas, &definition);
+                (written, definition, projected)
+            })
+            .collect();
         let mut folded = 0;
         let commits: Vec<&[StoredEvent]> =
             stored.chunk_by(|a, b| a.position.version() == b.position.version()).collect();
         for (at, commit) in commits.iter().enumerate() {
-            projected.fold(commit);
+            projected.iter_mut().for_each(|(.., projected)| projected.fold(commit));
             folded += commit.len();
             let is_last = at + 1 == commits.len();
             if !is_last && random.random_ratio(3, 4) {
@@ -100,10 +115,13 @@ fn law_4_a_view_is_its_query_in_batch_at_every_moment() {
             let mut chosen: Vec<Timestamp> = moments.choose_multiple(&mut random, 2).copied().collect();
             chosen.extend(is_last.then_some(Timestamp::MAX));
             for moment in chosen {
-                let expected = batch.rows(&definition, &written.query, &relations, &[], moment);
-                if let Some(difference) = difference(&projected.at(moment), &expected) {
-                    let events = naive::listing(so_far, &stream.schemas);
-                    panic!("{}\nat {moment}\n{difference}of\n{events}", written.query);
+                let tables = Table::at(&relations, &[], moment);
+                for (written, definition, projected) in &projected {
+                    let expected = batch.rows(definition, &written.query, &tables);
+                    if let Some(difference) = difference(&projected.at(moment), &expected) {
+                        let events = naive::listing(so_far, &stream.schemas);
+                        panic!("{}\nat {moment}\n{difference}of\n{events}", written.query);
+                    }
                 }
             }
         }
@@ -113,13 +131,14 @@ fn law_4_a_view_is_its_query_in_batch_at_every_moment() {
 #[test]
 fn law_5_a_rebuild_gives_the_same() {
     laws::hold("law 5", |script| {
-        let (written, definition) = definition(script, false);
         let stream = Stream::of(script);
         let stored = stream.stored(&Delivery::of(&stream, script.seed), &batches(script.seed));
-        let projected = fold(&stream, &definition, &stored);
-        let rebuilt = projected.rebuilt(&definition);
-        assert_eq!(rebuilt.versions(), projected.versions(), "{}", written.query);
-        assert_eq!(rebuilt.remembered(), projected.remembered(), "{}", written.query);
+        for (written, definition) in definitions(script) {
+            let projected = fold(&stream, &definition, &stored);
+            let rebuilt = projected.rebuilt(&definition);
+            assert_eq!(rebuilt.versions(), projected.versions(), "{}", written.query);
+            assert_eq!(rebuilt.remembered(), projected.remembered(), "{}", written.query);
+        }
     });
 }
 
@@ -128,7 +147,7 @@ fn law_5_a_rebuild_gives_the_same() {
 fn law_4_holds_on_disk() {
     let batch = Batch::default();
     laws::hold_in_part("law 4 on disk", 8, |script| {
-        let (written, definition) = definition(script, true);
+        let (written, definition) = definition(script, 0, true);
         let stream = Stream::of(script);
         let stored = stream.stored(&Delivery::of(&stream, script.seed), &batches(script.seed));
         let mut random = SmallRng::seed_from_u64(script.seed ^ 0x4D15);
@@ -158,7 +177,7 @@ fn law_4_holds_on_disk() {
             let mut chosen: Vec<Timestamp> = moments.choose_multiple(&mut random, 2).copied().collect();
             chosen.push(Timestamp::MAX);
             for moment in chosen {
-                let expected = batch.rows(&definition, &written.query, &relations, so_far, moment);
+                let expected = batch.rows(&definition, &written.query, &Table::at(&relations, so_far, moment));
                 if let Some(difference) = difference(&at_moment(&found, moment), &expected) {
                     let events = naive::listing(so_far, &stream.schemas);
                     panic!("{}\nat {moment}\n{difference}of\n{events}", written.query);
@@ -178,7 +197,7 @@ fn at_moment(versions: &BTreeMap<Arc<str>, Vec<Span>>, moment: Timestamp) -> BTr
 #[test]
 fn laws_5_and_6_a_restart_and_a_rebuild_change_nothing_on_disk() {
     laws::hold_in_part("laws 5 and 6", 8, |script| {
-        let (written, definition) = definition(script, false);
+        let (written, definition) = definition(script, 0, false);
         let stream = Stream::of(script);
         let stored = stream.stored(&Delivery::of(&stream, script.seed), &batches(script.seed));
         let expected = fold(&stream, &definition, &stored);
@@ -230,9 +249,75 @@ fn laws_5_and_6_a_restart_and_a_rebuild_change_nothing_on_disk() {
     });
 }
 
+/// What a real Debezium told of a real shop, projected, is what the same SQL gives over the database's own rows of each
+/// recorded moment.
+#[test]
+fn the_shop_s_views_are_their_queries_over_the_database_s_own_rows() {
+    let shop = Recording { folder: "shop", stream: "shop", declared: "" };
+    let (commits, schemas) = shop.commits(700);
+    let mut kept = OnDisk::new(&schemas);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../projections");
+    let files = fs::read_dir(folder).expect("the folder is there").map(|entry| entry.expect("it can be read").path());
+    let definitions: BTreeMap<String, String> = files
+        .map(|path| {
+            let name = path.file_stem().and_then(|name| name.to_str()).expect("names are UTF-8").to_owned();
+            (name, fs::read_to_string(&path).expect("it can be read"))
+        })
+        .collect();
+    for (number, commit) in commits.iter().enumerate() {
+        let mut commit = commit.clone();
+        if number == 1 {
+            for (name, sql) in &definitions {
+                let order = named(name, Ordered::Defined { sql: sql.clone() }, &commit);
+                commit.push(order);
+            }
+        }
+        kept.fold(&commit);
+    }
+    kept.finish_building();
+    let catalog = kept.catalog();
+    let problems: Vec<_> = catalog.projections.iter().filter_map(|info| info.problem.as_ref()).collect();
+    assert!(problems.is_empty() && definitions.len() >= 8, "{problems:?} of {definitions:?}");
+    let mirrors = catalog.views.iter().filter(|view| view.kind == ViewKind::Mirror);
+    let mirrors: BTreeMap<&str, &ViewInfo> = mirrors.map(|view| (&*view.name, &**view)).collect();
+    let relations: Relations = mirrors
+        .values()
+        .map(|mirror| (mirror.name.to_string(), projection::Relation::new(mirror.columns.clone(), mirror.key.clone())))
+        .collect();
+    let batch = Batch::default();
+    let mut compared = 0;
+    for (name, sql) in &definitions {
+        let statement = Statement::parse(&format!("{name}.sql"), sql).expect("it is right");
+        let definition = Definition::check(&statement, &relations).expect("it is right");
+        if definition.sources() == ["events"] {
+            // Of the shop's own events there is no other truth than they are.
+            continue;
+        }
+        let query = &sql[sql.find("SELECT").expect("it selects")..].trim_end().trim_end_matches(';');
+        let found = kept.derived(name).expect("it is shown");
+        for moment in shop.moments() {
+            let tables = moment.tables.iter().filter_map(|(name, rows)| {
+                let columns = mirrors.get(name.as_str())?.columns.clone();
+                Some(Table { name: name.clone(), columns, rows: rows.clone() })
+            });
+            let expected = batch.rows(&definition, query, &tables.collect::<Vec<_>>());
+            let at = moment.at.parse().expect("a moment");
+            if let Some(difference) = difference(&at_moment(&found, at), &expected) {
+                panic!("{name} at {}\n{difference}", moment.at);
+            }
+            compared += expected.len();
+        }
+    }
+    assert!(compared > 5_000, "{compared} rows were compared");
+}
+
 fn control(ordered: Ordered, commit: &[StoredEvent]) -> StoredEvent {
+    named("v", ordered, commit)
+}
+
+fn named(name: &str, ordered: Ordered, commit: &[StoredEvent]) -> StoredEvent {
     let last = commit.last().expect("a commit has events");
-    let event = Said { ordered, by: "test".to_owned(), reason: None }.event("v", last.recorded_at);
+    let event = Said { ordered, by: "test".to_owned(), reason: None }.event(name, last.recorded_at);
     StoredEvent { position: last.position.next(), recorded_at: last.recorded_at, event }
 }
 
@@ -241,14 +326,20 @@ fn control(ordered: Ordered, commit: &[StoredEvent]) -> StoredEvent {
 fn every_operator_meets_every_case() {
     let counts: RefCell<BTreeMap<(Operator, Meets), u64>> = RefCell::default();
     laws::for_fixed(|script| {
-        let (written, definition) = definition(script, true);
         let stream = Stream::of(script);
-        let stored = stream.stored(&Delivery::of(&stream, script.seed), &batches(script.seed));
-        let is_over = |name: &str| definition.sources().iter().any(|source| source == name || source == "events");
-        let met = meets(&stored, is_over);
-        for operator in &written.operators {
-            for case in &met {
-                *counts.borrow_mut().entry((*operator, *case)).or_default() += 1;
+        let delivery = Delivery::of(&stream, script.seed);
+        // As laws 1 to 4 deliver it.
+        let rearranged = delivery.rearranged(&stream, script.seed.wrapping_add(1));
+        let deliveries = [delivery.doubled(&stream, script.seed), rearranged, delivery];
+        let stored = deliveries.map(|delivery| stream.stored(&delivery, &[1]));
+        let over_log = definition(script, 0, true);
+        for (written, definition) in definitions(script).chain([over_log]) {
+            let is_over = |name: &str| definition.sources().iter().any(|source| source == name || source == "events");
+            let met: BTreeSet<Meets> = stored.iter().flat_map(|stored| meets(stored, is_over)).collect();
+            for operator in &written.operators {
+                for case in &met {
+                    *counts.borrow_mut().entry((*operator, *case)).or_default() += 1;
+                }
             }
         }
     });

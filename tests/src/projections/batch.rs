@@ -15,11 +15,11 @@ use datafusion::{
     prelude::SessionContext,
 };
 use deltafold_event::{
-    ColumnType, EventId, Operation, StoredEvent, Timestamp,
+    Column, ColumnType, EventId, Operation, StoredEvent, Timestamp,
     arrays::{Values, data_type, write_json},
 };
 use deltafold_projection::Definition;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::grammar::{COLUMNS, TABLES};
 use crate::naive::Relation;
@@ -36,69 +36,66 @@ impl Default for Batch {
     }
 }
 
-impl Batch {
-    /// The rows of a query at a moment, each a JSON object.
-    ///
-    /// # Panics
-    /// When DataFusion does not run it.
-    pub fn rows(
-        &self,
-        definition: &Definition,
-        query: &str,
-        relations: &BTreeMap<String, Relation>,
-        log: &[StoredEvent],
-        moment: Timestamp,
-    ) -> Vec<Map<String, Value>> {
-        let mut context = SessionContext::new();
-        datafusion_functions_json::register_all(&mut context).expect("their names are new");
-        let events = self.log(relations, log, moment);
-        context.register_table("events", Arc::new(events)).expect("it is a new name");
-        for name in TABLES {
-            let rows = relations.get(name).map(|relation| relation.at(moment)).unwrap_or_default();
-            let mut columns: Vec<Values> =
-                COLUMNS.iter().map(|(_, column_type)| Values::new(column_type, rows.len())).collect();
-            for version in rows.values() {
-                for ((column, _), values) in COLUMNS.iter().zip(&mut columns) {
-                    match version.content.columns.get(*column) {
-                        Some(value) => {
-                            values.append(&value.to_string());
-                        }
-                        None => values.append_null(),
-                    }
-                }
-            }
-            let fields = COLUMNS.iter().map(|(column, of)| Field::new(*column, data_type(of), true));
-            let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-            let arrays = columns.into_iter().map(Values::finish).collect();
-            let rows = RecordBatch::try_new(schema.clone(), arrays).expect("they are of the table's types");
-            let table = MemTable::try_new(schema, vec![vec![rows]]).expect("they are of the table's types");
-            context.register_table(name, Arc::new(table)).expect("it is a new name");
-        }
-        let found = self.runtime.block_on(async { context.sql(query).await?.collect().await });
-        let found = found.unwrap_or_else(|error| panic!("{query}: {error}"));
-        found.iter().flat_map(|batch| json(batch, definition)).collect()
-    }
+/// Rows to run a query over.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// What the query calls it.
+    pub name: String,
+    /// Its columns.
+    pub columns: Vec<Column>,
+    /// Its rows; a column that is absent is null.
+    pub rows: Vec<Map<String, Value>>,
 }
 
-impl Batch {
+impl Table {
+    fn rows_of(&self) -> MemTable {
+        let mut columns: Vec<Values> =
+            self.columns.iter().map(|column| Values::new(&column.column_type, self.rows.len())).collect();
+        for row in &self.rows {
+            for (column, values) in self.columns.iter().zip(&mut columns) {
+                match row.get(&column.name) {
+                    Some(value) => {
+                        values.append(&value.to_string());
+                    }
+                    None => values.append_null(),
+                }
+            }
+        }
+        let field = |column: &Column| Field::new(&column.name, data_type(&column.column_type), true);
+        let schema = Arc::new(Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()));
+        let arrays = columns.into_iter().map(Values::finish).collect();
+        let rows = RecordBatch::try_new(schema.clone(), arrays).expect("they are of the table's types");
+        MemTable::try_new(schema, vec![vec![rows]]).expect("they are of the table's types")
+    }
+
+    /// The tables of generated histories, and the log, at a moment.
+    pub fn at(relations: &BTreeMap<String, Relation>, log: &[StoredEvent], moment: Timestamp) -> Vec<Self> {
+        let columns = || COLUMNS.map(|(name, column_type)| Column { name: name.to_owned(), column_type }).to_vec();
+        let rows = |name: &str| {
+            let rows = relations.get(name).map(|relation| relation.at(moment)).unwrap_or_default();
+            rows.values().map(|version| version.content.columns.clone().into_iter().collect()).collect()
+        };
+        let tables = TABLES.map(|name| Self { name: name.to_owned(), columns: columns(), rows: rows(name) });
+        tables.into_iter().chain([Self::log(relations, log, moment)]).collect()
+    }
+
     /// Each event once, at its first delivery, of those that are valid at a moment.
-    fn log(&self, relations: &BTreeMap<String, Relation>, log: &[StoredEvent], moment: Timestamp) -> MemTable {
+    fn log(relations: &BTreeMap<String, Relation>, log: &[StoredEvent], moment: Timestamp) -> Self {
         let entries = relations.values().flat_map(|relation| relation.history.values().flatten());
         let entries = entries.filter(|entry| entry.revision.is_some());
         let valid: BTreeMap<EventId, Timestamp> = entries.map(|entry| (entry.event, entry.valid_from)).collect();
-        let text = |name| (name, ColumnType::Text);
         let columns = [
             ("position", ColumnType::BigInt),
-            text("event_id"),
-            text("aggregate_type"),
-            text("aggregate_id"),
-            text("event_type"),
-            text("operation"),
+            ("event_id", ColumnType::Text),
+            ("aggregate_type", ColumnType::Text),
+            ("aggregate_id", ColumnType::Text),
+            ("event_type", ColumnType::Text),
+            ("operation", ColumnType::Text),
             ("payload", ColumnType::Json),
-            text("transaction_id"),
+            ("transaction_id", ColumnType::Text),
             ("occurred_at", ColumnType::TimestampTz),
         ];
-        let mut values: Vec<Values> = columns.iter().map(|(_, of)| Values::new(of, log.len())).collect();
+        let mut rows = Vec::new();
         let mut seen = BTreeSet::new();
         for StoredEvent { position, event, .. } in log.iter().filter(|stored| !stored.event.is_control()) {
             let is_truncate = event.operation == Some(Operation::Truncate);
@@ -106,36 +103,43 @@ impl Batch {
             if !seen.insert(event.id) || valid_from.is_none_or(|from| from > moment) {
                 continue;
             }
-            let json = |text: &str| Value::from(text).to_string();
+            let payload = event.after.as_deref().map(|after| serde_json::from_str(after).expect("it is JSON"));
             let row = [
-                Some(position.as_i64().to_string()),
-                Some(json(&event.id.to_string())),
-                Some(json(&event.aggregate_type)),
-                event.aggregate_id.as_deref().map(json),
-                Some(json(&event.event_type)),
-                event.operation.map(|operation| json(operation.letter())),
-                event.after.clone(),
-                event.transaction_id.as_deref().map(json),
-                Some(json(&event.occurred_at.to_string())),
+                json!(position.as_i64()),
+                json!(event.id.to_string()),
+                json!(&*event.aggregate_type),
+                json!(event.aggregate_id),
+                json!(&*event.event_type),
+                json!(event.operation.map(Operation::letter)),
+                payload.unwrap_or_default(),
+                json!(event.transaction_id),
+                json!(event.occurred_at.to_string()),
             ];
-            for (values, value) in values.iter_mut().zip(row) {
-                match value {
-                    Some(value) => {
-                        values.append(&value);
-                    }
-                    None => values.append_null(),
-                }
-            }
+            rows.push(columns.iter().map(|(name, _)| (*name).to_owned()).zip(row).collect());
         }
-        let fields = columns.iter().map(|(name, of)| Field::new(*name, data_type(of), true));
-        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let arrays = values.into_iter().map(Values::finish).collect();
-        let rows = RecordBatch::try_new(schema.clone(), arrays).expect("they are of the table's types");
-        MemTable::try_new(schema, vec![vec![rows]]).expect("they are of the table's types")
+        let columns = columns.map(|(name, column_type)| Column { name: name.to_owned(), column_type }).to_vec();
+        Self { name: "events".to_owned(), columns, rows }
     }
 }
 
-fn json(batch: &RecordBatch, definition: &Definition) -> Vec<Map<String, Value>> {
+impl Batch {
+    /// The rows of a query, each a JSON object.
+    ///
+    /// # Panics
+    /// When DataFusion does not run it.
+    pub fn rows(&self, definition: &Definition, query: &str, tables: &[Table]) -> Vec<Map<String, Value>> {
+        let mut context = SessionContext::new();
+        datafusion_functions_json::register_all(&mut context).expect("their names are new");
+        for table in tables {
+            context.register_table(&table.name, Arc::new(table.rows_of())).expect("it is a new name");
+        }
+        let found = self.runtime.block_on(async { context.sql(query).await?.collect().await });
+        let found = found.unwrap_or_else(|error| panic!("{query}: {error}"));
+        found.iter().flat_map(|batch| rows_of(batch, definition)).collect()
+    }
+}
+
+fn rows_of(batch: &RecordBatch, definition: &Definition) -> Vec<Map<String, Value>> {
     let columns = definition.columns().iter().zip(batch.columns());
     let columns: Vec<(&str, &ColumnType, _)> = columns
         .map(|(column, values)| {
