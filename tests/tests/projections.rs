@@ -215,7 +215,7 @@ fn laws_5_and_6_a_restart_and_a_rebuild_change_nothing_on_disk() {
             let order = match at.cmp(&defined_at) {
                 std::cmp::Ordering::Less => None,
                 std::cmp::Ordering::Equal => Some(Ordered::Defined { sql: written.file() }),
-                std::cmp::Ordering::Greater => random.random_ratio(1, 8).then_some(Ordered::Rebuild),
+                std::cmp::Ordering::Greater => random.random_ratio(1, 8).then_some(Ordered::Rebuild { hold: false }),
             };
             did.extend(order.iter().map(|_| (at, "order")));
             commit.extend(order.map(|ordered| control(ordered, &commit)));

@@ -61,6 +61,7 @@ mod order;
 mod origins;
 mod page;
 mod permission;
+mod projection_diff;
 mod readiness;
 mod reading;
 mod request;

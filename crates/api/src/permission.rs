@@ -23,6 +23,8 @@ const MUTATIONS: &[(&str, Right)] = &[
     ("newEpoch", Right::Admin),
     ("rebuildProjection", Right::Admin),
     ("cancelRebuild", Right::Admin),
+    ("swapProjection", Right::Admin),
+    ("undoRebuild", Right::Admin),
     ("pauseProjection", Right::Admin),
     ("resumeProjection", Right::Admin),
     ("skipEvent", Right::Admin),

@@ -9,7 +9,8 @@ use async_graphql::{
 
 use crate::{
     aggregate, as_of, by_key, dead_letters, errors::ApiError, events, filter, history, list, measures::ReadKinds,
-    model::Model, mutations, order, origins, page, permission, row, scalars, sources, status, versions,
+    model::Model, mutations, order, origins, page, permission, projection_diff, row, scalars, sources, status,
+    versions,
 };
 
 /// A model with its schema.
@@ -57,7 +58,7 @@ fn register(model: &Model) -> SchemaBuilder {
         query = query.field(by_key::field(view)).field(list::field(view));
     }
     query = query.field(event).field(events).field(aggregate::field());
-    query = query.field(sources::field());
+    query = query.field(sources::field()).field(projection_diff::field());
     query = status::fields().into_iter().chain(dead_letters::fields()).fold(query, Object::field);
 
     let mut schema = Schema::build("Query", Some(mutations::ROOT), None)
@@ -71,6 +72,7 @@ fn register(model: &Model) -> SchemaBuilder {
         .chain(versions::objects())
         .chain(events::objects())
         .chain(status::objects())
+        .chain(projection_diff::objects())
         .chain(sources::objects())
         .chain(origins::objects())
         .chain(dead_letters::objects())

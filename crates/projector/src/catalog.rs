@@ -52,6 +52,10 @@ pub struct ProjectionInfo {
     pub sql: Arc<str>,
     /// Which build of its view is shown.
     pub generation: Option<u32>,
+    /// Which one is built and folded on, and waits to be shown.
+    pub ready: Option<u32>,
+    /// Which one was shown before, and is kept.
+    pub previous: Option<u32>,
     /// How far the next one is, while there is one.
     pub building: Option<Progress>,
     /// Whether somebody has paused it.

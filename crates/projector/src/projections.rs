@@ -81,6 +81,8 @@ struct Projection {
     plan: Result<Arc<Plan>, String>,
     /// The generation that is shown, while it is folded.
     live: Option<Live>,
+    /// One that waits to be shown, while it is folded.
+    ready: Option<Live>,
     /// The one that is being built.
     build: Option<Build>,
 }
@@ -110,10 +112,19 @@ impl Projections {
         for (name, projection) in &mut projections.by_name {
             // One that was folded until now goes on being folded; another one is built anew.
             let followed = snapshot.checkpoint(&format!("{}{name}", record::STATES))?;
-            let (Some(serving), Ok(plan)) = (&projection.record.serving, &projection.plan) else { continue };
-            if followed == Some(checkpoint) && serving.is_of_shape(plan) {
-                let view = projections.views.generation(name, serving.number)?;
-                projection.live = Some(Live::new(Arc::clone(plan), view, projection.record.skipped.clone()));
+            let record = &projection.record;
+            let live = |generation: &Generation| match &projection.plan {
+                Ok(plan) if followed == Some(checkpoint) && generation.is_of_shape(plan) => {
+                    let view = projections.views.generation(name, generation.number)?;
+                    Ok::<_, ProjectorError>(Some(Live::new(Arc::clone(plan), view, record.skipped.clone())))
+                }
+                _ => Ok(None),
+            };
+            projection.live = record.serving.as_ref().map_or(Ok(None), live)?;
+            projection.ready = record.ready.as_ref().map_or(Ok(None), live)?;
+            if projection.ready.is_none() && projection.record.ready.is_some() {
+                projection.record.lose_ready();
+                projection.is_changed = true;
             }
         }
         Ok(projections)
@@ -135,8 +146,14 @@ impl Projections {
         if projection.record.obey(&ordered, stored.position) {
             projection.is_changed = true;
             let record = &projection.record;
+            if matches!(ordered, Ordered::Swapped) && record.ready.is_none() && projection.ready.is_some() {
+                projection.live = projection.ready.take();
+            }
             if record.is_paused || record.serving.is_none() {
                 projection.live = None;
+            }
+            if record.is_paused || record.ready.is_none() {
+                projection.ready = None;
             }
             if record.build_wanted.is_none() || record.is_paused {
                 projection.cancel_build();
@@ -164,12 +181,18 @@ impl Projections {
                 }
                 false => Plan::new(name, sql, &known).map(Arc::new),
             };
-            let Some(live) = &mut projection.live else { continue };
-            match &projection.plan {
-                Ok(plan) if plan.shape == live.plan.shape => live.plan = Arc::clone(plan),
-                // What is shown goes on until what was ordered is there, unless its relations are not what they were.
-                _ if live.fits(&known) => {}
-                _ => projection.live = None,
+            for followed in [&mut projection.live, &mut projection.ready] {
+                let Some(live) = followed else { continue };
+                match &projection.plan {
+                    Ok(plan) if plan.shape == live.plan.shape => live.plan = Arc::clone(plan),
+                    // It goes on until what was ordered is there, unless its relations are not what they were.
+                    _ if live.fits(&known) => {}
+                    _ => *followed = None,
+                }
+            }
+            if projection.ready.is_none() && projection.record.ready.is_some() {
+                projection.record.lose_ready();
+                projection.is_changed = true;
             }
         }
         self.relations = relations;
@@ -189,8 +212,8 @@ impl Projections {
     /// How definitions are folded whose relations are followed.
     fn followed(&self) -> impl Iterator<Item = &Plan> {
         self.by_name.values().flat_map(|projection| {
-            let live = projection.live.as_ref().map(|live| &*live.plan);
-            live.into_iter().chain(projection.build.as_ref().map(Build::plan))
+            let followed = projection.live.iter().chain(&projection.ready).map(|live| &*live.plan);
+            followed.chain(projection.build.as_ref().map(Build::plan))
         })
     }
 
@@ -204,6 +227,12 @@ impl Projections {
         write: &mut Batch,
     ) -> Result<(), ProjectorError> {
         for (name, projection) in &mut self.by_name {
+            if let Some(ready) = &projection.ready
+                && let Err(failed) = ready.fold(changes, until, &written()?, write)?
+            {
+                projection.fail(name, failed);
+                projection.ready = None;
+            }
             let Some(live) = &projection.live else { continue };
             if let Err(failed) = live.fold(changes, until, &written()?, write)? {
                 projection.fail(name, failed);
@@ -288,8 +317,14 @@ impl Projections {
                         Ok(()) => {
                             let number = rest.generation.number;
                             rest.generation.shown_from = Some(checkpoint);
-                            projection.record.show(rest.generation);
-                            projection.live = Some(rest.live);
+                            if projection.record.is_held {
+                                projection.record.hold(rest.generation);
+                                projection.ready = Some(rest.live);
+                            } else {
+                                projection.record.show(rest.generation, checkpoint);
+                                projection.live = Some(rest.live);
+                                projection.ready = None;
+                            }
                             projection.is_changed = false;
                             let state = format!("{}{name}", record::STATES);
                             write.put_state(&state, &projection.record.to_bytes());
@@ -297,7 +332,8 @@ impl Projections {
                             write.put_end(checkpoint);
                             write.remove_state(&format!("{}{name}", build::STATES));
                             write.commit()?;
-                            tracing::info!(projection = &**name, generation = number, "it is shown");
+                            let is_held = projection.record.is_held;
+                            tracing::info!(projection = &**name, generation = number, is_held, "it is built");
                         }
                         Err(failed) => projection.fail(name, failed),
                     }
@@ -357,6 +393,8 @@ impl Projections {
                 name: Arc::clone(name),
                 sql: record.sql.as_deref()?.into(),
                 generation: record.serving.as_ref().map(|serving| serving.number),
+                ready: projection.ready.as_ref().and(record.ready.as_ref()).map(|ready| ready.number),
+                previous: record.previous.as_ref().map(|previous| previous.number),
                 building: projection.build.as_ref().map(Build::progress),
                 is_paused: record.is_paused,
                 is_live: projection.live.is_some(),
@@ -375,13 +413,21 @@ impl Drop for Projections {
 
 impl Projection {
     fn new(record: Record) -> Self {
-        Self { record, is_changed: false, plan: Err("it was not looked at yet".to_owned()), live: None, build: None }
+        Self {
+            record,
+            is_changed: false,
+            plan: Err("it was not looked at yet".to_owned()),
+            live: None,
+            ready: None,
+            build: None,
+        }
     }
 
     /// It cannot go on; what is shown stays.
     fn fail(&mut self, name: &str, failed: Failed) {
         tracing::error!(projection = name, %failed, "it has stopped");
         self.record.stop(failed);
+        self.ready = None;
         self.is_changed = true;
     }
 

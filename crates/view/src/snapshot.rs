@@ -28,7 +28,12 @@ pub(crate) struct Moment {
 impl Snapshot {
     /// The mirror of this name, if it is registered.
     pub fn mirror(&self, name: &str) -> Option<Mirror> {
-        self.shared.find(name)
+        self.shared.find(name, None)
+    }
+
+    /// A generation of the derived view of this name, if it is registered.
+    pub fn generation(&self, name: &str, generation: u32) -> Option<Mirror> {
+        self.shared.find(name, Some(generation))
     }
 
     /// All registered mirrors, by name.

@@ -292,10 +292,10 @@ impl Shared {
         mirrors.map(|((name, _), &view)| Mirror { view, name: name.clone() }).collect()
     }
 
-    /// The mirror of this name, if it is registered.
-    pub(crate) fn find(&self, name: &str) -> Option<Mirror> {
+    /// The view of this name, if it is registered.
+    pub(crate) fn find(&self, name: &str, generation: Option<u32>) -> Option<Mirror> {
         let views = self.views.lock().expect("no holder of this lock panics");
-        views.get_key_value(&(name.into(), None)).map(|((name, _), &view)| Mirror { view, name: name.clone() })
+        views.get_key_value(&(name.into(), generation)).map(|((name, _), &view)| Mirror { view, name: name.clone() })
     }
 
     /// Begins to write, alone; refused after a write that failed.

@@ -1,4 +1,5 @@
-//! What can be ordered of a projection: to build it anew, to stop that, to pause, to go on, to leave an event out.
+//! What can be ordered of a projection: to build it anew, to stop that, to show what was built, or what was shown before;
+//! to pause, to go on, to leave an event out.
 
 use async_graphql::{
     Value,
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// The root fields.
-pub(super) fn fields() -> [Field; 5] {
+pub(super) fn fields() -> [Field; 7] {
     let text = || TypeRef::named_nn(TypeRef::STRING);
     let order =
         |name: &'static str, description: &str, ordered: fn(&ResolverContext<'_>) -> Result<Ordered, ApiError>| {
@@ -31,10 +32,19 @@ pub(super) fn fields() -> [Field; 5] {
     let reason = |type_ref| InputValue::new("reason", type_ref).description("Why: it stays on record.");
     let any = || TypeRef::named(TypeRef::STRING);
     [
-        order("rebuildProjection", "Builds a view anew, beside the one that is shown, and then shows it.", |_| {
-            Ok(Ordered::Rebuild)
+        order("rebuildProjection", "Builds a view anew, beside the one that is shown, and then shows it.", |ctx| {
+            let hold = ctx.args.get("hold").and_then(|hold| hold.boolean().ok()).unwrap_or_default();
+            Ok(Ordered::Rebuild { hold })
         })
+        .argument(
+            InputValue::new("hold", TypeRef::named(TypeRef::BOOLEAN))
+                .description("Whether what is built waits until swapProjection: projectionDiff compares the two."),
+        )
         .argument(reason(any())),
+        order("swapProjection", "Shows what was built and waits. What was shown is kept.", |_| Ok(Ordered::Swapped))
+            .argument(reason(any())),
+        order("undoRebuild", "Shows again what was shown before, once it has caught up.", |_| Ok(Ordered::Undone))
+            .argument(reason(any())),
         order("cancelRebuild", "Gives up what is being built; what is shown stays.", |_| Ok(Ordered::Cancelled))
             .argument(reason(any())),
         order("pauseProjection", "Leaves a view as it is.", |_| Ok(Ordered::Paused)).argument(reason(any())),
@@ -70,6 +80,15 @@ async fn say(ctx: &ResolverContext<'_>, path: &str, ordered: Result<Ordered, Api
         let names = known.iter().map(|projection| &*projection.name);
         let nearest = nearest(&name, names);
         return Err(ApiError::UnknownName { path: format!("{path}.name"), kind: "projection", name, nearest });
+    }
+    let found = known.iter().find(|projection| *projection.name == *name).expect("it was just looked for");
+    let conflict = |what: &str| Err(ApiError::Conflict(format!("{path}.name: {name} {what}")));
+    match ordered {
+        Ordered::Swapped if found.ready.is_none() => {
+            return conflict("has nothing that waits to be shown: rebuild it with hold: true");
+        }
+        Ordered::Undone if found.previous.is_none() => return conflict("has nothing that was shown before"),
+        _ => {}
     }
     let said = commands(ctx).order(name.clone(), ordered, reason, Principal::of(ctx.ctx)?);
     let position = said.await.map_err(ApiError::of_command)?;

@@ -151,3 +151,44 @@ async fn an_event_that_cannot_be_folded_stops_its_view_alone() {
     let payload: Value = serde_json::from_str(on_record[1].event.after.as_deref().unwrap()).unwrap();
     assert_eq!((&payload["reason"], &payload["by"]), (&json!("a present"), &json!("local")));
 }
+
+/// What was built is compared before it is shown; what was shown is kept, and comes back with what has changed since.
+#[tokio::test]
+async fn a_rebuild_can_be_held_compared_shown_and_undone() {
+    let shop = defined("by_status", BY_STATUS).await;
+    let order_of = async |mutation: &str| {
+        let data = shop.data(&format!("mutation {{ {mutation} {{ position }} }}")).await;
+        assert!(data.is_object());
+        shop.projector.caught_up().await.unwrap();
+        shop.projector.built().await.unwrap();
+    };
+    let nothing = shop.errors("mutation { swapProjection(name: \"by_status\") { position } }").await;
+    assert!(nothing.starts_with("CONFLICT: swapProjection.name: by_status has nothing that waits"), "{nothing}");
+    order_of("rebuildProjection(name: \"by_status\", hold: true, reason: \"to see\")").await;
+    let diff = "{ projectionDiff(name: \"by_status\") { generation ready same added removed changed inThePast
+        first { key from shown ready } } }";
+    let same = json!({ "generation": 1, "ready": 2, "same": "2", "added": "0", "removed": "0", "changed": "0",
+        "inThePast": "0", "first": [] });
+    assert_eq!(shop.data(diff).await["projectionDiff"], same);
+    // Both are folded on.
+    shop.append(vec![order(Operation::Delete, 70, 10, "16:00:00", &json!({}))]).await;
+    assert_eq!(shop.data(diff).await["projectionDiff"]["same"], "2");
+    order_of("swapProjection(name: \"by_status\")").await;
+    let generation =
+        async || shop.data("{ projection(name: \"by_status\") { generation } }").await["projection"].take();
+    assert_eq!(generation().await["generation"], 2);
+    assert_eq!(shop.data(diff).await["projectionDiff"], Value::Null);
+
+    let other = BY_STATUS.replace("sum(total) AS worth", "max(total) AS worth");
+    define(&shop, "by_status", &other).await;
+    assert_eq!(generation().await["generation"], 3);
+    shop.append(vec![order(Operation::Delete, 80, 1, "17:00:00", &json!({}))]).await;
+    let rows = async || shop.data("{ byStatus { nodes { status orders worth } } }").await["byStatus"]["nodes"].take();
+    let left = json!([{ "status": "paid", "orders": "1", "worth": "4.00" }]);
+    assert_eq!(rows().await, left);
+    order_of("undoRebuild(name: \"by_status\")").await;
+    assert_eq!((&generation().await["generation"], rows().await), (&json!(2), left));
+    shop.append(vec![order(Operation::Create, 90, 12, "18:00:00", &json!({ "status": "paid", "total": "5.00" }))])
+        .await;
+    assert_eq!(rows().await, json!([{ "status": "paid", "orders": "2", "worth": "9.00" }]), "sums again");
+}

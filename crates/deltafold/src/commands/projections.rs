@@ -1,6 +1,8 @@
-//! `deltafold projections [list | check FILE… | rebuild NAME | cancel NAME | pause NAME | resume NAME | skip NAME EVENT]`
+//! `deltafold projections [list | check FILE… | rebuild NAME | cancel NAME | pause NAME | resume NAME |
+//! skip NAME EVENT | diff NAME | swap NAME | undo NAME]`
 
 mod check;
+mod diff;
 mod order;
 
 use clap::{Args, Subcommand};
@@ -30,13 +32,19 @@ enum What {
     /// Say what definitions would give, or what is wrong with them
     Check(check::Check),
     /// Build a view anew, beside the one that is shown, and then show it
-    Rebuild(order::Named),
+    Rebuild(order::Rebuild),
     /// Give up what is being built
     Cancel(order::Named),
     /// Leave a view as it is
     Pause(order::Named),
     /// Go on after a pause or a failure
     Resume(order::Named),
+    /// How what was built and held differs from what is shown
+    Diff(diff::Diff),
+    /// Show what was built and held
+    Swap(order::Named),
+    /// Show again what was shown before the last rebuild
+    Undo(order::Named),
     /// Go on without what an event did, which could not be folded
     Skip(order::Skip),
 }
@@ -46,7 +54,10 @@ impl Projections {
         match self.what.unwrap_or(What::List) {
             What::List => list(context).await,
             What::Check(check) => check.run(context).await,
-            What::Rebuild(named) => named.run(Order::Rebuild, context).await,
+            What::Rebuild(rebuild) => rebuild.run(context).await,
+            What::Diff(diff) => diff.run(context).await,
+            What::Swap(named) => named.run(Order::Swap, context).await,
+            What::Undo(named) => named.run(Order::Undo, context).await,
             What::Cancel(named) => named.run(Order::Cancel, context).await,
             What::Pause(named) => named.run(Order::Pause, context).await,
             What::Resume(named) => named.run(Order::Resume, context).await,

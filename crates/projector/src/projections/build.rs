@@ -60,6 +60,11 @@ impl Round {
         Self { from: None, until, relations: 0, after: None }
     }
 
+    /// One of all relations that is done.
+    pub(crate) fn ended(until: Position, relations: usize) -> Self {
+        Self { from: None, until, relations, after: None }
+    }
+
     fn next(&self, until: Position) -> Self {
         Self { from: Some(self.until), until, relations: 0, after: None }
     }

@@ -17,7 +17,15 @@ pub enum Ordered {
     /// It is not wanted any more.
     Removed,
     /// It is to be built anew.
-    Rebuild,
+    Rebuild {
+        /// Whether what is built waits to be shown until somebody says so.
+        #[serde(default)]
+        hold: bool,
+    },
+    /// What was built and waits is to be shown.
+    Swapped,
+    /// What was shown before is to be shown again.
+    Undone,
     /// What is being built is not wanted any more.
     Cancelled,
     /// It is to stay as it is.
@@ -53,7 +61,9 @@ impl Said {
         let event_type = match &self.ordered {
             Ordered::Defined { .. } => "defined",
             Ordered::Removed => "removed",
-            Ordered::Rebuild => "rebuild",
+            Ordered::Rebuild { .. } => "rebuild",
+            Ordered::Swapped => "swapped",
+            Ordered::Undone => "undone",
             Ordered::Cancelled => "cancelled",
             Ordered::Paused => "paused",
             Ordered::Resumed => "resumed",

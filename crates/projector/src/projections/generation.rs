@@ -26,7 +26,7 @@ use crate::{ProjectorError, ViewInfo, ViewKind};
 pub(crate) struct Generation {
     pub(crate) number: u32,
     /// The definition, and what it was made of.
-    sql: String,
+    pub(crate) sql: String,
     shape: String,
     relations: Vec<String>,
     pub(crate) columns: Vec<Column>,
@@ -68,6 +68,11 @@ impl Generation {
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    }
+
+    /// The same, of which everything before a position is folded: from there on it can be folded further.
+    pub(crate) fn ended(self, until: Position) -> Self {
+        Self { round: Round::ended(until, self.relations.len()), ..self }
     }
 
     /// Whether it is what a plan makes.

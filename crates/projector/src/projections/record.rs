@@ -17,6 +17,8 @@ pub(crate) struct Record {
     pub(crate) sql: Option<String>,
     /// Where it was ordered last to be built anew, while that is not done.
     pub(crate) build_wanted: Option<Position>,
+    /// Whether what is built then waits to be shown.
+    pub(crate) is_held: bool,
     pub(crate) is_paused: bool,
     /// Why it has stopped.
     pub(crate) failed: Option<Failed>,
@@ -24,6 +26,8 @@ pub(crate) struct Record {
     pub(crate) skipped: BTreeSet<EventId>,
     /// What is shown.
     pub(crate) serving: Option<Generation>,
+    /// What was built, is folded on, and waits to be shown.
+    pub(crate) ready: Option<Generation>,
     /// What is being built.
     pub(crate) building: Option<Generation>,
     /// What was shown before, and is kept.
@@ -71,31 +75,57 @@ impl Record {
             return false;
         }
         self.obeyed = at.next();
-        let mut goes_on = || {
-            self.failed = None;
-            self.is_paused = false;
-        };
         match ordered {
             Ordered::Defined { sql } if self.sql.as_ref() == Some(sql) => {}
             Ordered::Defined { sql } => {
-                goes_on();
+                self.goes_on();
                 self.sql = Some(sql.clone());
                 self.build_wanted = Some(at);
+                self.is_held = false;
             }
-            Ordered::Rebuild | Ordered::Resumed => {
-                goes_on();
+            Ordered::Rebuild { hold } => {
+                self.goes_on();
                 self.build_wanted = Some(at);
+                self.is_held = *hold;
+            }
+            Ordered::Resumed => {
+                self.goes_on();
+                self.build_wanted = Some(at);
+                self.is_held = false;
             }
             Ordered::Skipped { event } => {
-                goes_on();
+                self.goes_on();
                 self.skipped.insert(*event);
                 self.build_wanted = Some(at);
             }
-            Ordered::Cancelled => self.build_wanted = None,
-            Ordered::Paused => self.is_paused = true,
+            Ordered::Cancelled => {
+                self.build_wanted = None;
+                let gone = [self.ready.take(), self.building.take()].into_iter().flatten();
+                self.dropped.extend(gone.map(|generation| generation.number));
+            }
+            Ordered::Swapped => {
+                if let Some(ready) = self.ready.take() {
+                    self.show(ready, at);
+                }
+            }
+            Ordered::Undone => {
+                if let Some(mut previous) = self.previous.take() {
+                    self.goes_on();
+                    self.sql = Some(previous.sql.clone());
+                    self.build_wanted = Some(at);
+                    self.is_held = false;
+                    previous.ordered = Some(at);
+                    let given_up = self.building.replace(previous);
+                    self.dropped.extend(given_up.map(|generation| generation.number));
+                }
+            }
+            Ordered::Paused => {
+                self.is_paused = true;
+                self.drop_ready();
+            }
             Ordered::Removed => {
                 let obeyed = self.obeyed;
-                let gone = [self.serving.take(), self.building.take(), self.previous.take()];
+                let gone = [self.serving.take(), self.ready.take(), self.building.take(), self.previous.take()];
                 self.dropped.extend(gone.into_iter().flatten().map(|generation| generation.number));
                 *self = Self {
                     dropped: std::mem::take(&mut self.dropped),
@@ -123,23 +153,51 @@ impl Record {
         generation
     }
 
-    /// A generation that is whole is shown from now on; the one before is kept.
-    pub(crate) fn show(&mut self, generation: Generation) {
+    /// A generation that is whole waits to be shown.
+    pub(crate) fn hold(&mut self, generation: Generation) {
+        self.building = None;
+        self.build_wanted = None;
+        if let Some(older) = self.ready.replace(generation) {
+            self.dropped.insert(older.number);
+        }
+    }
+
+    /// A generation that is whole is shown from now on; the one before, in which everything before a position is folded, is
+    /// kept.
+    pub(crate) fn show(&mut self, generation: Generation, until: Position) {
         self.building = None;
         self.build_wanted = None;
         self.failed = None;
-        let before = std::mem::replace(&mut self.serving, Some(generation));
+        let before = self.serving.replace(generation).map(|before| before.ended(until));
         if let Some(older) = std::mem::replace(&mut self.previous, before) {
             self.dropped.insert(older.number);
+        }
+    }
+
+    /// What was ordered before, and stopped it, does not count any more.
+    fn goes_on(&mut self) {
+        self.failed = None;
+        self.is_paused = false;
+        self.drop_ready();
+    }
+
+    fn drop_ready(&mut self) {
+        self.dropped.extend(self.ready.take().map(|ready| ready.number));
+    }
+
+    /// What waits to be shown is not folded any more: it is to be built again.
+    pub(crate) fn lose_ready(&mut self) {
+        if let Some(ready) = self.ready.take() {
+            self.build_wanted = self.build_wanted.or(ready.ordered);
+            self.dropped.insert(ready.number);
         }
     }
 
     /// It cannot go on.
     pub(crate) fn stop(&mut self, failed: Failed) {
         self.build_wanted = None;
-        if let Some(begun) = self.building.take() {
-            self.dropped.insert(begun.number);
-        }
+        let gone = [self.building.take(), self.ready.take()].into_iter().flatten();
+        self.dropped.extend(gone.map(|generation| generation.number));
         self.failed = Some(failed);
     }
 }

@@ -12,28 +12,31 @@ use crate::{
 /// What can be ordered, and the mutation that does.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Order {
-    Rebuild,
     Cancel,
     Pause,
     Resume,
+    Swap,
+    Undo,
 }
 
 impl Order {
     fn mutation(self) -> &'static str {
         match self {
-            Self::Rebuild => "rebuildProjection",
             Self::Cancel => "cancelRebuild",
             Self::Pause => "pauseProjection",
             Self::Resume => "resumeProjection",
+            Self::Swap => "swapProjection",
+            Self::Undo => "undoRebuild",
         }
     }
 
     fn told(self) -> &'static str {
         match self {
-            Self::Rebuild => "is built anew",
             Self::Cancel => "stays as it is shown: what was being built is given up",
             Self::Pause => "is left as it is",
             Self::Resume => "goes on",
+            Self::Swap => "is shown as it was built",
+            Self::Undo => "is shown again as it was before",
         }
     }
 }
@@ -45,6 +48,25 @@ pub(super) struct Named {
     /// Why: it stays on record
     #[arg(long)]
     reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Rebuild {
+    #[command(flatten)]
+    named: Named,
+    /// Do not show it yet: `diff` compares, `swap` shows it
+    #[arg(long)]
+    hold: bool,
+}
+
+impl Rebuild {
+    pub(super) async fn run(self, context: &Context) -> anyhow::Result<()> {
+        let document = "mutation ($name: String!, $reason: String, $hold: Boolean) {
+            rebuildProjection(name: $name, reason: $reason, hold: $hold) { name position }
+        }";
+        let variables = json!({ "name": self.named.name, "reason": self.named.reason, "hold": self.hold });
+        say(context, document, variables, "rebuildProjection", "is built anew").await
+    }
 }
 
 #[derive(Debug, Args)]
