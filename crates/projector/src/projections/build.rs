@@ -52,21 +52,23 @@ pub(crate) struct Round {
     relations: usize,
     /// And of the next one, up to this aggregate; of the log, up to this position.
     after: Option<String>,
+    /// How many aggregates are folded.
+    aggregates: u64,
 }
 
 impl Round {
     /// The first one, of what was before a position.
     pub(crate) fn first(until: Position) -> Self {
-        Self { from: None, until, relations: 0, after: None }
+        Self { from: None, until, relations: 0, after: None, aggregates: 0 }
     }
 
     /// One of all relations that is done.
     pub(crate) fn ended(until: Position, relations: usize) -> Self {
-        Self { from: None, until, relations, after: None }
+        Self { from: None, until, relations, after: None, aggregates: 0 }
     }
 
     fn next(&self, until: Position) -> Self {
-        Self { from: Some(self.until), until, relations: 0, after: None }
+        Self { from: Some(self.until), until, relations: 0, after: None, aggregates: 0 }
     }
 }
 
@@ -144,7 +146,7 @@ impl Build {
         let shared = Arc::new(Shared {
             following: Mutex::new(Following { touched, checkpoint }),
             is_cancelled: AtomicBool::new(false),
-            done: AtomicU64::new(0),
+            done: AtomicU64::new(generation.round.aggregates),
             total: AtomicU64::new(0),
             is_over: Mutex::new(false),
             over: Condvar::new(),
@@ -307,6 +309,7 @@ impl Rest {
                     Over::Log => changes.read_log(&written, round, CHANGES_AT_ONCE, log)?,
                     Over::Rows(name) => {
                         let read = changes.read(&written.reader(&views.mirror(name)?), round, CHANGES_AT_ONCE)?;
+                        round.aggregates += read as u64;
                         self.shared.done.fetch_add(read as u64, Ordering::Relaxed);
                     }
                 }
