@@ -28,6 +28,9 @@ const NEWEST: &str = "mirrors/newest";
 /// The name of the state that keeps what is known of origins: [`Origins::to_bytes`].
 const ORIGINS: &str = "mirrors/origins";
 
+/// The name of the state that keeps [`Catalog::recorded_at`]: [`Timestamp::to_bytes`].
+const RECORDED_AT: &str = "mirrors/recorded_at";
+
 /// How the names of the states begin that keep which transactions are whole.
 const TRANSACTIONS: &str = "transactions/";
 
@@ -78,7 +81,7 @@ impl Folder {
         }
         let relations = mirrors.values().filter_map(MirrorView::info).collect();
         let projections = Projections::open(views.clone(), &snapshot, checkpoint, relations)?;
-        let newest = newest(&snapshot)?;
+        let newest = moment(&snapshot, NEWEST)?;
         let origins = match snapshot.state(ORIGINS)? {
             Some(bytes) => Origins::from_bytes(&bytes).map_err(ProjectorError::Origins)?,
             None => Origins::default(),
@@ -95,7 +98,7 @@ impl Folder {
             mirrors,
             projections,
             checkpoint,
-            recorded_at: None,
+            recorded_at: moment(&snapshot, RECORDED_AT)?,
             newest,
             transactions,
             consistent: consistent(&snapshot)?,
@@ -208,7 +211,7 @@ impl Folder {
             self.views.end_bulk()?;
             self.bulk_until = None;
             self.projections.prepare(self.relations());
-            self.projections.go_on(self.checkpoint, &mut *self.log)?;
+            self.projections.go_on(self.checkpoint, self.recorded_at, &mut *self.log)?;
         }
         Ok(())
     }
@@ -231,6 +234,7 @@ impl Folder {
     pub fn fold(&mut self, batches: &[Arc<Batch>]) -> Result<(), ProjectorError> {
         let Some(last) = batches.last() else { return Ok(()) };
         self.replay()?;
+        self.recorded_at = Some(last.committed_at);
         let mut steps = Steps::new();
         let mut newest = None;
         batches.iter().for_each(|batch| self.expect_transactions(&batch.events));
@@ -267,7 +271,7 @@ impl Folder {
         self.fold_steps(steps, last.end(), newest, false)?;
         self.views.show()?;
         self.go_on_building()?;
-        self.recorded_at = Some(last.committed_at);
+        self.projections.forget_if_due(last.committed_at, self.options.kept_beliefs)?;
         self.end_bulk_if_due()
     }
 
@@ -379,7 +383,7 @@ impl Folder {
         if self.is_bulk() || self.is_half_way() {
             return Ok(());
         }
-        self.projections.go_on(self.checkpoint, &mut *self.log)
+        self.projections.go_on(self.checkpoint, self.recorded_at, &mut *self.log)
     }
 
     /// Builds all views that are wanted, and shows them.
@@ -430,8 +434,11 @@ impl Folder {
             write.put_state(CONSISTENT, &[&at.to_bytes()[..], &[u8::from(estimated)]].concat());
         }
         write.put_checkpoint(CHECKPOINT, checkpoint);
-        if !self.is_bulk() && !is_replay && !self.projections.is_empty() {
-            write.put_end(checkpoint);
+        if let (false, false, Some(recorded_at)) = (self.is_bulk(), is_replay, self.recorded_at) {
+            write.put_state(RECORDED_AT, &recorded_at.to_bytes());
+            if !self.projections.is_empty() {
+                write.put_end(checkpoint, recorded_at);
+            }
         }
         if self.is_bulk() {
             self.writer.begin_commit(write)?;
@@ -501,7 +508,7 @@ pub fn consistent(snapshot: &Snapshot) -> Result<Option<Consistent>, deltafold_v
     Ok(Some(Consistent { at: Timestamp::from_bytes(*at), estimated: estimated != 0 }))
 }
 
-fn newest(snapshot: &Snapshot) -> Result<Option<Timestamp>, ProjectorError> {
-    let bytes = snapshot.state(NEWEST)?;
+fn moment(snapshot: &Snapshot, state: &str) -> Result<Option<Timestamp>, ProjectorError> {
+    let bytes = snapshot.state(state)?;
     Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(Timestamp::from_bytes))
 }

@@ -1,6 +1,9 @@
 //! How a projector is set up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use deltafold_event::ColumnType;
 
@@ -20,6 +23,8 @@ pub struct Options {
     /// The most events of one aggregate, and of all aggregates with moves, held in memory while a type is loaded from
     /// nothing; a type with more is folded in the order of positions.
     pub held_events: usize,
+    /// For how long what derived views were believed to be is kept, from when it was recorded on.
+    pub kept_beliefs: Duration,
     /// The sources whose origins go on by themselves in a new epoch when they are restored (`on_reset = "continue"`).
     pub continue_on_reset: BTreeSet<String>,
 }
@@ -31,6 +36,7 @@ impl Default for Options {
             batch_events: 65_536,
             held_records: 400_000,
             held_events: 262_144,
+            kept_beliefs: Duration::from_secs(60 * 60),
             continue_on_reset: BTreeSet::new(),
         }
     }

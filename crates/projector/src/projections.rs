@@ -8,19 +8,21 @@
 mod build;
 mod control;
 mod fold_memory;
+mod forgetting;
 mod generation;
 mod log_relation;
 mod plan;
 mod record;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use deltafold_event::{Position, StoredEvent, control as aggregate};
+use deltafold_event::{Position, StoredEvent, Timestamp, control as aggregate};
 use deltafold_relation::RowChange;
 use deltafold_view::{Batch, Snapshot, ViewStore};
 
 use crate::{Log, ProjectorError, ViewInfo, catalog::ProjectionInfo};
 use build::{Build, Built};
+use forgetting::Forgetting;
 use generation::{Generation, Live};
 use log_relation::LogChange;
 use plan::Plan;
@@ -58,6 +60,9 @@ fn last_before(end: Position) -> Position {
     Position::from_i64(end.as_i64() - 1).unwrap_or(Position::ZERO)
 }
 
+/// In how many parts of the time that beliefs are kept they are forgotten.
+const FORGOTTEN_IN_PARTS: i64 = 6;
+
 /// What is called when a build has come so far that the folder has to do something.
 pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
 
@@ -71,6 +76,9 @@ pub(crate) struct Projections {
     relations: Vec<Arc<ViewInfo>>,
     /// Whether something was ordered since.
     is_ordered: bool,
+    /// Until when what was believed is forgotten, or about to be.
+    forgotten: Timestamp,
+    forgetting: Option<Forgetting>,
 }
 
 struct Projection {
@@ -107,7 +115,15 @@ impl Projections {
             by_name.insert(name.into(), Projection::new(record));
         }
         let wake: Wake = Arc::new(|| {});
-        let mut projections = Self { views, wake, by_name, relations: Vec::new(), is_ordered: true };
+        let mut projections = Self {
+            views,
+            wake,
+            by_name,
+            relations: Vec::new(),
+            is_ordered: true,
+            forgotten: Timestamp::MIN,
+            forgetting: None,
+        };
         projections.prepare(relations);
         for (name, projection) in &mut projections.by_name {
             // One that was folded until now goes on being folded; another one is built anew.
@@ -263,8 +279,14 @@ impl Projections {
     }
 
     /// Between commits: ends the builds that have come far enough, and begins those that are due.
-    pub(crate) fn go_on(&mut self, checkpoint: Position, log: &mut dyn Log) -> Result<(), ProjectorError> {
-        self.end_builds(checkpoint, log)?;
+    /// What was folded last had been recorded at `recorded_at`.
+    pub(crate) fn go_on(
+        &mut self,
+        checkpoint: Position,
+        recorded_at: Option<Timestamp>,
+        log: &mut dyn Log,
+    ) -> Result<(), ProjectorError> {
+        self.end_builds(checkpoint, recorded_at, log)?;
         self.begin_builds(checkpoint, log)?;
         let mut write = self.views.batch();
         self.put(&mut write);
@@ -304,7 +326,12 @@ impl Projections {
     }
 
     /// Shows what was built, once it has caught up.
-    fn end_builds(&mut self, checkpoint: Position, log: &mut dyn Log) -> Result<(), ProjectorError> {
+    fn end_builds(
+        &mut self,
+        checkpoint: Position,
+        recorded_at: Option<Timestamp>,
+        log: &mut dyn Log,
+    ) -> Result<(), ProjectorError> {
         for (name, projection) in &mut self.by_name {
             let Some(build) = projection.build.take_if(|build| build.is_over()) else { continue };
             match build.end()? {
@@ -329,7 +356,7 @@ impl Projections {
                             let state = format!("{}{name}", record::STATES);
                             write.put_state(&state, &projection.record.to_bytes());
                             write.put_checkpoint(&state, checkpoint);
-                            write.put_end(checkpoint);
+                            write.put_end(checkpoint, recorded_at.unwrap_or(Timestamp::MIN));
                             write.remove_state(&format!("{}{name}", build::STATES));
                             write.commit()?;
                             let is_held = projection.record.is_held;
@@ -342,6 +369,27 @@ impl Projections {
                 Built::Cancelled => {}
             }
         }
+        Ok(())
+    }
+
+    /// Begins to remove what views were believed to be longer than so long ago, every now and then.
+    pub(crate) fn forget_if_due(&mut self, recorded_at: Timestamp, kept: Duration) -> Result<(), ProjectorError> {
+        let kept_us = i64::try_from(kept.as_micros()).unwrap_or(i64::MAX);
+        let since = Timestamp::from_micros(recorded_at.as_micros().saturating_sub(kept_us));
+        let every_us = kept_us / FORGOTTEN_IN_PARTS;
+        if self.by_name.is_empty() || since.as_micros().saturating_sub(self.forgotten.as_micros()) < every_us {
+            return Ok(());
+        }
+        self.forgotten = since;
+        let Some(end) = self.views.snapshot().first_end_since(since)? else { return Ok(()) };
+        let before = last_before(end);
+        let mut views = Vec::new();
+        for (name, projection) in &self.by_name {
+            for generation in projection.record.serving.iter().chain(&projection.record.ready) {
+                views.push(self.views.generation(name, generation.number)?);
+            }
+        }
+        self.forgetting = Some(Forgetting::begin(self.views.clone(), views, before, end)?);
         Ok(())
     }
 

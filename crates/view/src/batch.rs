@@ -140,10 +140,10 @@ impl Batch {
         }
     }
 
-    /// Notes that everything before a position is folded in all views with this batch: derived views can be read as of its
-    /// end.
-    pub fn put_end(&mut self, position: Position) {
-        self.folds.put(key::end(position), []);
+    /// Notes that everything before a position is folded in all views with this batch, and when the last of it had been
+    /// recorded: derived views can be read as of its end.
+    pub fn put_end(&mut self, position: Position, recorded_at: Timestamp) {
+        self.folds.put(key::end(position), recorded_at.to_bytes());
     }
 
     /// Keeps a state under a name.

@@ -123,6 +123,11 @@ pub(crate) fn head(aggregate: &[u8], position: Position) -> Key {
     key
 }
 
+/// The position at the end of a key of `heads`.
+pub(crate) fn head_position(key: &[u8]) -> Option<Position> {
+    key.last_chunk().copied().map(Position::from_bytes)
+}
+
 /// A value of `heads`.
 pub(crate) fn head_value(valid_from: Timestamp, order: &[u8]) -> Key {
     coordinate(&[], valid_from, order)

@@ -35,7 +35,7 @@
 //! |---|---|
 //! | `store`, `options`, `error`, `fault` | opening, locking, mirrors by name; where tests make it fail |
 //! | `key`, `entry`, `keyspaces` | the layout on disk |
-//! | `batch`, `bulk` | writing: atomic batches; sorted runs when catching up from nothing |
+//! | `batch`, `bulk`, `forget` | writing: atomic batches; sorted runs when catching up from nothing; what nobody asks for any more |
 //! | `snapshot`, `reader`, `as_of`, `scan`, `timelines`, `cache` | reading, all of it at one moment |
 //! | `version` | what a read gives |
 //! | `table` | the DataFusion table |
@@ -47,6 +47,7 @@ mod cache;
 mod entry;
 mod error;
 mod fault;
+mod forget;
 mod key;
 mod keyspaces;
 mod options;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use deltafold_event::Position;
+use deltafold_event::{Position, Timestamp};
 use fjall::{Readable, Slice};
 
 use crate::{Mirror, ReadError, Reader, key, store::Shared};
@@ -47,6 +47,22 @@ impl Snapshot {
     /// When the index cannot be read.
     pub fn is_end(&self, position: Position) -> Result<bool, ReadError> {
         Ok(self.moment.trees.contains_key(&self.shared.keyspaces.folds, key::end(position))?)
+    }
+
+    /// The first end of a batch that was recorded at a moment or later.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn first_end_since(&self, moment: Timestamp) -> Result<Option<Position>, ReadError> {
+        let all = key::end(Position::ZERO)..=key::end(Position::MAX);
+        for pair in self.moment.trees.range(&self.shared.keyspaces.folds, all) {
+            let (key, recorded_at) = pair.into_inner()?;
+            let recorded_at = recorded_at.first_chunk().copied().map(Timestamp::from_bytes);
+            if recorded_at.is_none_or(|recorded_at| recorded_at >= moment) {
+                return Ok(key.last_chunk().copied().map(Position::from_bytes));
+            }
+        }
+        Ok(None)
     }
 
     /// The reads of one mirror at this moment.

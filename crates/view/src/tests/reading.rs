@@ -1,8 +1,8 @@
 //! The order and extent of what a keeper reads back.
 
 use super::{append, entry, moment, open, order, position};
-use crate::{At, Stored};
-use deltafold_event::EventId;
+use crate::{At, Entry, Options, Stored, ViewStore};
+use deltafold_event::{EventId, Position, Timestamp};
 
 fn recorded(entries: impl Iterator<Item = Result<Stored, crate::ReadError>>) -> Vec<i64> {
     entries.map(|entry| entry.unwrap().entry().recorded_from.as_i64()).collect()
@@ -109,4 +109,47 @@ fn of_several_puts_to_one_place_the_last_counts() {
     assert_eq!(reader.current("1").unwrap().unwrap().row(), "{\"n\":3}");
     assert_eq!(reader.entries("1").count(), 1);
     assert_eq!(reader.entries("2").count(), 0);
+}
+
+/// What was believed before a position goes; what was believed from there on stays, at every position and moment.
+#[test]
+fn what_is_forgotten_is_what_nobody_believed_from_then_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let views = ViewStore::open(folder.path(), Options::default()).unwrap();
+    let view = views.generation("totals", 1).unwrap();
+    let position = |version: u64| Position::new(version, 0).unwrap();
+    let moment = Timestamp::from_micros;
+    // At each position the row of one moment is another one, and the newest moment moves.
+    let entry = |version: u64, at: i64, row: &str| {
+        Stored::new(&Entry { row: Some(row), ..Entry::absent(moment(at), &[], position(version)) })
+    };
+    for version in 1..=9_u64 {
+        let row = |version: u64| format!("{{\"n\":{version}}}");
+        let mut batch = views.batch();
+        if version > 1 {
+            batch.put_superseded(&view, "a", &entry(version - 1, 5, &row(version - 1)), position(version)).unwrap();
+        }
+        batch.put_entry(&view, "a", &entry(version, 5, &row(version))).unwrap();
+        let newest = entry(version, 10 + version as i64, "{}");
+        batch.put_entry(&view, "a", &newest).unwrap();
+        batch.put_current(&view, "a", &newest).unwrap();
+        batch.put_head(&view, "a", position(version), moment(10 + version as i64), &[]).unwrap();
+        batch.put_end(position(version).next(), moment(version as i64));
+        batch.commit().unwrap();
+    }
+    let shown = |version: u64, time: i64| {
+        let at = At { time: moment(time), position: position(version) };
+        let row = views.snapshot().reader(&view).as_of("a", at).unwrap();
+        row.map(|row| (row.valid_from, row.row().to_owned()))
+    };
+    let all = || (5..=9).flat_map(|version| [7, 30].map(|time| shown(version, time))).collect::<Vec<_>>();
+    let before = all();
+    assert_eq!(views.snapshot().first_end_since(moment(5)).unwrap(), Some(position(5).next()));
+    views.forget_ends(position(5).next()).unwrap();
+    views.forget(&view, position(5), &|| false).unwrap();
+    assert_eq!(all(), before);
+    assert_eq!(views.snapshot().reader(&view).superseded("a").count(), 4, "of positions 5 to 8");
+    assert!(
+        !views.snapshot().is_end(position(4).next()).unwrap() && views.snapshot().is_end(position(5).next()).unwrap()
+    );
 }

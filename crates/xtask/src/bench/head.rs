@@ -33,16 +33,9 @@ const PARTITIONS: u64 = 8;
 
 pub(crate) fn run(options: &Options, stream: &Stream, case: &Case) -> Result<()> {
     let data = data_dir("head")?;
-    let definitions = work_dir("head-projections")?;
-    let sql = format!(
-        "CREATE MATERIALIZED VIEW totals WITH (key = 'grp') AS\n\
-         SELECT {} AS grp, count(*) AS orders, sum(items) AS items, sum(CAST(total AS DECIMAL(12, 2))) AS total\n\
-         FROM orders GROUP BY {}",
-        case.by, case.by
-    );
-    fs::write(definitions.join("totals.sql"), sql)?;
+    let definitions = definition("head-projections", case.by)?;
     let (beginning, rest, lines) = split(&stream.file, case)?;
-    let expected = totals(&stream.generated.model, case.by)?;
+    let expected = expected_totals(&stream.generated.model, case.by)?;
     let (mut rate, mut processor, mut peak) = <(Series, Series, Series)>::default();
     for run in 1..=options.runs {
         clear(&data)?;
@@ -50,7 +43,7 @@ pub(crate) fn run(options: &Options, stream: &Stream, case: &Case) -> Result<()>
         measure(&mut query(&data, &definitions)?)?;
         measure(&mut ingest(&rest, &data)?)?;
         let (_, usage) = measure(&mut query(&data, &definitions)?)?;
-        check(&data, &expected).with_context(|| format!("run {run}"))?;
+        check_totals(&data, &expected).with_context(|| format!("run {run}"))?;
         rate.push(lines as f64 / usage.elapsed_s);
         processor.push(usage.processor_s / (lines as f64 / 1e6));
         peak.push(usage.peak_mib);
@@ -66,6 +59,18 @@ pub(crate) fn run(options: &Options, stream: &Stream, case: &Case) -> Result<()>
     clear(&data)
 }
 
+/// A folder with one definition: orders by a column.
+pub(crate) fn definition(folder: &str, by: &str) -> Result<PathBuf> {
+    let definitions = work_dir(folder)?;
+    let sql = format!(
+        "CREATE MATERIALIZED VIEW totals WITH (key = 'grp') AS\n\
+         SELECT {by} AS grp, count(*) AS orders, sum(items) AS items, sum(CAST(total AS DECIMAL(12, 2))) AS total\n\
+         FROM orders GROUP BY {by}"
+    );
+    fs::write(definitions.join("totals.sql"), sql)?;
+    Ok(definitions)
+}
+
 fn query(data: &Path, definitions: &Path) -> Result<Command> {
     let mut command = Command::new(deltafold()?);
     command.arg("--data").arg(data).args(["query", "{ totals(first: 1) { totalCount } }"]);
@@ -75,21 +80,23 @@ fn query(data: &Path, definitions: &Path) -> Result<Command> {
 
 /// The lines in the order in which they arrive, in two files, and how many are in the second.
 fn split(file: &Path, case: &Case) -> Result<(PathBuf, PathBuf, usize)> {
-    let text = fs::read_to_string(file)?;
-    let mut lines: Vec<(i64, &str)> = Vec::new();
+    // Some of the lines are no text.
+    let all = fs::read(file)?;
+    let mut lines: Vec<(i64, &[u8])> = Vec::new();
     let mut last = 0;
-    for line in text.lines() {
-        let id = number(line, "{\"key\":{\"id\":").unwrap_or(0).unsigned_abs();
+    for line in all.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let text = str::from_utf8(line).unwrap_or_default();
+        let id = number(text, "{\"key\":{\"id\":").unwrap_or(0).unsigned_abs();
         // A tombstone follows what it is of.
-        last = number(line, "\"ts_us\":").unwrap_or(last);
+        last = number(text, "\"ts_us\":").unwrap_or(last);
         let behind = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) % PARTITIONS;
         lines.push((last + behind as i64 * case.skew_s * 1_000_000 / (PARTITIONS as i64 - 1), line));
     }
     lines.sort_by_key(|(arrival, _)| *arrival);
     let parts = lines.split_at(BEGINNING.min(lines.len()));
-    let write = |name: &str, lines: &[(i64, &str)]| {
+    let write = |name: &str, lines: &[(i64, &[u8])]| {
         let path = work_dir("streams")?.join(name);
-        let text: String = lines.iter().flat_map(|(_, line)| [*line, "\n"]).collect();
+        let text: Vec<u8> = lines.iter().flat_map(|(_, line)| line.iter().chain(b"\n")).copied().collect();
         fs::write(&path, text)?;
         anyhow::Ok(path)
     };
@@ -102,9 +109,9 @@ fn number(line: &str, before: &str) -> Option<i64> {
 }
 
 /// Group → how many, items, cents.
-type Totals = BTreeMap<String, (u64, u64, u64)>;
+pub(crate) type Totals = BTreeMap<String, (u64, u64, u64)>;
 
-fn totals(model: &Model, by: &str) -> Result<Totals> {
+pub(crate) fn expected_totals(model: &Model, by: &str) -> Result<Totals> {
     let mut totals = Totals::new();
     for order in &model.orders {
         let row: Value = serde_json::from_str(&order.to_json())?;
@@ -116,7 +123,8 @@ fn totals(model: &Model, by: &str) -> Result<Totals> {
     Ok(totals)
 }
 
-fn check(data: &Path, expected: &Totals) -> Result<()> {
+/// Compares the groups that a server shows with those expected.
+pub(crate) fn check_totals(data: &Path, expected: &Totals) -> Result<()> {
     let server = answering(data, Processors::All)?;
     let found = all_rows(&mut server.connect()?, "totals", "grp", "grp orders items total")?;
     ensure!(found.len() == expected.len(), "{} groups, should be {}", found.len(), expected.len());

@@ -14,6 +14,7 @@ mod numbers;
 mod options;
 mod process;
 mod reads;
+mod rebuild;
 mod servers;
 mod stream;
 mod topic;
@@ -42,7 +43,8 @@ fn main() -> ExitCode {
         "reads" => reads::run(&options),
         "kafka" => kafka::run(&options),
         "latency" => latency::run(&options),
-        _ => Err(anyhow::anyhow!("no such benchmark: {name} (ingest, commit, fold, reads, kafka, latency)")),
+        "rebuild" => rebuild::run(&options),
+        _ => Err(anyhow::anyhow!("no such benchmark: {name} (ingest, commit, fold, reads, rebuild, kafka, latency)")),
     })
 }
 

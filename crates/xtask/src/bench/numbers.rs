@@ -17,6 +17,10 @@ impl Series {
         self.values.extend(values);
     }
 
+    pub(crate) fn into_values(self) -> Vec<f64> {
+        self.values
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.values.len()
     }

@@ -1,0 +1,88 @@
+//! Forgetting what was believed of a derived view before a position.
+//!
+//! A mirror keeps every belief; a derived view those that somebody may still be reading as of. What goes here is found by
+//! walking what is kept, in pieces, beside whatever else is written.
+
+use deltafold_event::Position;
+use fjall::Slice;
+
+use crate::{Mirror, ViewStore, WriteError, key};
+
+/// How many keys are looked at in one piece.
+const AT_ONCE: usize = 20_000;
+
+impl ViewStore {
+    /// Removes what was believed of a derived view at positions before this one, unless it still was then. Between pieces
+    /// it asks whether to stop.
+    ///
+    /// # Errors
+    /// When the index cannot be read or written. What is left is removed when this is done again.
+    pub fn forget(&self, view: &Mirror, before: Position, stop: &dyn Fn() -> bool) -> Result<(), WriteError> {
+        let trees = &self.shared.keyspaces;
+        let is_past = |key: &[u8]| key::split_superseded(key).is_ok_and(|(_, _, to)| to <= before);
+        self.remove_where(&trees.superseded, view.view.prefix(), is_past, stop)?;
+        // Of the heads up to the position the newest of each aggregate stays: it tells of what was so from there on.
+        let mut last: Option<Slice> = None;
+        let mut gone = Vec::new();
+        for pair in trees.heads.prefix(view.view.prefix()) {
+            let head = pair.key()?;
+            let is_before = key::head_position(&head).is_some_and(|position| position <= before);
+            let same_aggregate = |last: &Slice| last[..last.len() - 8] == head[..head.len() - 8];
+            if is_before && let Some(older) = last.take().filter(same_aggregate) {
+                gone.push(older);
+            }
+            last = is_before.then_some(head);
+            if gone.len() >= AT_ONCE {
+                self.remove(&trees.heads, std::mem::take(&mut gone))?;
+                if stop() {
+                    return Ok(());
+                }
+            }
+        }
+        self.remove(&trees.heads, gone)
+    }
+
+    /// Removes the marks of where batches ended, before a position.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn forget_ends(&self, before: Position) -> Result<(), WriteError> {
+        let folds = &self.shared.keyspaces.folds;
+        let ends = folds.range(key::end(Position::ZERO)..key::end(before));
+        let gone = ends.map(|pair| pair.key()).collect::<Result<Vec<_>, _>>()?;
+        self.remove(folds, gone)
+    }
+
+    fn remove_where(
+        &self,
+        tree: &fjall::Keyspace,
+        prefix: [u8; 4],
+        goes: impl Fn(&[u8]) -> bool,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(), WriteError> {
+        let mut gone = Vec::new();
+        for pair in tree.prefix(prefix) {
+            let key = pair.key()?;
+            if goes(&key) {
+                gone.push(key);
+            }
+            if gone.len() >= AT_ONCE {
+                self.remove(tree, std::mem::take(&mut gone))?;
+                if stop() {
+                    return Ok(());
+                }
+            }
+        }
+        self.remove(tree, gone)
+    }
+
+    fn remove(&self, tree: &fjall::Keyspace, keys: Vec<Slice>) -> Result<(), WriteError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let _writing = self.shared.begin_write()?;
+        let mut batch = self.shared.db.batch();
+        keys.into_iter().for_each(|key| batch.remove(tree, key));
+        Ok(batch.commit()?)
+    }
+}
