@@ -83,14 +83,16 @@ fn split(file: &Path, case: &Case) -> Result<(PathBuf, PathBuf, usize)> {
     // Some of the lines are no text.
     let all = fs::read(file)?;
     let mut lines: Vec<(i64, &[u8])> = Vec::new();
-    let mut last = 0;
+    // Within a partition lines keep their order: what was read from a table stands where it arrived.
+    let mut newest = [0; PARTITIONS as usize];
     for line in all.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let text = str::from_utf8(line).unwrap_or_default();
         let id = number(text, "{\"key\":{\"id\":").unwrap_or(0).unsigned_abs();
         // A tombstone follows what it is of.
-        last = number(text, "\"ts_us\":").unwrap_or(last);
-        let behind = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) % PARTITIONS;
-        lines.push((last + behind as i64 * case.skew_s * 1_000_000 / (PARTITIONS as i64 - 1), line));
+        let behind = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & (PARTITIONS - 1);
+        let newest = &mut newest[behind as usize];
+        *newest = number(text, "\"ts_us\":").unwrap_or(*newest).max(*newest);
+        lines.push((*newest + behind as i64 * case.skew_s * 1_000_000 / (PARTITIONS as i64 - 1), line));
     }
     lines.sort_by_key(|(arrival, _)| *arrival);
     let parts = lines.split_at(BEGINNING.min(lines.len()));
