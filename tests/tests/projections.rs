@@ -242,7 +242,7 @@ fn laws_5_and_6_a_restart_and_a_rebuild_change_nothing_on_disk() {
             }
             // Some tables have no events in short histories.
             (None, Some(problem)) => {
-                assert!(problem.contains("no relation") || problem.contains("no column"), "{problem}")
+                assert!(problem.contains("no relation") || problem.contains("no column"), "{problem}");
             }
             (found, problem) => panic!("{problem:?}, and found {found:#?}"),
         }

@@ -55,18 +55,21 @@ pub struct Change<'a> {
     pub event: EventId,
 }
 
+/// A key of what is remembered, and what is under it from now on.
+pub type Kept = (Box<[u8]>, Option<Box<[u8]>>);
+
 /// What folding changes, to be written at once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Folded {
     /// What is remembered under keys; none: nothing any more. Of several under one key the last counts.
-    pub memory: Vec<(Box<[u8]>, Option<Box<[u8]>>)>,
+    pub memory: Vec<Kept>,
     /// What is shown.
     pub shown: Shown,
 }
 
 /// What is remembered, as it is put together.
 #[derive(Default)]
-pub(crate) struct Writes(Vec<(Box<[u8]>, Option<Box<[u8]>>)>);
+pub(crate) struct Writes(Vec<Kept>);
 
 impl Writes {
     pub(crate) fn put(&mut self, key: Vec<u8>, value: Option<Box<[u8]>>) {

@@ -22,7 +22,7 @@ mod types;
 mod typing;
 
 pub use definition::{Column, Definition};
-pub use fold::{Change, Fold, FoldError, Folded, Shown};
+pub use fold::{Change, Fold, FoldError, Folded, Kept, Shown};
 pub use memory::{Memory, Pair, Version};
 pub use problem::{Place, Problem};
 pub use relations::{Relation, Relations};

@@ -67,7 +67,7 @@ pub use bulk::SortedRuns;
 pub use entry::{Entry, Stored};
 pub use error::{OpenError, ReadError, WriteError};
 pub use options::Options;
-pub use reader::{Entries, Keys, Memories, Reader, Superseded};
+pub use reader::{Entries, Keys, Memories, Memory, Reader, Superseded};
 pub use scan::Versions;
 pub use snapshot::Snapshot;
 pub use store::{Mirror, ViewStore};

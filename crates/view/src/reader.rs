@@ -160,18 +160,21 @@ impl fmt::Debug for Reader {
     }
 }
 
+/// A key of what a fold remembers, and what is under it.
+pub type Memory = (Box<[u8]>, Box<[u8]>);
+
 /// What a fold remembers, in the order of the keys; from behind, the other way round.
 pub struct Memories(Iter);
 
 impl Memories {
-    fn pair(pair: Guard) -> Result<(Box<[u8]>, Box<[u8]>), ReadError> {
+    fn pair(pair: Guard) -> Result<Memory, ReadError> {
         let (key, value) = pair.into_inner()?;
         Ok((key[4..].into(), (*value).into()))
     }
 }
 
 impl Iterator for Memories {
-    type Item = Result<(Box<[u8]>, Box<[u8]>), ReadError>;
+    type Item = Result<Memory, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.0.next().map(Self::pair)

@@ -50,8 +50,11 @@ pub(crate) struct Shared {
     /// Whether readers are kept from what is committed.
     hidden: AtomicBool,
     /// Registered views by name; those of mirrors have no generation.
-    views: Mutex<BTreeMap<(Arc<str>, Option<u32>), ViewId>>,
+    views: Mutex<Registered>,
 }
+
+/// Views by name and, of derived ones, generation.
+type Registered = BTreeMap<(Arc<str>, Option<u32>), ViewId>;
 
 /// A handle to one view of a store: a mirror, or a generation of a derived view.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -350,7 +353,7 @@ fn check_format(dir: &Path, keyspaces: &Keyspaces) -> Result<(), OpenError> {
     }
 }
 
-fn registered(dir: &Path, keyspaces: &Keyspaces) -> Result<BTreeMap<(Arc<str>, Option<u32>), ViewId>, OpenError> {
+fn registered(dir: &Path, keyspaces: &Keyspaces) -> Result<Registered, OpenError> {
     let damaged = |what: &str| OpenError::Corrupt { dir: dir.to_owned(), reason: what.to_owned() };
     let mut views = BTreeMap::new();
     for pair in keyspaces.meta.prefix(key::VIEWS) {

@@ -2,13 +2,15 @@
 
 use std::fmt::Write;
 
-use arrow::{
-    array::{Array, AsArray},
-    datatypes::{
-        DataType, Date32Type, Decimal128Type, Decimal256Type, DurationMicrosecondType, Float64Type, Int32Type,
-        Int64Type, TimestampMicrosecondType,
+use arrow_array::{
+    Array,
+    cast::AsArray,
+    types::{
+        Date32Type, Decimal128Type, Decimal256Type, DurationMicrosecondType, Float64Type, Int32Type, Int64Type,
+        TimestampMicrosecondType,
     },
 };
+use arrow_schema::DataType;
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 use crate::{

@@ -1,6 +1,6 @@
 //! From the canonical text of a value to the number that Arrow holds.
 
-use arrow::datatypes::i256;
+use arrow_buffer::i256;
 
 /// Days since 1970-01-01 of `2026-11-21`; the infinities are the ends of the range.
 pub(crate) fn date(text: &str) -> Option<i32> {

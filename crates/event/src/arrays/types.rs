@@ -1,6 +1,6 @@
 //! The Arrow types of columns.
 
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow_schema::{DataType, TimeUnit};
 
 use crate::ColumnType;
 

@@ -2,15 +2,16 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use arrow::{
-    array::{
-        ArrayRef, BinaryViewBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Decimal256Builder,
-        DurationMicrosecondBuilder, Float64Builder, Int32Builder, Int64Builder, ListArray, NullBufferBuilder,
-        StringViewBuilder, TimestampMicrosecondBuilder,
+use arrow_array::{
+    ArrayRef, ListArray,
+    builder::{
+        BinaryViewBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Decimal256Builder,
+        DurationMicrosecondBuilder, Float64Builder, Int32Builder, Int64Builder, StringViewBuilder,
+        TimestampMicrosecondBuilder,
     },
-    buffer::{OffsetBuffer, ScalarBuffer},
-    datatypes::{DataType, Field},
 };
+use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
+use arrow_schema::{DataType, Field};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::value::RawValue;
 

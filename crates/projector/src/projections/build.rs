@@ -117,7 +117,7 @@ impl Touched {
 /// What a build has come to.
 pub(crate) enum Built {
     /// All but what has changed in the last moments.
-    Whole(Rest),
+    Whole(Box<Rest>),
     Failed(Failed),
     Cancelled,
 }
@@ -151,12 +151,12 @@ impl Build {
             is_over: Mutex::new(false),
             over: Condvar::new(),
         });
-        Self::go_on(Rest { name: Arc::clone(name), live, generation, shared }, views, log, wake)
+        Self::go_on(Box::new(Rest { name: Arc::clone(name), live, generation, shared }), views, log, wake)
     }
 
     /// Goes on with what could not be ended.
     pub(crate) fn go_on(
-        rest: Rest,
+        rest: Box<Rest>,
         views: &ViewStore,
         mut log: Box<dyn Log>,
         wake: Wake,
@@ -257,7 +257,7 @@ impl Rest {
                 Err(failed) => return Ok(Built::Failed(failed)),
             }
         }
-        Ok(Built::Whole(self))
+        Ok(Built::Whole(Box::new(self)))
     }
 
     /// Whether the folder would have to wait too long for what is left.

@@ -191,13 +191,13 @@ impl Additive {
                 Ok(Arc::new(partials.iter().map(float).collect::<Float64Array>()))
             }
             (_, DataType::Decimal128(precision, to_scale)) => {
-                let values = self.decimals::<Decimal128Type>(partials, *precision, *to_scale, scale)?;
+                let values = self.decimals(partials, *precision, *to_scale, scale)?;
                 let values = values.into_iter().map(|value| value.map(|value| value.as_i128()));
                 let array = values.collect::<Decimal128Array>().with_data_type(to.clone());
                 Ok(Arc::new(array))
             }
             (_, DataType::Decimal256(precision, to_scale)) => {
-                let values = self.decimals::<Decimal256Type>(partials, *precision, *to_scale, scale)?;
+                let values = self.decimals(partials, *precision, *to_scale, scale)?;
                 Ok(Arc::new(values.into_iter().collect::<Decimal256Array>().with_data_type(to.clone())))
             }
             (_, DataType::UInt64) => {
@@ -235,7 +235,7 @@ impl Additive {
         partials.iter().enumerate().map(whole).collect()
     }
 
-    fn decimals<T: DecimalType>(
+    fn decimals(
         self,
         partials: &[&Partial],
         precision: u8,
