@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::{
     ast::{
-        Distinct, Expr, Function, GroupByExpr, Query, Select, SetExpr, SetOperator, SetQuantifier, Spanned,
-        TableFactor, visit_expressions,
+        Distinct, DuplicateTreatment, Expr, Function, FunctionArgumentClause, FunctionArguments, GroupByExpr, Query,
+        Select, SetExpr, SetOperator, SetQuantifier, Spanned, TableFactor, visit_expressions,
     },
     tokenizer::Span,
 };
@@ -148,8 +148,28 @@ fn expression(expr: &Expr) -> Result<(), Flaw> {
         Expr::Function(Function { name, over: Some(_), .. }) => {
             refused(name.span(), "a window function", "an aggregate with GROUP BY")
         }
+        Expr::Function(function) => aggregate(function),
         Expr::Value(value) if matches!(value.value, datafusion::sql::sqlparser::ast::Value::Placeholder(_)) => {
             refused(value.span, "a parameter", "a value")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What an aggregate shows must follow from the rows alone, in whatever order they came.
+fn aggregate(function: &Function) -> Result<(), Flaw> {
+    let FunctionArguments::List(arguments) = &function.args else { return Ok(()) };
+    let name = function.name.to_string().to_lowercase();
+    let span = function.name.span();
+    let is_ordered = arguments.clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_)));
+    let is_distinct = arguments.duplicate_treatment == Some(DuplicateTreatment::Distinct);
+    match name.as_str() {
+        "array_agg" | "string_agg" | "first_value" | "last_value" if !is_ordered => {
+            refused(span, &format!("{name}() without an order"), &format!("{name}(… ORDER BY …)"))
+        }
+        "sum" | "avg" if is_distinct => {
+            let what = format!("{name}(DISTINCT …)");
+            refused(span, &what, &format!("{name}(…) over a query with SELECT DISTINCT in FROM"))
         }
         _ => Ok(()),
     }
