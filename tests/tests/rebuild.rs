@@ -88,7 +88,11 @@ fn a_rebuild_beside_what_goes_on_and_through_a_kill() {
 
     let server = serve(&deltafold);
     let mut connection = server.connect().unwrap();
-    until("the view is there", || projection(&mut connection)["projection"]["status"] == "live");
+    // A server says which definitions there are once it is up.
+    until("the view is there", || {
+        let found = connection.graphql("{ projection(name: \"totals\") { status } }", &json!({})).unwrap();
+        found["projection"]["status"] == "live"
+    });
     let (address, is_over) = (server.address(), AtomicBool::new(false));
     let begun = thread::scope(|scope| {
         let arriving = scope.spawn(|| deltafold.succeed(ingest(&all)));
