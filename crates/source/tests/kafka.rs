@@ -239,9 +239,16 @@ fn a_partition_that_is_held_is_read_again_after_rewinding() {
 #[test]
 fn two_readers_share_and_the_one_that_stays_takes_over() {
     let cluster = Cluster::new().topic("t", 4);
-    let mut first = Reader::new(cluster.options(&["t"]), &[]);
+    // The mock group settles after one session or two, and that in the time that is waited for it.
+    let options = || {
+        let mut options = cluster.options(&["t"]);
+        options.properties.insert("session.timeout.ms".into(), "6000".into());
+        options.properties.insert("heartbeat.interval.ms".into(), "500".into());
+        options
+    };
+    let mut first = Reader::new(options(), &[]);
     first.until("all are assigned", |reader| reader.status.state().partitions.len() == 4);
-    let mut second = Reader::new(cluster.options(&["t"]), &[]);
+    let mut second = Reader::new(options(), &[]);
     let began = Instant::now();
     while second.status.state().partitions.len() != 2 || first.status.state().partitions.len() != 2 {
         assert!(began.elapsed() < LIMIT, "{:?} {:?}", first.status.state(), second.status.state());
