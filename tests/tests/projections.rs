@@ -193,7 +193,8 @@ fn at_moment(versions: &BTreeMap<Arc<str>, Vec<Span>>, moment: Timestamp) -> BTr
     versions.iter().filter_map(|(key, versions)| Some((Arc::clone(key), row(versions)?))).collect()
 }
 
-/// As a server keeps it: defined at some time, built beside what goes on, restarted in the middle of it, built again.
+/// As a server keeps it: defined at some time, built beside what goes on, restarted in the middle of it, built again; held,
+/// shown, undone, given up, paused and resumed in any order.
 #[test]
 fn laws_5_and_6_a_restart_and_a_rebuild_change_nothing_on_disk() {
     laws::hold_in_part("laws 5 and 6", 8, |script| {
@@ -215,24 +216,31 @@ fn laws_5_and_6_a_restart_and_a_rebuild_change_nothing_on_disk() {
             let order = match at.cmp(&defined_at) {
                 std::cmp::Ordering::Less => None,
                 std::cmp::Ordering::Equal => Some(Ordered::Defined { sql: written.file() }),
-                std::cmp::Ordering::Greater => random.random_ratio(1, 8).then_some(Ordered::Rebuild { hold: false }),
+                std::cmp::Ordering::Greater => random.random_ratio(1, 3).then(|| order(&mut random)),
             };
-            did.extend(order.iter().map(|_| (at, "order")));
+            did.extend(order.iter().map(|order| (at, format!("{order:?}"))));
             commit.extend(order.map(|ordered| control(ordered, &commit)));
             kept.fold(&commit);
             match random.random_range(0..6) {
                 0 => {
-                    did.push((at, "restart"));
+                    did.push((at, "restart".to_owned()));
                     kept.restart();
                 }
                 1 => {
-                    did.push((at, "finish building"));
+                    did.push((at, "finish building".to_owned()));
                     kept.finish_building();
                 }
                 _ => {}
             }
         }
         kept.finish_building();
+        if !kept.catalog().projections.iter().all(|projection| projection.is_live) {
+            let last = stored.last().expect("there are events");
+            let next = Position::new(last.position.version() + 1, 0).expect("few events");
+            let resumed = control(Ordered::Resumed, commits[commits.len() - 1]);
+            kept.fold(&[StoredEvent { position: next, ..resumed }]);
+            kept.finish_building();
+        }
         let found = kept.derived("v");
         let problem = kept.catalog().projections.iter().find_map(|projection| projection.problem.clone());
         match (found, problem) {
@@ -247,6 +255,18 @@ fn laws_5_and_6_a_restart_and_a_rebuild_change_nothing_on_disk() {
             (found, problem) => panic!("{problem:?}, and found {found:#?}"),
         }
     });
+}
+
+fn order(random: &mut SmallRng) -> Ordered {
+    match random.random_range(0..8) {
+        0 => Ordered::Rebuild { hold: false },
+        1 | 2 => Ordered::Rebuild { hold: true },
+        3 => Ordered::Swapped,
+        4 => Ordered::Undone,
+        5 => Ordered::Cancelled,
+        6 => Ordered::Paused,
+        _ => Ordered::Resumed,
+    }
 }
 
 /// What a real Debezium told of a real shop, projected, is what the same SQL gives over the database's own rows of each

@@ -122,7 +122,7 @@ impl Api {
     ) -> Result<Self, BuildError> {
         let failed = |error: ApiError| BuildError(error.to_string());
         let now = catalog.borrow().clone();
-        let model = Model::new(&now, &views).map_err(failed)?;
+        let model = Model::new(&now, &views);
         let built = Built::new(Arc::new(model), options.introspection, 0).map_err(failed)?;
         let inner = Inner {
             log: Log::new(store),
@@ -263,7 +263,7 @@ impl Api {
         let built = if current.built.model.fits(catalog) {
             current.built.clone()
         } else {
-            let model = Arc::new(Model::new(catalog, &self.inner.views)?);
+            let model = Arc::new(Model::new(catalog, &self.inner.views));
             let number = self.inner.numbers.fetch_add(1, Ordering::Relaxed);
             Arc::new(Built::new(model, self.inner.options.introspection, number)?)
         };

@@ -34,20 +34,18 @@ pub(crate) struct ViewModel {
 
 impl Model {
     /// The model of a catalog.
-    ///
-    /// # Errors
-    /// When the views' store cannot be asked.
-    pub(crate) fn new(catalog: &Catalog, views: &ViewStore) -> Result<Self, ApiError> {
+    pub(crate) fn new(catalog: &Catalog, views: &ViewStore) -> Self {
         let names = names::of_views(catalog.views.iter().map(AsRef::as_ref));
-        let views = catalog.views.iter().zip(names).map(|(info, names)| {
+        let snapshot = views.snapshot();
+        let views = catalog.views.iter().zip(names).filter_map(|(info, names)| {
             let rows = match info.kind {
-                ViewKind::Mirror => views.mirror(&info.name),
-                ViewKind::Derived => views.generation(&info.name, info.generation),
+                ViewKind::Mirror => snapshot.mirror(&info.name),
+                ViewKind::Derived => snapshot.generation(&info.name, info.generation),
             };
-            let rows = rows.map_err(|error| ApiError::internal("view", error))?;
-            Ok(Arc::new(ViewModel::new(info.clone(), names, rows)))
+            // One that is not there any more is not in the next catalog either.
+            Some(Arc::new(ViewModel::new(info.clone(), names, rows?)))
         });
-        Ok(Self { views: views.collect::<Result<_, ApiError>>()? })
+        Self { views: views.collect() }
     }
 
     /// Whether a schema built from this model is still right for a catalog.

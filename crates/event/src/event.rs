@@ -66,6 +66,35 @@ pub struct StoredEvent {
     pub event: Event,
 }
 
+impl Event {
+    /// An event of the store itself, of no source.
+    pub fn of_control(
+        aggregate_type: &str,
+        aggregate_id: &str,
+        event_type: &str,
+        id: EventId,
+        payload: String,
+        occurred_at: Timestamp,
+    ) -> Self {
+        let none: Arc<str> = "".into();
+        Self {
+            id,
+            aggregate_type: aggregate_type.into(),
+            aggregate_id: Some(aggregate_id.to_owned()),
+            event_type: event_type.into(),
+            operation: None,
+            before: None,
+            after: Some(payload),
+            metadata: "{}".to_owned(),
+            source_position: None,
+            transaction_id: None,
+            occurred_at,
+            coordinates: Coordinates { source: Arc::clone(&none), topic: none, partition: 0, offset: 0 },
+            schema_id: None,
+        }
+    }
+}
+
 /// The aggregate types of control events.
 pub mod control {
     /// A row schema; id = its [`crate::SchemaId`], `after` = [`crate::RowSchema::to_json`].

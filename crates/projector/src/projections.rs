@@ -89,6 +89,8 @@ struct Projection {
     plan: Result<Arc<Plan>, String>,
     /// The generation that is shown, while it is folded.
     live: Option<Live>,
+    /// Everything before it is folded in what is shown.
+    followed: Position,
     /// One that waits to be shown, while it is folded.
     ready: Option<Live>,
     /// The one that is being built.
@@ -127,17 +129,19 @@ impl Projections {
         projections.prepare(relations);
         for (name, projection) in &mut projections.by_name {
             // One that was folded until now goes on being folded; another one is built anew.
-            let followed = snapshot.checkpoint(&format!("{}{name}", record::STATES))?;
-            let record = &projection.record;
-            let live = |generation: &Generation| match &projection.plan {
-                Ok(plan) if followed == Some(checkpoint) && generation.is_of_shape(plan) => {
+            let live = |generation: &Option<Generation>, followed: Position| match (generation, &projection.plan) {
+                (Some(generation), Ok(plan)) if followed == checkpoint && generation.is_of_shape(plan) => {
                     let view = projections.views.generation(name, generation.number)?;
-                    Ok::<_, ProjectorError>(Some(Live::new(Arc::clone(plan), view, record.skipped.clone())))
+                    Ok::<_, ProjectorError>(Some(Live::new(Arc::clone(plan), view, generation.skipped.clone())))
                 }
                 _ => Ok(None),
             };
-            projection.live = record.serving.as_ref().map_or(Ok(None), live)?;
-            projection.ready = record.ready.as_ref().map_or(Ok(None), live)?;
+            let until =
+                |of: &str| Ok::<_, ProjectorError>(snapshot.checkpoint(&format!("{of}{name}"))?.unwrap_or_default());
+            let followed = until(record::STATES)?;
+            let (shown, ready) =
+                (live(&projection.record.serving, followed)?, live(&projection.record.ready, until(record::READY)?)?);
+            (projection.live, projection.ready, projection.followed) = (shown, ready, followed);
             if projection.ready.is_none() && projection.record.ready.is_some() {
                 projection.record.lose_ready();
                 projection.is_changed = true;
@@ -159,7 +163,7 @@ impl Projections {
             }
         };
         let projection = self.by_name.entry(name.as_str().into()).or_insert_with(|| Projection::new(Record::default()));
-        if projection.record.obey(&ordered, stored.position) {
+        if projection.record.obey(&ordered, stored.position, projection.followed) {
             projection.is_changed = true;
             let record = &projection.record;
             if matches!(ordered, Ordered::Swapped) && record.ready.is_none() && projection.ready.is_some() {
@@ -243,11 +247,11 @@ impl Projections {
         write: &mut Batch,
     ) -> Result<(), ProjectorError> {
         for (name, projection) in &mut self.by_name {
-            if let Some(ready) = &projection.ready
-                && let Err(failed) = ready.fold(changes, until, &written()?, write)?
-            {
-                projection.fail(name, failed);
-                projection.ready = None;
+            if let Some(ready) = &projection.ready {
+                match ready.fold(changes, until, &written()?, write)? {
+                    Ok(()) => write.put_checkpoint(&format!("{}{name}", record::READY), until),
+                    Err(failed) => projection.fail(name, failed),
+                }
             }
             let Some(live) = &projection.live else { continue };
             if let Err(failed) = live.fold(changes, until, &written()?, write)? {
@@ -256,6 +260,7 @@ impl Projections {
                 continue;
             }
             write.put_checkpoint(&format!("{}{name}", record::STATES), until);
+            projection.followed = until;
         }
         self.put(write);
         Ok(())
@@ -303,9 +308,14 @@ impl Projections {
             else {
                 continue;
             };
-            let is_as_wanted = projection.live.as_ref().is_some_and(|live| live.plan.is_same(plan));
+            // What waits to be shown is as it was wanted, too.
+            let mut followed = projection.live.iter().chain(&projection.ready);
+            let is_as_wanted = followed.any(|live| live.plan.is_same(plan));
             if is_as_wanted && record.build_wanted.is_none() {
                 projection.cancel_build();
+                continue;
+            }
+            if record.given_up.as_ref().is_some_and(|(sql, shape)| (sql, shape) == (&plan.sql, &plan.shape)) {
                 continue;
             }
             let is_built = |build: &Build| build.plan().is_same(plan) && build.ordered() == record.build_wanted;
@@ -318,7 +328,7 @@ impl Projections {
             let generation = record.begin(plan, checkpoint);
             projection.is_changed = true;
             let view = self.views.generation(name, generation.number)?;
-            let live = Live::new(Arc::clone(plan), view, record.skipped.clone());
+            let live = Live::new(Arc::clone(plan), view, generation.skipped.clone());
             let wake = Arc::clone(&self.wake);
             projection.build = Some(Build::begin(name, live, generation, &self.views, log.share(), checkpoint, wake)?);
         }
@@ -344,22 +354,24 @@ impl Projections {
                         Ok(()) => {
                             let number = rest.generation.number;
                             rest.generation.shown_from = Some(checkpoint);
-                            if projection.record.is_held {
+                            // Where nothing is shown there is nothing to compare with.
+                            let is_held = projection.record.is_held && projection.record.serving.is_some();
+                            if is_held {
                                 projection.record.hold(rest.generation);
                                 projection.ready = Some(rest.live);
                             } else {
-                                projection.record.show(rest.generation, checkpoint);
+                                projection.record.show(rest.generation, projection.followed);
                                 projection.live = Some(rest.live);
                                 projection.ready = None;
+                                projection.followed = checkpoint;
                             }
                             projection.is_changed = false;
-                            let state = format!("{}{name}", record::STATES);
-                            write.put_state(&state, &projection.record.to_bytes());
-                            write.put_checkpoint(&state, checkpoint);
+                            write.put_state(&format!("{}{name}", record::STATES), &projection.record.to_bytes());
+                            let followed = if is_held { record::READY } else { record::STATES };
+                            write.put_checkpoint(&format!("{followed}{name}"), checkpoint);
                             write.put_end(checkpoint, recorded_at.unwrap_or(Timestamp::MIN));
                             write.remove_state(&format!("{}{name}", build::STATES));
                             write.commit()?;
-                            let is_held = projection.record.is_held;
                             tracing::info!(projection = &**name, generation = number, is_held, "it is built");
                         }
                         Err(failed) => projection.fail(name, failed),
@@ -466,6 +478,7 @@ impl Projection {
             is_changed: false,
             plan: Err("it was not looked at yet".to_owned()),
             live: None,
+            followed: Position::ZERO,
             ready: None,
             build: None,
         }

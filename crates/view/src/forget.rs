@@ -13,18 +13,29 @@ const AT_ONCE: usize = 20_000;
 
 impl ViewStore {
     /// Removes what was believed of a derived view at positions before this one, unless it still was then. Between pieces
-    /// it asks whether to stop.
+    /// it asks whether to stop. Readers see that with the next commit.
     ///
     /// # Errors
     /// When the index cannot be read or written. What is left is removed when this is done again.
     pub fn forget(&self, view: &Mirror, before: Position, stop: &dyn Fn() -> bool) -> Result<(), WriteError> {
         let trees = &self.shared.keyspaces;
-        let is_past = |key: &[u8]| key::split_superseded(key).is_ok_and(|(_, _, to)| to <= before);
-        self.remove_where(&trees.superseded, view.view.prefix(), is_past, stop)?;
+        let mut gone = Vec::new();
+        for (number, pair) in trees.superseded.prefix(view.view.prefix()).enumerate() {
+            let key = pair.key()?;
+            if key::split_superseded(&key).is_ok_and(|(_, _, to)| to <= before) {
+                gone.push(key);
+            }
+            if number % AT_ONCE == AT_ONCE - 1 {
+                self.remove(&trees.superseded, std::mem::take(&mut gone))?;
+                if stop() {
+                    return Ok(());
+                }
+            }
+        }
+        self.remove(&trees.superseded, std::mem::take(&mut gone))?;
         // Of the heads up to the position the newest of each aggregate stays: it tells of what was so from there on.
         let mut last: Option<Slice> = None;
-        let mut gone = Vec::new();
-        for pair in trees.heads.prefix(view.view.prefix()) {
+        for (number, pair) in trees.heads.prefix(view.view.prefix()).enumerate() {
             let head = pair.key()?;
             let is_before = key::head_position(&head).is_some_and(|position| position <= before);
             let same_aggregate = |last: &Slice| last[..last.len() - 8] == head[..head.len() - 8];
@@ -32,7 +43,7 @@ impl ViewStore {
                 gone.push(older);
             }
             last = is_before.then_some(head);
-            if gone.len() >= AT_ONCE {
+            if number % AT_ONCE == AT_ONCE - 1 {
                 self.remove(&trees.heads, std::mem::take(&mut gone))?;
                 if stop() {
                     return Ok(());
@@ -51,29 +62,6 @@ impl ViewStore {
         let ends = folds.range(key::end(Position::ZERO)..key::end(before));
         let gone = ends.map(|pair| pair.key()).collect::<Result<Vec<_>, _>>()?;
         self.remove(folds, gone)
-    }
-
-    fn remove_where(
-        &self,
-        tree: &fjall::Keyspace,
-        prefix: [u8; 4],
-        goes: impl Fn(&[u8]) -> bool,
-        stop: &dyn Fn() -> bool,
-    ) -> Result<(), WriteError> {
-        let mut gone = Vec::new();
-        for pair in tree.prefix(prefix) {
-            let key = pair.key()?;
-            if goes(&key) {
-                gone.push(key);
-            }
-            if gone.len() >= AT_ONCE {
-                self.remove(tree, std::mem::take(&mut gone))?;
-                if stop() {
-                    return Ok(());
-                }
-            }
-        }
-        self.remove(tree, gone)
     }
 
     fn remove(&self, tree: &fjall::Keyspace, keys: Vec<Slice>) -> Result<(), WriteError> {

@@ -195,6 +195,8 @@ pub(crate) fn generation(name: &str, generation: u32) -> Vec<u8> {
 pub(crate) const GENERATIONS: &[u8] = b"generation/";
 /// The beginning of the keys in `meta` of registered views.
 pub(crate) const VIEWS: &[u8] = b"view/";
+/// The key in `meta` of the last number that was given to a view.
+pub(crate) const LAST_VIEW: &[u8] = b"last view";
 /// The key in `meta` of the format of the whole index.
 pub(crate) const FORMAT: &[u8] = b"format";
 /// The key in `meta` that marks a bulk load that has not ended.

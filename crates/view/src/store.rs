@@ -188,10 +188,15 @@ impl ViewStore {
         if let Some(((name, _), &view)) = views.get_key_value(&named) {
             return Ok(Mirror { view, name: name.clone() });
         }
-        // Numbers of views that were dropped are given again only when nothing of them is left.
-        let view = ViewId(views.values().map(|view| view.0 + 1).max().unwrap_or(1));
+        // The number of a view that was dropped is never given again: caches and readers may know it still.
+        let meta = &self.shared.keyspaces.meta;
+        let last = meta.get(key::LAST_VIEW)?.and_then(|last| last.first_chunk().copied()).map_or(0, u32::from_be_bytes);
+        let view = ViewId(1 + views.values().map(|view| view.0).max().unwrap_or(0).max(last));
         let key = generation.map_or_else(|| key::view(name), |generation| key::generation(name, generation));
-        self.shared.keyspaces.meta.insert(key, view.0.to_be_bytes())?;
+        let mut batch = self.shared.db.batch();
+        batch.insert(meta, key, view.0.to_be_bytes());
+        batch.insert(meta, key::LAST_VIEW, view.0.to_be_bytes());
+        batch.commit()?;
         views.insert(named.clone(), view);
         Ok(Mirror { view, name: named.0 })
     }

@@ -39,7 +39,7 @@ const FEW: usize = 2_000;
 /// From how many on all are compared.
 const MANY: usize = 50_000;
 /// How often it is tried to come down to a few.
-const ROUNDS: usize = 16;
+const ROUNDS: u32 = 16;
 
 /// How far a build has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,7 +234,7 @@ impl Build {
 impl Rest {
     fn build(mut self, views: &ViewStore, log: &mut dyn Log) -> Result<Built, ProjectorError> {
         self.count(views)?;
-        for _ in 0..ROUNDS {
+        for number in 0.. {
             match self.round(views, log)? {
                 Ok(true) => {}
                 Ok(false) => return Ok(Built::Cancelled),
@@ -242,7 +242,8 @@ impl Rest {
             }
             let (touched, until) = {
                 let mut following = self.shared.following.lock().expect("no holder of this lock panics");
-                if following.touched.count() <= FEW {
+                // Where it is always some more, the folder waits for them; never for all.
+                if following.touched.count() <= if number < ROUNDS { FEW } else { MANY } {
                     break;
                 }
                 (std::mem::replace(&mut following.touched, Touched::none()), following.checkpoint)

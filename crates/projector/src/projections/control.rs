@@ -1,8 +1,6 @@
 //! The events by which people and configurations say what is to be projected.
 
-use std::sync::Arc;
-
-use deltafold_event::{Coordinates, Event, EventId, Identity, Timestamp, control};
+use deltafold_event::{Event, EventId, Identity, Timestamp, control};
 use serde::{Deserialize, Serialize};
 
 /// What is ordered of a projection: the event type, and what else is in the payload beside who said so.
@@ -57,7 +55,6 @@ impl Said {
     pub fn event(&self, projection: &str, occurred_at: Timestamp) -> Event {
         let once = uuid::Uuid::new_v4().to_string();
         let id = Identity::domain().text(Some(control::PROJECTION)).text(Some(projection)).text(Some(&once)).id();
-        let none: Arc<str> = "".into();
         let event_type = match &self.ordered {
             Ordered::Defined { .. } => "defined",
             Ordered::Removed => "removed",
@@ -69,21 +66,8 @@ impl Said {
             Ordered::Resumed => "resumed",
             Ordered::Skipped { .. } => "skipped",
         };
-        Event {
-            id,
-            aggregate_type: control::PROJECTION.into(),
-            aggregate_id: Some(projection.to_owned()),
-            event_type: event_type.into(),
-            operation: None,
-            before: None,
-            after: Some(serde_json::to_string(self).expect("a struct of texts is always JSON")),
-            metadata: "{}".to_owned(),
-            source_position: None,
-            transaction_id: None,
-            occurred_at,
-            coordinates: Coordinates { source: Arc::clone(&none), topic: none, partition: 0, offset: 0 },
-            schema_id: None,
-        }
+        let payload = serde_json::to_string(self).expect("a struct of texts is always JSON");
+        Event::of_control(control::PROJECTION, projection, event_type, id, payload, occurred_at)
     }
 }
 

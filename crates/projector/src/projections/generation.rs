@@ -31,6 +31,8 @@ pub(crate) struct Generation {
     relations: Vec<String>,
     pub(crate) columns: Vec<Column>,
     pub(crate) key: Vec<String>,
+    /// Events that it leaves out.
+    pub(crate) skipped: BTreeSet<EventId>,
     /// Where it was ordered.
     pub(crate) ordered: Option<Position>,
     /// Everything before this position was folded when it was shown first.
@@ -43,7 +45,13 @@ pub(crate) struct Generation {
 
 impl Generation {
     /// One of which nothing is built.
-    pub(crate) fn new(number: u32, plan: &Plan, until: Position, ordered: Option<Position>) -> Self {
+    pub(crate) fn new(
+        number: u32,
+        plan: &Plan,
+        skipped: BTreeSet<EventId>,
+        until: Position,
+        ordered: Option<Position>,
+    ) -> Self {
         let column = |column: &deltafold_projection::Column| Column {
             name: column.name.clone(),
             column_type: column.column_type.clone(),
@@ -55,6 +63,7 @@ impl Generation {
             relations: plan.fold.sources().map(str::to_owned).collect(),
             columns: plan.columns.iter().map(column).collect(),
             key: plan.key.clone(),
+            skipped,
             ordered,
             shown_from: None,
             round: Round::first(until),
@@ -73,6 +82,11 @@ impl Generation {
     /// The same, of which everything before a position is folded: from there on it can be folded further.
     pub(crate) fn ended(self, until: Position) -> Self {
         Self { round: Round::ended(until, self.relations.len()), ..self }
+    }
+
+    /// The definition and the shape that it is made of.
+    pub(crate) fn made_of(&self) -> (String, String) {
+        (self.sql.clone(), self.shape.clone())
     }
 
     /// Whether it is what a plan makes.

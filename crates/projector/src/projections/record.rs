@@ -10,6 +10,9 @@ use super::{control::Ordered, generation::Generation, plan::Plan};
 /// How the names of the states begin that keep records.
 pub(crate) const STATES: &str = "projection/";
 
+/// How the names of the checkpoints begin of what waits to be shown; those of what is shown begin as the states do.
+pub(crate) const READY: &str = "ready/";
+
 /// What was ordered of a projection, and what has come of it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -22,7 +25,9 @@ pub(crate) struct Record {
     pub(crate) is_paused: bool,
     /// Why it has stopped.
     pub(crate) failed: Option<Failed>,
-    /// Events that are left out.
+    /// What was cancelled: a definition and its shape. It is not built again unasked.
+    pub(crate) given_up: Option<(String, String)>,
+    /// Events that the next generation leaves out.
     pub(crate) skipped: BTreeSet<EventId>,
     /// What is shown.
     pub(crate) serving: Option<Generation>,
@@ -69,8 +74,9 @@ impl Record {
         serde_json::from_slice(bytes).map_err(|error| error.to_string())
     }
 
-    /// Takes in what was ordered at a position; false if that was taken in before.
-    pub(crate) fn obey(&mut self, ordered: &Ordered, at: Position) -> bool {
+    /// Takes in what was ordered at a position; false if that was taken in before. Everything before `followed` is folded in
+    /// what is shown.
+    pub(crate) fn obey(&mut self, ordered: &Ordered, at: Position, followed: Position) -> bool {
         if at < self.obeyed {
             return false;
         }
@@ -100,18 +106,20 @@ impl Record {
             }
             Ordered::Cancelled => {
                 self.build_wanted = None;
+                self.given_up = self.building.as_ref().map(Generation::made_of);
                 let gone = [self.ready.take(), self.building.take()].into_iter().flatten();
                 self.dropped.extend(gone.map(|generation| generation.number));
             }
             Ordered::Swapped => {
                 if let Some(ready) = self.ready.take() {
-                    self.show(ready, at);
+                    self.show(ready, followed);
                 }
             }
             Ordered::Undone => {
                 if let Some(mut previous) = self.previous.take() {
                     self.goes_on();
                     self.sql = Some(previous.sql.clone());
+                    self.skipped.clone_from(&previous.skipped);
                     self.build_wanted = Some(at);
                     self.is_held = false;
                     previous.ordered = Some(at);
@@ -148,7 +156,7 @@ impl Record {
             self.dropped.insert(begun.number);
         }
         self.generations += 1;
-        let generation = Generation::new(self.generations, plan, checkpoint, self.build_wanted);
+        let generation = Generation::new(self.generations, plan, self.skipped.clone(), checkpoint, self.build_wanted);
         self.building = Some(generation.clone());
         generation
     }
@@ -157,6 +165,7 @@ impl Record {
     pub(crate) fn hold(&mut self, generation: Generation) {
         self.building = None;
         self.build_wanted = None;
+        self.is_held = false;
         if let Some(older) = self.ready.replace(generation) {
             self.dropped.insert(older.number);
         }
@@ -167,6 +176,7 @@ impl Record {
     pub(crate) fn show(&mut self, generation: Generation, until: Position) {
         self.building = None;
         self.build_wanted = None;
+        self.is_held = false;
         self.failed = None;
         let before = self.serving.replace(generation).map(|before| before.ended(until));
         if let Some(older) = std::mem::replace(&mut self.previous, before) {
@@ -178,6 +188,7 @@ impl Record {
     fn goes_on(&mut self) {
         self.failed = None;
         self.is_paused = false;
+        self.given_up = None;
         self.drop_ready();
     }
 
@@ -189,6 +200,7 @@ impl Record {
     pub(crate) fn lose_ready(&mut self) {
         if let Some(ready) = self.ready.take() {
             self.build_wanted = self.build_wanted.or(ready.ordered);
+            self.is_held = true;
             self.dropped.insert(ready.number);
         }
     }

@@ -1,8 +1,6 @@
 //! The event by which an operator lets an origin go on.
 
-use std::sync::Arc;
-
-use deltafold_event::{Coordinates, Event, Identity, Timestamp, control};
+use deltafold_event::{Event, Identity, Timestamp, control};
 use serde::{Deserialize, Serialize};
 
 /// The payload of a `$source` event of the type `new_epoch`.
@@ -28,21 +26,7 @@ impl NewEpoch {
     /// The event for an origin. Saying it twice is saying it once: its id is that of the origin's epoch.
     pub fn event(&self, origin: &str, occurred_at: Timestamp) -> Event {
         let id = Identity::domain().text(Some(control::SOURCE)).text(Some(origin)).number(self.epoch).id();
-        let none: Arc<str> = "".into();
-        Event {
-            id,
-            aggregate_type: control::SOURCE.into(),
-            aggregate_id: Some(origin.to_owned()),
-            event_type: Self::EVENT_TYPE.into(),
-            operation: None,
-            before: None,
-            after: Some(serde_json::to_string(self).expect("a struct of texts is always JSON")),
-            metadata: "{}".to_owned(),
-            source_position: None,
-            transaction_id: None,
-            occurred_at,
-            coordinates: Coordinates { source: Arc::clone(&none), topic: none, partition: 0, offset: 0 },
-            schema_id: None,
-        }
+        let payload = serde_json::to_string(self).expect("a struct of texts is always JSON");
+        Event::of_control(control::SOURCE, origin, Self::EVENT_TYPE, id, payload, occurred_at)
     }
 }

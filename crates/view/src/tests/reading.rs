@@ -111,6 +111,34 @@ fn of_several_puts_to_one_place_the_last_counts() {
     assert_eq!(reader.entries("2").count(), 0);
 }
 
+/// A number that was given again would find in caches what was there before.
+#[test]
+fn a_view_that_comes_after_one_that_was_dropped_is_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || ViewStore::open(folder.path(), Options::default()).unwrap();
+    let views = open();
+    let put = |views: &ViewStore, generation: u32| {
+        let view = views.generation("totals", generation).unwrap();
+        let entry = Stored::new(&Entry { row: Some("{}"), ..Entry::absent(moment(1), &[], position(1)) });
+        let mut batch = views.batch();
+        batch.put_entry(&view, "a", &entry).unwrap();
+        batch.put_current(&view, "a", &entry).unwrap();
+        batch.commit().unwrap();
+        view
+    };
+    let first = put(&views, 1);
+    assert!(views.snapshot().reader(&first).current("a").unwrap().is_some());
+    views.drop_generation("totals", 1).unwrap();
+    let second = views.generation("totals", 2).unwrap();
+    assert_eq!(views.snapshot().reader(&second).current("a").unwrap(), None);
+    assert!(views.snapshot().generation("totals", 1).is_none());
+    views.drop_generation("totals", 2).unwrap();
+    drop((first, second, views));
+    let views = open();
+    let third = put(&views, 3);
+    assert_eq!(views.snapshot().reader(&third).keys().count(), 1);
+}
+
 /// What was believed before a position goes; what was believed from there on stays, at every position and moment.
 #[test]
 fn what_is_forgotten_is_what_nobody_believed_from_then_on() {
@@ -147,6 +175,10 @@ fn what_is_forgotten_is_what_nobody_believed_from_then_on() {
     assert_eq!(views.snapshot().first_end_since(moment(5)).unwrap(), Some(position(5).next()));
     views.forget_ends(position(5).next()).unwrap();
     views.forget(&view, position(5), &|| false).unwrap();
+    // Readers see it with the next commit.
+    let mut batch = views.batch();
+    batch.put_end(position(10).next(), moment(10));
+    batch.commit().unwrap();
     assert_eq!(all(), before);
     assert_eq!(views.snapshot().reader(&view).superseded("a").count(), 4, "of positions 5 to 8");
     assert!(
