@@ -230,6 +230,11 @@ fn laws_5_and_6_a_restart_and_a_rebuild_change_nothing_on_disk() {
                     did.push((at, "finish building".to_owned()));
                     kept.finish_building();
                 }
+                // What comes next finds them over.
+                2 => {
+                    did.push((at, "wait for builds".to_owned()));
+                    kept.wait_for_builds();
+                }
                 _ => {}
             }
         }

@@ -302,10 +302,15 @@ impl Folder {
     pub fn finish_building(&mut self) -> Result<(), ProjectorError> {
         self.go_on_building()?;
         while self.projections.is_building() {
-            self.projections.wait_for_builds();
+            self.wait_for_builds();
             self.go_on_building()?;
         }
         Ok(())
+    }
+
+    /// Waits until what is being built has come as far as it can by itself.
+    pub fn wait_for_builds(&self) {
+        self.projections.wait_for_builds();
     }
 
     /// The mirrors.

@@ -175,7 +175,12 @@ impl Projections {
             if record.is_paused || record.ready.is_none() {
                 projection.ready = None;
             }
-            if record.build_wanted.is_none() || record.is_paused {
+            // What was being built is not shown any more, if something else was ordered.
+            let is_wanted = |build: &Build| {
+                let building = record.building.as_ref().is_some_and(|building| building.number == build.number());
+                building && build.ordered() == record.build_wanted && !record.is_paused
+            };
+            if !projection.build.as_ref().is_some_and(is_wanted) {
                 projection.cancel_build();
             }
             self.is_ordered = true;
@@ -201,6 +206,10 @@ impl Projections {
                 }
                 false => Plan::new(name, sql, &known).map(Arc::new),
             };
+            let is_of = |build: &Build| projection.plan.as_ref().is_ok_and(|plan| build.plan().is_same(plan));
+            if !projection.build.as_ref().is_some_and(is_of) {
+                projection.cancel_build();
+            }
             for followed in [&mut projection.live, &mut projection.ready] {
                 let Some(live) = followed else { continue };
                 match &projection.plan {
@@ -292,16 +301,20 @@ impl Projections {
         log: &mut dyn Log,
     ) -> Result<(), ProjectorError> {
         self.end_builds(checkpoint, recorded_at, log)?;
-        self.begin_builds(checkpoint, log)?;
+        let begun = self.begin_generations(checkpoint);
+        // Before anything is folded for them: a generation's number is never given to another one.
         let mut write = self.views.batch();
         self.put(&mut write);
         if !write.is_empty() {
             write.commit()?;
         }
+        self.begin_builds(begun, checkpoint, log)?;
         self.drop_generations()
     }
 
-    fn begin_builds(&mut self, checkpoint: Position, log: &dyn Log) -> Result<(), ProjectorError> {
+    /// The generations that are to be built, and are not.
+    fn begin_generations(&mut self, checkpoint: Position) -> Vec<(Arc<str>, Arc<Plan>, Generation)> {
+        let mut begun = Vec::new();
         for (name, projection) in &mut self.by_name {
             let record = &mut projection.record;
             let (Ok(plan), Some(_), false, None) = (&projection.plan, &record.sql, record.is_paused, &record.failed)
@@ -325,12 +338,24 @@ impl Projections {
             if let Some(build) = projection.build.take() {
                 build.cancel();
             }
-            let generation = record.begin(plan, checkpoint);
+            begun.push((Arc::clone(name), Arc::clone(plan), record.begin(plan, checkpoint)));
             projection.is_changed = true;
-            let view = self.views.generation(name, generation.number)?;
-            let live = Live::new(Arc::clone(plan), view, generation.skipped.clone());
+        }
+        begun
+    }
+
+    fn begin_builds(
+        &mut self,
+        begun: Vec<(Arc<str>, Arc<Plan>, Generation)>,
+        checkpoint: Position,
+        log: &dyn Log,
+    ) -> Result<(), ProjectorError> {
+        for (name, plan, generation) in begun {
+            let view = self.views.generation(&name, generation.number)?;
+            let live = Live::new(plan, view, generation.skipped.clone());
             let wake = Arc::clone(&self.wake);
-            projection.build = Some(Build::begin(name, live, generation, &self.views, log.share(), checkpoint, wake)?);
+            let build = Build::begin(&name, live, generation, &self.views, log.share(), checkpoint, wake)?;
+            self.by_name.get_mut(&name).expect("it was just there").build = Some(build);
         }
         Ok(())
     }

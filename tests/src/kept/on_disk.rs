@@ -9,7 +9,7 @@ use deltafold_event::{EventId, Position, StoredEvent, Timestamp, control};
 use deltafold_projector::{Catalog, Consistent, Declared, Folder, Log, Options, ProjectorError, ViewKind, to_record};
 use deltafold_relation::Schemas;
 use deltafold_store::Batch;
-use deltafold_view::{self as view, At, Reader, Stored, ViewStore};
+use deltafold_view::{self as view, At, Reader, Stored, Timeline, ViewStore};
 use tempfile::TempDir;
 
 use super::Kept;
@@ -201,6 +201,11 @@ impl OnDisk {
         self.open.as_mut().expect("it is open").0.finish_building().expect("the index can be written");
     }
 
+    /// Waits until views are built as far as they can be without the folder.
+    pub fn wait_for_builds(&self) {
+        self.open.as_ref().expect("it is open").0.wait_for_builds();
+    }
+
     /// All versions of a derived view that is shown, by key.
     pub fn derived(&self, name: &str) -> Option<BTreeMap<Arc<str>, Vec<Span>>> {
         let (folder, views) = self.open.as_ref().expect("it is open");
@@ -349,6 +354,25 @@ fn told(reader: &Reader, stored: &Stored) -> naive::Entry {
     }
 }
 
+/// Timelines, one by one and all in a walk, show at each moment what reads as of it do.
+fn check_timelines(reader: &Reader, aggregates: &BTreeSet<String>, moments: &BTreeSet<Timestamp>, position: Position) {
+    let of = |key: &String| reader.timeline(key, position).expect("the index can be read");
+    let one_by_one: Vec<Timeline> = aggregates.iter().filter_map(of).collect();
+    let walked: Vec<Timeline> = reader.timelines(position, None).map(|found| found.expect("it can be read")).collect();
+    assert_eq!(walked, one_by_one, "timelines at {position}");
+    let mut by_key: BTreeMap<&str, &Timeline> = BTreeMap::new();
+    by_key.extend(walked.iter().map(|timeline| (&*timeline.key, timeline)));
+    for (key, &time) in aggregates.iter().flat_map(|key| moments.iter().map(move |time| (key, time))) {
+        let row = reader.as_of(key, At { time, position }).expect("the index can be read");
+        let begun = |timeline: &&Timeline| timeline.versions.iter().rfind(|(from, _)| *from <= time).cloned();
+        let shown = by_key.get(key.as_str()).and_then(begun);
+        let shown =
+            shown.and_then(|(from, entry)| Some((from, Content::parse(entry.row()?, entry.entry().incomplete))));
+        let expected = row.map(|row| (row.valid_from, Content::parse(row.row(), row.incomplete)));
+        assert_eq!(shown, expected, "{key} as of {time} at {position}: {by_key:#?}");
+    }
+}
+
 /// The versions that reads as of the moments find, each moment by a scan and by every key.
 fn versions(
     reader: &Reader,
@@ -357,6 +381,7 @@ fn versions(
     position: Position,
 ) -> BTreeMap<String, Vec<Version>> {
     let mut found: BTreeMap<String, Vec<Version>> = BTreeMap::new();
+    check_timelines(reader, aggregates, moments, position);
     for &time in moments {
         let at = At { time, position };
         let rows: Vec<_> = reader.scan(at).map(|row| row.expect("the index can be read")).collect();

@@ -75,6 +75,7 @@ impl Round {
 /// A build that is under way on a thread of its own.
 pub(crate) struct Build {
     plan: Arc<Plan>,
+    number: u32,
     ordered: Option<Position>,
     shared: Arc<Shared>,
     thread: thread::JoinHandle<Result<Built, ProjectorError>>,
@@ -93,6 +94,8 @@ struct Shared {
 struct Following {
     touched: Touched,
     checkpoint: Position,
+    /// Whether what the log's reading again has changed is believed from this checkpoint on, and not before.
+    is_replayed: bool,
 }
 
 /// Aggregates by type.
@@ -144,7 +147,7 @@ impl Build {
         // Of one that was begun before, nobody has noted what has changed since.
         let touched = if generation.round.until < checkpoint { Touched::All } else { Touched::none() };
         let shared = Arc::new(Shared {
-            following: Mutex::new(Following { touched, checkpoint }),
+            following: Mutex::new(Following { touched, checkpoint, is_replayed: false }),
             is_cancelled: AtomicBool::new(false),
             done: AtomicU64::new(generation.round.aggregates),
             total: AtomicU64::new(0),
@@ -161,7 +164,7 @@ impl Build {
         mut log: Box<dyn Log>,
         wake: Wake,
     ) -> Result<Self, ProjectorError> {
-        let (plan, ordered) = (Arc::clone(&rest.live.plan), rest.generation.ordered);
+        let (plan, number, ordered) = (Arc::clone(&rest.live.plan), rest.generation.number, rest.generation.ordered);
         let (views, shared) = (views.clone(), Arc::clone(&rest.shared));
         *shared.is_over.lock().expect("no holder of this lock panics") = false;
         let over = Arc::clone(&shared);
@@ -173,7 +176,12 @@ impl Build {
             built
         };
         let thread = thread::Builder::new().name("build".into()).spawn(run).map_err(WriteError::Io)?;
-        Ok(Self { plan, ordered, shared, thread })
+        Ok(Self { plan, number, ordered, shared, thread })
+    }
+
+    /// The number of its generation.
+    pub(crate) fn number(&self) -> u32 {
+        self.number
     }
 
     /// Where it was ordered.
@@ -189,7 +197,8 @@ impl Build {
     pub(crate) fn follow(&self, changes: &Changes, checkpoint: Position, is_replay: bool) {
         let mut following = self.shared.following.lock().expect("no holder of this lock panics");
         following.checkpoint = checkpoint;
-        if is_replay {
+        // A round that began between the two does not see it.
+        if std::mem::replace(&mut following.is_replayed, is_replay) || is_replay {
             following.touched = Touched::All;
         }
         let Touched::These { of_types, moved } = &mut following.touched else { return };
