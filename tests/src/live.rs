@@ -27,7 +27,7 @@ pub use site::{Site, halt, leave, resume};
 use {shop::Shop, warehouse::Warehouse};
 
 /// How long anything may take.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// A database that changes.
 pub trait Workload {
@@ -191,7 +191,7 @@ impl Live {
         kafka.start().expect("and starts");
         let written = |live: &Self| live.stack.connect().expect("Connect").offsets(live.workload.name());
         let before =
-            wait_until("the connector's offsets are known", || written(self).map_err(|error| error.to_string()));
+            wait_until("the connector's offsets are known", || written(self).map_err(|error| format!("{error:#}")));
         self.work_until("the connector goes on", |live| match written(live) {
             Ok(now) if now == before => Err(now.to_string()),
             _ => Ok(()),

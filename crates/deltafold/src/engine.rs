@@ -1,9 +1,9 @@
 //! The system inside this process: the store, the views folded from it, and the GraphQL executor over them.
 
-use std::{path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 use deltafold_api::Api;
-use deltafold_projector::Projector;
+use deltafold_projector::{Projector, Publisher, PublisherOptions};
 use deltafold_store::EventStore;
 use deltafold_view::{OpenError, ViewStore};
 use serde_json::Value;
@@ -20,6 +20,7 @@ use crate::{
 /// Everything that answers, from one store and an index of it.
 pub(crate) struct Engine {
     store: EventStore,
+    views: ViewStore,
     projector: Projector,
     api: Api,
 }
@@ -38,9 +39,9 @@ impl Engine {
         let operations = Arc::new(Operations::new(store.clone(), config.clone()));
         let (allowed_hosts, allowed_origins) = (config.http.allowed_hosts.clone(), config.http.allowed_origins.clone());
         let options = deltafold_api::Options { allowed_hosts, allowed_origins, ..deltafold_api::Options::default() };
-        let api = Api::new(store.clone(), views, projector.watch(), operations, Arc::new(sources), options)
+        let api = Api::new(store.clone(), views.clone(), projector.watch(), operations, Arc::new(sources), options)
             .map_err(|error| Failure::new(Exit::Failed, error))?;
-        Ok(Self { store: store.clone(), projector, api })
+        Ok(Self { store: store.clone(), views, projector, api })
     }
 
     /// Waits until everything in the store is folded.
@@ -59,6 +60,11 @@ impl Engine {
     pub(crate) async fn built(&self) -> Result<(), Failure> {
         self.projector.built().await.or_exit()?;
         Ok(())
+    }
+
+    /// Begins to publish views as Delta tables.
+    pub(crate) fn publish(&self, options: PublisherOptions) -> io::Result<Publisher> {
+        Publisher::start(self.views.clone(), self.projector.watch(), options)
     }
 
     /// What answers.

@@ -1,5 +1,6 @@
 //! What `run` and `serve` share: a data directory that is folded, answered from and taken care of.
 
+use deltafold_projector::Publisher;
 use deltafold_store::EventStore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,7 @@ pub(crate) struct Serving {
     server: Server,
     engine: Engine,
     care: JoinHandle<()>,
+    publisher: Option<Publisher>,
 }
 
 impl Serving {
@@ -48,7 +50,8 @@ impl Serving {
             let (store, cancel) = (store.clone(), cancel.clone());
             async move { store.maintain(cancel).await }
         });
-        Ok(Self { loaded, store, sources, cancel, server, engine, care })
+        let publisher = loaded.config.publisher(&context.data()).map(|options| engine.publish(options)).transpose()?;
+        Ok(Self { loaded, store, sources, cancel, server, engine, care, publisher })
     }
 
     /// Answers until cancelled, and stops what was started.
@@ -69,6 +72,9 @@ impl Serving {
         let (served, ()) = tokio::join!(self.server.run(&self.engine, self.cancel.clone()), defining);
         self.cancel.cancel();
         following.await?;
+        if let Some(publisher) = self.publisher {
+            publisher.stop().await;
+        }
         self.engine.stop().await;
         self.care.await?;
         served

@@ -11,7 +11,8 @@ pub(crate) use metrics::Metrics;
 /// Begins to log: warnings and what we say ourselves; more with `-v`, other with `RUST_LOG`.
 pub(crate) fn start(verbose: u8) {
     let default = match verbose {
-        0 => "warn,deltafold=info",
+        // Merges warn of a metric of their own that is missing.
+        0 => "warn,deltafold=info,deltalake_core::operations::merge=error",
         1 => {
             "info,deltafold=debug,deltafold_store=debug,deltafold_ingest=debug,deltafold_projector=debug,deltafold_api=debug"
         }

@@ -27,7 +27,7 @@ pub const CHECKPOINT: &str = "mirrors";
 const NEWEST: &str = "mirrors/newest";
 
 /// The name of the state that keeps what is known of origins: [`Origins::to_bytes`].
-const ORIGINS: &str = "mirrors/origins";
+pub(crate) const ORIGINS: &str = "mirrors/origins";
 
 /// The name of the state that keeps [`Catalog::recorded_at`]: [`Timestamp::to_bytes`].
 const RECORDED_AT: &str = "mirrors/recorded_at";

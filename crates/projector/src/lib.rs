@@ -30,6 +30,7 @@ mod mirror_memory;
 mod options;
 mod projections;
 mod projector;
+mod publisher;
 mod record_entry;
 mod writer;
 
@@ -41,4 +42,5 @@ pub use log::Log;
 pub use options::{Declared, Options};
 pub use projections::{Ordered, Said};
 pub use projector::Projector;
+pub use publisher::{Publication, PublishedView, Publisher, PublisherError, PublisherOptions, Tables};
 pub use record_entry::to_record;

@@ -23,12 +23,13 @@ use deltafold_view::{Batch, Snapshot, ViewStore};
 use crate::{Log, ProjectorError, ViewInfo, catalog::ProjectionInfo};
 use build::{Build, Built};
 use forgetting::Forgetting;
-use generation::{Generation, Live};
+use generation::Live;
 use log_relation::LogChange;
 use plan::Plan;
 use record::{Failed, Record};
 
 pub use control::{Ordered, Said};
+pub(crate) use generation::Generation;
 pub(crate) use log_relation::{Moved, there};
 
 /// What changed in relations.
@@ -56,8 +57,19 @@ impl Changes {
 }
 
 /// The last position before an exclusive end.
-fn last_before(end: Position) -> Position {
+pub(crate) fn last_before(end: Position) -> Position {
     Position::from_i64(end.as_i64() - 1).unwrap_or(Position::ZERO)
+}
+
+/// What a snapshot shows of a derived view, and everything before what position is folded in it; none: nothing yet.
+pub(crate) fn shown_generation(
+    snapshot: &Snapshot,
+    name: &str,
+) -> Result<Option<(Generation, Position)>, ProjectorError> {
+    let state = format!("{}{name}", record::STATES);
+    let Some(bytes) = snapshot.state(&state)? else { return Ok(None) };
+    let record = Record::from_bytes(&bytes).map_err(|what| ProjectorError::Memory { view: name.to_owned(), what })?;
+    Ok(record.serving.zip(snapshot.checkpoint(&state)?))
 }
 
 /// In how many parts of the time that beliefs are kept they are forgotten.

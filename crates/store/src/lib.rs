@@ -37,6 +37,7 @@ mod lookup;
 mod maintenance;
 mod marker;
 mod options;
+mod published;
 mod read;
 mod recent;
 mod report;
@@ -55,6 +56,7 @@ pub use error::{AppendError, Conflict, DiskError, MaintenanceError, OpenError, R
 pub use filter::{Direction, EventFilter};
 pub use letters::{DeadLetterFilter, RecordedLetter};
 pub use options::Options;
+pub use published::{PublishError, PublishedTable, REMOVED};
 pub use report::{
     CheckpointReport, CleanReport, CompactReport, MaintenanceReport, OpenReport, Problem, TornEntry, VacuumReport,
     VerifyReport,

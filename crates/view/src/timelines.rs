@@ -1,6 +1,6 @@
 //! Every version of every row, as believed at a position.
 
-use std::{iter::Peekable, ops::Range};
+use std::{cmp::Ordering, iter::Peekable, ops::Range};
 
 use deltafold_event::{Position, Timestamp};
 use fjall::{Iter, Readable, Slice};
@@ -29,6 +29,12 @@ pub struct Timelines {
     next: Option<Found>,
 }
 
+/// The timelines of a view as believed at two positions, side by side, in the order of their keys' bytes.
+pub struct Compared {
+    before: Peekable<Timelines>,
+    now: Peekable<Timelines>,
+}
+
 /// An entry, with its key and how long the aggregate's part of that is.
 type Found = (Slice, usize, Stored);
 
@@ -40,6 +46,12 @@ impl Reader {
             None => Key::from_slice(&self.view().prefix()),
         };
         self.timelines_in(at, start..Key::from_slice(&self.view().end()))
+    }
+
+    /// The timelines as believed at one position and at another, of the aggregates after one.
+    pub fn compared(&self, before: Position, now: Position, after: Option<&str>) -> Compared {
+        let timelines = |at| self.timelines(at, after).peekable();
+        Compared { before: timelines(before), now: timelines(now) }
     }
 
     /// The timeline of one aggregate as believed at a position; none where it never had a row.
@@ -125,6 +137,23 @@ impl Iterator for Timelines {
                 return Some(key::aggregate_id(&key).map(|key| Timeline { key, versions }));
             }
         }
+    }
+}
+
+impl Iterator for Compared {
+    /// Those of one key, at least one of the two.
+    type Item = Result<(Option<Timeline>, Option<Timeline>), ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let order = match (self.before.peek(), self.now.peek()) {
+            (None, None) => return None,
+            (Some(Err(_)), _) | (_, None) => Ordering::Less,
+            (_, Some(Err(_))) | (None, _) => Ordering::Greater,
+            (Some(Ok(before)), Some(Ok(now))) => before.key.as_bytes().cmp(now.key.as_bytes()),
+        };
+        let before = if order.is_le() { self.before.next().transpose() } else { Ok(None) };
+        let now = if order.is_ge() { self.now.next().transpose() } else { Ok(None) };
+        Some(before.and_then(|before| Ok((before, now?))))
     }
 }
 

@@ -12,5 +12,6 @@ pub mod command;
 pub mod expected;
 pub mod generator;
 pub mod http;
+pub mod python;
 pub mod server;
 pub mod stack;

@@ -4,10 +4,11 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::fs::File;
 use std::io::BufWriter;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use xtask::command::{cache_dir, output, run, workspace_root};
 use xtask::generator::{Config, Counts, Keys, generate};
+use xtask::python::python;
 
 const STREAM: Config = Config { seed: 4, events: 20_000, keys: Keys::Uniform };
 
@@ -57,25 +58,4 @@ fn compare(python: &Path, data: &Path, counts: &Counts) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// A Python with both readers in it; made once for each list of requirements.
-fn python() -> Result<PathBuf> {
-    let requirements = workspace_root().join("tests").join("requirements.txt");
-    let wanted = std::fs::read_to_string(&requirements).with_context(|| format!("read {}", requirements.display()))?;
-    let root = cache_dir("python")?;
-    let (python, installed) = (root.join("bin").join("python"), root.join("installed.txt"));
-    if std::fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) && python.exists() {
-        return Ok(python);
-    }
-    run(
-        "a Python of our own (needs python3 with venv)",
-        Command::new("python3").args(["-m", "venv", "--clear"]).arg(&root),
-    )?;
-    run(
-        "install the readers",
-        Command::new(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&requirements),
-    )?;
-    std::fs::write(&installed, &wanted).with_context(|| format!("write {}", installed.display()))?;
-    Ok(python)
 }

@@ -196,6 +196,11 @@ impl OnDisk {
         self.open.as_ref().expect("it is open").0.catalog()
     }
 
+    /// Where the views are.
+    pub fn views(&self) -> ViewStore {
+        self.open.as_ref().expect("it is open").1.clone()
+    }
+
     /// Builds all views that are wanted.
     pub fn finish_building(&mut self) {
         self.open.as_mut().expect("it is open").0.finish_building().expect("the index can be written");
@@ -204,6 +209,25 @@ impl OnDisk {
     /// Waits until views are built as far as they can be without the folder.
     pub fn wait_for_builds(&self) {
         self.open.as_ref().expect("it is open").0.wait_for_builds();
+    }
+
+    /// All versions of a mirror, by key, as they are found one by one.
+    pub fn mirrored(&self, name: &str) -> BTreeMap<Arc<str>, Vec<Span>> {
+        let reader = self.reader(name).expect("there is a mirror");
+        let mut found: BTreeMap<Arc<str>, Vec<Span>> = BTreeMap::new();
+        for key in reader.keys().map(|key| key.expect("the index can be read")) {
+            for entry in reader.entries(&key) {
+                let moment = entry.expect("it can be read").entry().valid_from;
+                let version = reader.as_of(&key, At::time(moment)).expect("the index can be read");
+                let Some(version) = version.filter(|version| version.valid_from == moment) else { continue };
+                let spans = found.entry(Arc::from(&*key)).or_default();
+                if spans.last().is_none_or(|(from, ..)| *from != moment) {
+                    let end = reader.valid_to(&version, Position::MAX).expect("it can be read");
+                    spans.push((moment, end, Arc::from(version.row())));
+                }
+            }
+        }
+        found
     }
 
     /// All versions of a derived view that is shown, by key.

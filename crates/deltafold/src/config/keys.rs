@@ -37,6 +37,8 @@ const KEYS: &[&str] = &[
     "aggregates.*.outbox",
     "aggregates.*.outbox.*",
     "projections.dir",
+    "publish.*.tables",
+    "publish.*.every",
 ];
 
 /// A key that there is not.

@@ -6,11 +6,13 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     str::FromStr,
+    time::Duration,
 };
 
 use deltafold_api::{AuthOptions, JwtKey, JwtOptions, Secret};
 use deltafold_cdc::{AggregateConfig, DecoderConfig, NameTemplate, OutboxColumns};
 use deltafold_event::ColumnType;
+use deltafold_projector::{Publication, PublisherOptions, Tables};
 use deltafold_source::{Start, TopicPattern};
 use serde::{Deserialize, Deserializer, de};
 
@@ -24,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) sources: BTreeMap<String, Source>,
     pub(crate) aggregates: Aggregates,
     pub(crate) projections: Projections,
+    #[serde(default)]
+    pub(crate) publish: BTreeMap<String, Publish>,
 }
 
 impl Config {
@@ -41,6 +45,50 @@ impl Config {
             continue_on_reset: self.sources.iter().filter(goes_on).map(|(name, _)| name.clone()).collect(),
             ..Default::default()
         }
+    }
+}
+
+impl Config {
+    /// What the publisher is told, of a data directory; none where nothing is published.
+    pub(crate) fn publisher(&self, data: &Path) -> Option<PublisherOptions> {
+        let views = self.publish.iter().map(|(name, publish)| (name.clone(), publish.publication())).collect();
+        let options = PublisherOptions { dir: data.join("views"), views, declared: self.aggregates.declared() };
+        (!self.publish.is_empty()).then_some(options)
+    }
+}
+
+/// `[publish.VIEW]`; `*` is every view that is not named.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Publish {
+    #[serde(default)]
+    tables: PublishedTables,
+    every: Option<Parsed<humantime::Duration>>,
+}
+
+/// As which tables a view is published.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum PublishedTables {
+    Off,
+    Versions,
+    Current,
+    #[default]
+    Both,
+}
+
+/// How often a view is published, if it is not said.
+const PUBLISHED_EVERY: Duration = Duration::from_secs(60);
+
+impl Publish {
+    fn publication(&self) -> Publication {
+        let tables = match self.tables {
+            PublishedTables::Off => Tables::Off,
+            PublishedTables::Versions => Tables::Versions,
+            PublishedTables::Current => Tables::Current,
+            PublishedTables::Both => Tables::Both,
+        };
+        let every = self.every.as_ref().map_or(PUBLISHED_EVERY, |every| *every.0);
+        Publication { tables, every }
     }
 }
 

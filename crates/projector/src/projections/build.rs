@@ -420,32 +420,21 @@ impl Differences {
     /// Reads so many changes of a round, and says of how many aggregates they are.
     fn read(&mut self, mirror: &Reader, round: &Round, most: usize) -> Result<usize, ProjectorError> {
         let after = round.after.as_deref();
-        let mut now = mirror.timelines(last_before(round.until), after).peekable();
-        let mut before = round.from.map(|from| mirror.timelines(last_before(from), after).peekable());
+        let now = last_before(round.until);
+        let mut compared: Box<dyn Iterator<Item = _>> = match round.from {
+            Some(from) => Box::new(mirror.compared(last_before(from), now, after)),
+            None => Box::new(mirror.timelines(now, after).map(|timeline| Ok((None, Some(timeline?))))),
+        };
         let mut read = 0;
-        loop {
-            let next = |timelines: &mut std::iter::Peekable<deltafold_view::Timelines>| match timelines.peek() {
-                Some(Ok(timeline)) => Ok(Some(timeline.key.clone())),
-                Some(Err(_)) => Err(timelines.next().and_then(Result::err).expect("just seen")),
-                None => Ok(None),
-            };
-            let (of_now, of_before) = (next(&mut now)?, before.as_mut().map_or(Ok(None), next)?);
-            let Some(key) = of_now.iter().chain(&of_before).min_by(|a, b| a.as_bytes().cmp(b.as_bytes())).cloned()
-            else {
-                return Ok(read);
-            };
-            let was = match &mut before {
-                Some(before) if of_before.as_ref() == Some(&key) => before.next().transpose()?,
-                _ => None,
-            };
-            let is = if of_now.as_ref() == Some(&key) { now.next().transpose()? } else { None };
+        while let Some((was, is)) = compared.next().transpose()? {
             self.add(was.as_ref(), is.as_ref());
             read += 1;
             if self.changes.len() >= most {
-                self.last = Some(key);
-                return Ok(read);
+                self.last = was.or(is).map(|timeline| timeline.key);
+                break;
             }
         }
+        Ok(read)
     }
 
     /// Reads so many changes of a round in the log.
