@@ -1,5 +1,5 @@
 """Compares a published table with the rows that it must have, read with Python's deltalake and with DuckDB, and with
-what its change data feed comes to; prints how many rows each has.
+what its change data feed comes to; prints how many rows each has, and how often the table was written anew and merged.
 
     python published.py TABLE EXPECTED
 
@@ -120,7 +120,9 @@ def main() -> None:
     expected = {(row["_key"], row["_valid_from"]): row for row in expected}
     read = QueryBuilder().register("t", table).execute("SELECT * FROM t").read_all()
     found = {"deltalake": rows_of(read), "duckdb": by_duckdb(table), "feed": by_feed(table)}
-    print(json.dumps({reader: compare(reader, rows, expected) for reader, rows in found.items()}))
+    counts = {reader: compare(reader, rows, expected) for reader, rows in found.items()}
+    operations = [commit["operation"] for commit in table.history()]
+    print(json.dumps({"rows": counts, "replaced": operations.count("WRITE"), "merged": operations.count("MERGE")}))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 //! in the batch that makes it whole. From there on it is folded with its relations, in the same batches.
 
 mod build;
+mod building;
 mod control;
 mod fold_memory;
 mod forgetting;
@@ -21,7 +22,7 @@ use deltafold_relation::RowChange;
 use deltafold_view::{Batch, Snapshot, ViewStore};
 
 use crate::{Log, ProjectorError, ViewInfo, catalog::ProjectionInfo};
-use build::{Build, Built};
+use build::Build;
 use forgetting::Forgetting;
 use generation::Live;
 use log_relation::LogChange;
@@ -324,103 +325,6 @@ impl Projections {
         self.drop_generations()
     }
 
-    /// The generations that are to be built, and are not.
-    fn begin_generations(&mut self, checkpoint: Position) -> Vec<(Arc<str>, Arc<Plan>, Generation)> {
-        let mut begun = Vec::new();
-        for (name, projection) in &mut self.by_name {
-            let record = &mut projection.record;
-            let (Ok(plan), Some(_), false, None) = (&projection.plan, &record.sql, record.is_paused, &record.failed)
-            else {
-                continue;
-            };
-            // What waits to be shown is as it was wanted, too.
-            let mut followed = projection.live.iter().chain(&projection.ready);
-            let is_as_wanted = followed.any(|live| live.plan.is_same(plan));
-            if is_as_wanted && record.build_wanted.is_none() {
-                projection.cancel_build();
-                continue;
-            }
-            if record.given_up.as_ref().is_some_and(|(sql, shape)| (sql, shape) == (&plan.sql, &plan.shape)) {
-                continue;
-            }
-            let is_built = |build: &Build| build.plan().is_same(plan) && build.ordered() == record.build_wanted;
-            if projection.build.as_ref().is_some_and(is_built) {
-                continue;
-            }
-            if let Some(build) = projection.build.take() {
-                build.cancel();
-            }
-            begun.push((Arc::clone(name), Arc::clone(plan), record.begin(plan, checkpoint)));
-            projection.is_changed = true;
-        }
-        begun
-    }
-
-    fn begin_builds(
-        &mut self,
-        begun: Vec<(Arc<str>, Arc<Plan>, Generation)>,
-        checkpoint: Position,
-        log: &dyn Log,
-    ) -> Result<(), ProjectorError> {
-        for (name, plan, generation) in begun {
-            let view = self.views.generation(&name, generation.number)?;
-            let live = Live::new(plan, view, generation.skipped.clone());
-            let wake = Arc::clone(&self.wake);
-            let build = Build::begin(&name, live, generation, &self.views, log.share(), checkpoint, wake)?;
-            self.by_name.get_mut(&name).expect("it was just there").build = Some(build);
-        }
-        Ok(())
-    }
-
-    /// Shows what was built, once it has caught up.
-    fn end_builds(
-        &mut self,
-        checkpoint: Position,
-        recorded_at: Option<Timestamp>,
-        log: &mut dyn Log,
-    ) -> Result<(), ProjectorError> {
-        for (name, projection) in &mut self.by_name {
-            let Some(build) = projection.build.take_if(|build| build.is_over()) else { continue };
-            match build.end()? {
-                Built::Whole(rest) if rest.has_much_left() => {
-                    projection.build = Some(Build::go_on(rest, &self.views, log.share(), Arc::clone(&self.wake))?);
-                }
-                Built::Whole(mut rest) => {
-                    let mut write = self.views.batch();
-                    match rest.catch_up(checkpoint, &self.views.written(), log, &mut write)? {
-                        Ok(()) => {
-                            let number = rest.generation.number;
-                            rest.generation.shown_from = Some(checkpoint);
-                            // Where nothing is shown there is nothing to compare with.
-                            let is_held = projection.record.is_held && projection.record.serving.is_some();
-                            if is_held {
-                                projection.record.hold(rest.generation);
-                                projection.ready = Some(rest.live);
-                            } else {
-                                projection.record.show(rest.generation, projection.followed);
-                                projection.live = Some(rest.live);
-                                projection.ready = None;
-                                projection.followed = checkpoint;
-                            }
-                            projection.is_changed = false;
-                            write.put_state(&format!("{}{name}", record::STATES), &projection.record.to_bytes());
-                            let followed = if is_held { record::READY } else { record::STATES };
-                            write.put_checkpoint(&format!("{followed}{name}"), checkpoint);
-                            write.put_end(checkpoint, recorded_at.unwrap_or(Timestamp::MIN));
-                            write.remove_state(&format!("{}{name}", build::STATES));
-                            write.commit()?;
-                            tracing::info!(projection = &**name, generation = number, is_held, "it is built");
-                        }
-                        Err(failed) => projection.fail(name, failed),
-                    }
-                }
-                Built::Failed(failed) => projection.fail(name, failed),
-                Built::Cancelled => {}
-            }
-        }
-        Ok(())
-    }
-
     /// Begins to remove what views were believed to be longer than so long ago, every now and then.
     pub(crate) fn forget_if_due(&mut self, recorded_at: Timestamp, kept: Duration) -> Result<(), ProjectorError> {
         let kept_us = i64::try_from(kept.as_micros()).unwrap_or(i64::MAX);
@@ -460,16 +364,6 @@ impl Projections {
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.by_name.is_empty()
-    }
-
-    /// Whether anything is being built.
-    pub(crate) fn is_building(&self) -> bool {
-        self.by_name.values().any(|projection| projection.build.is_some())
-    }
-
-    /// Waits until builds have come as far as they can by themselves.
-    pub(crate) fn wait_for_builds(&self) {
-        self.by_name.values().filter_map(|projection| projection.build.as_ref()).for_each(Build::wait);
     }
 
     /// The views that are shown.

@@ -15,6 +15,7 @@ use deltafold_store::{PublishError, PublishedTable};
 use deltafold_view::{Mirror, Snapshot, ViewStore};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
     CHECKPOINT, Catalog, Declared, ProjectorError, ViewKind,
@@ -194,7 +195,7 @@ impl PublishedView {
         };
         let table = |form: &Form| Published {
             form: *form,
-            dir: options.dir.join(&**name).join(form.name()),
+            dir: options.dir.join(folder(name)).join(form.name()),
             table: None,
             compared: None,
         };
@@ -213,6 +214,7 @@ impl PublishedView {
     pub async fn publish(&mut self, views: &ViewStore) -> Result<(), PublisherError> {
         let snapshot = views.snapshot();
         let Some(shown) = self.shown(&snapshot)? else { return Ok(()) };
+        let index = index(views)?;
         for published in &mut self.tables {
             if published.compared == Some((shown.generation, shown.until)) {
                 continue;
@@ -221,7 +223,7 @@ impl PublishedView {
                 Some(table) => table,
                 none => none.insert(PublishedTable::open(&published.dir, published.form.key()).await?),
             };
-            let result = bring(table, published.form, published.compared, &shown, &snapshot).await;
+            let result = bring(table, published.form, published.compared, &shown, index, &snapshot).await;
             if result.is_err() {
                 // Somebody else may have written it: it is read again.
                 published.table = None;
@@ -260,15 +262,46 @@ impl PublishedView {
     }
 }
 
+/// The name of the state that tells an index from others: a UUID.
+const INDEX: &str = "publisher/index";
+
+/// What tells this index from one that was there before, or that another process has. They number generations alike, and
+/// need not have believed the same at a position.
+fn index(views: &ViewStore) -> Result<Uuid, ProjectorError> {
+    if let Some(index) = views.written().state(INDEX)?.and_then(|bytes| Uuid::from_slice(&bytes).ok()) {
+        return Ok(index);
+    }
+    let index = Uuid::new_v4();
+    let mut write = views.batch();
+    write.put_state(INDEX, index.as_bytes());
+    write.commit()?;
+    Ok(index)
+}
+
+/// The name of a view's folder. A view is called what a database calls its table: what could lead elsewhere stands as `+`
+/// and the byte's two digits.
+fn folder(view: &str) -> String {
+    let mut name = String::new();
+    for byte in view.bytes() {
+        match byte {
+            b'.' if name.is_empty() => name.push_str("+2E"),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' => name.push(char::from(byte)),
+            byte => name.push_str(&format!("+{byte:02X}")),
+        }
+    }
+    name
+}
+
 /// Brings a table to what is shown; says whether there was anything to write.
 async fn bring(
     table: &mut PublishedTable,
     form: Form,
     compared: Option<(u32, Position)>,
     shown: &Shown,
+    index: Uuid,
     snapshot: &Snapshot,
 ) -> Result<bool, PublisherError> {
-    let app_id = format!("deltafold/generation/{}", shown.generation);
+    let app_id = format!("deltafold/{index}/{}", shown.generation);
     let written = table.until(&app_id).await?;
     let compared = compared.filter(|(generation, _)| *generation == shown.generation).map(|(_, until)| until);
     let from = written.map(|written| compared.map_or(written, |compared| compared.max(written)));
@@ -300,4 +333,17 @@ async fn bring(
     }
     table.merge(changes, is_all, &app_id, shown.until).await?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_s_folder_is_nowhere_else() {
+        assert_eq!(folder("public_orders.v2"), "public_orders.v2");
+        assert_eq!(folder("../events"), "+2E.+2Fevents");
+        assert_eq!(folder("a+b"), "a+2Bb");
+        assert_eq!(folder("größe"), "gr+C3+B6+C3+9Fe");
+    }
 }

@@ -4,7 +4,7 @@
 //! publisher that was cut short neither repeats nor misses anything. The commits are delta-rs's own (MERGE), which is
 //! why the tables can be maintained, and their feeds read, by whatever reads Delta.
 
-use std::{path::Path, sync::Arc};
+use std::{error::Error, path::Path, sync::Arc};
 
 use arrow::{
     array::RecordBatch,
@@ -28,7 +28,10 @@ use deltalake::{
 };
 use url::Url;
 
-use crate::{DiskError, disk::Disk};
+use crate::{
+    DiskError,
+    disk::{self, Disk},
+};
 
 /// The column that a merge has beside those of its table: whether the row of this key is to go.
 pub const REMOVED: &str = "_removed";
@@ -39,11 +42,14 @@ const MAINTAINED_EVERY: u64 = 100;
 /// Why a table could not be written or read; the next attempt begins where the last commit ended.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// The directory cannot be made.
+    /// The file system refused.
     #[error(transparent)]
     Disk(#[from] DiskError),
     /// What delta-rs says.
-    #[error("{table} cannot be published ({what}): remove the directory to have it written anew")]
+    #[error(
+        "{table} cannot be published ({what}): that is tried again; if it stays so, remove the directory to have it \
+         written anew"
+    )]
     Table {
         /// Its directory.
         table: String,
@@ -71,7 +77,7 @@ impl PublishedTable {
         let dir = std::path::absolute(dir).map_err(failed)?;
         std::fs::create_dir_all(&dir).map_err(failed)?;
         let url = Url::from_directory_path(&dir).expect("an absolute path is a URL");
-        let refused = |error: DeltaTableError| PublishError::Table { table: shown.clone(), what: error.to_string() };
+        let refused = |error: DeltaTableError| refused(&shown, &error);
         let builder = DeltaTableBuilder::from_url(url.clone()).map_err(refused)?;
         let mut table = builder.with_storage_backend(Arc::new(Disk::new()), url).build().map_err(refused)?;
         if table.verify_deltatable_existence().await.map_err(refused)? {
@@ -184,8 +190,16 @@ impl PublishedTable {
         Ok(())
     }
 
-    fn refused(&self, error: &(impl std::fmt::Display + ?Sized)) -> PublishError {
-        PublishError::Table { table: self.shown.clone(), what: error.to_string() }
+    fn refused(&self, error: &(dyn Error + 'static)) -> PublishError {
+        refused(&self.shown, error)
+    }
+}
+
+/// The disk's failure, or else the table's.
+fn refused(table: &str, error: &(dyn Error + 'static)) -> PublishError {
+    match disk::is_disk_failure(error) {
+        true => disk::disk_error(error, table).into(),
+        false => PublishError::Table { table: table.to_owned(), what: error.to_string() },
     }
 }
 

@@ -62,7 +62,7 @@ impl Config {
 pub(crate) struct Publish {
     #[serde(default)]
     tables: PublishedTables,
-    every: Option<Parsed<humantime::Duration>>,
+    every: Option<Parsed<Every>>,
 }
 
 /// As which tables a view is published.
@@ -76,6 +76,19 @@ enum PublishedTables {
     Both,
 }
 
+/// How often something is done, at most once a second.
+#[derive(Debug, Clone, Copy)]
+struct Every(Duration);
+
+impl FromStr for Every {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let every = humantime::parse_duration(text).map_err(|error| format!("{error}; write it like 1m or 30s"))?;
+        if every < Duration::from_secs(1) { Err(format!("{text} is less than a second")) } else { Ok(Self(every)) }
+    }
+}
+
 /// How often a view is published, if it is not said.
 const PUBLISHED_EVERY: Duration = Duration::from_secs(60);
 
@@ -87,7 +100,7 @@ impl Publish {
             PublishedTables::Current => Tables::Current,
             PublishedTables::Both => Tables::Both,
         };
-        let every = self.every.as_ref().map_or(PUBLISHED_EVERY, |every| *every.0);
+        let every = self.every.as_ref().map_or(PUBLISHED_EVERY, |every| every.0.0);
         Publication { tables, every }
     }
 }

@@ -75,8 +75,8 @@ impl Layout {
             columns.iter().zip(of_view).map(|(column, column_type)| Column { name: column.name.clone(), column_type });
         let of_view: Vec<Column> = of_view.collect();
         for column in &of_view {
-            // Delta does not tell names apart by case.
-            let mut name = column.name.clone();
+            // Delta does not tell names apart by case, and has none with these.
+            let mut name = column.name.replace([' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '='], "_");
             while name.eq_ignore_ascii_case(REMOVED)
                 || name.eq_ignore_ascii_case(VALID_TO)
                 || fields.iter().any(|field| field.name().eq_ignore_ascii_case(&name))
@@ -204,5 +204,46 @@ impl<'l> Rows<'l> {
             }
         }
         RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_have_names_and_types_that_delta_has() {
+        let column = |name: &str, column_type| Column { name: name.to_owned(), column_type };
+        let columns = [
+            column("Total", ColumnType::Decimal(Some((12, 2)))),
+            column("total", ColumnType::Decimal(None)),
+            column("a (b)", ColumnType::List(Box::new(ColumnType::Json))),
+            column("_key", ColumnType::Bytes),
+            column("_Removed", ColumnType::Int),
+        ];
+        let layout = Layout::new(Form::Current, &columns);
+        let found: Vec<String> = layout.columns().fields().iter().map(|field| field.name().clone()).collect();
+        assert_eq!(found, ["_key", "_valid_from", "Total", "total_", "a__b_", "_key_", "_Removed_"]);
+        let types: Vec<&DataType> = layout.columns().fields().iter().skip(2).map(|field| field.data_type()).collect();
+        let texts = DataType::List(Arc::new(Field::new("element", DataType::Utf8, true)));
+        let expected = [DataType::Decimal128(38, 2), DataType::Utf8, texts, DataType::Binary, DataType::Int32];
+        assert_eq!(types, expected.iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_a_row_says_stands_in_its_columns() {
+        let column = |name: &str, column_type| Column { name: name.to_owned(), column_type };
+        let layout =
+            Layout::new(Form::Versions, &[column("n", ColumnType::Decimal(None)), column("t", ColumnType::Text)]);
+        let mut rows = Rows::new(&layout, true);
+        let moment = Timestamp::from_micros(7);
+        rows.put("1", moment, None, r#"{"n":"12345678901234567890123456789012345678901234567890.5"}"#).expect("a row");
+        rows.remove("2", moment);
+        assert!(rows.put("3", moment, None, "[]").is_err(), "no object");
+        let batch = rows.finish().expect("they fit");
+        let text = arrow::util::pretty::pretty_format_batches(&[batch]).map(|text| text.to_string());
+        let text = text.expect("it can be shown");
+        assert!(text.contains("12345678901234567890123456789012345678901234567890.5"), "{text}");
+        assert!(text.contains("true") && !text.contains("| 3"), "{text}");
     }
 }

@@ -1,0 +1,123 @@
+//! Which generations are being built: beginning with what is wanted and not there, and showing what has caught up.
+
+use std::sync::Arc;
+
+use deltafold_event::{Position, Timestamp};
+
+use super::{
+    Projections,
+    build::{self, Build, Built},
+    generation::{Generation, Live},
+    plan::Plan,
+    record,
+};
+use crate::{Log, ProjectorError};
+
+impl Projections {
+    /// The generations that are to be built, and are not.
+    pub(super) fn begin_generations(&mut self, checkpoint: Position) -> Vec<(Arc<str>, Arc<Plan>, Generation)> {
+        let mut begun = Vec::new();
+        for (name, projection) in &mut self.by_name {
+            let record = &mut projection.record;
+            let (Ok(plan), Some(_), false, None) = (&projection.plan, &record.sql, record.is_paused, &record.failed)
+            else {
+                continue;
+            };
+            // What waits to be shown is as it was wanted, too.
+            let mut followed = projection.live.iter().chain(&projection.ready);
+            let is_as_wanted = followed.any(|live| live.plan.is_same(plan));
+            if is_as_wanted && record.build_wanted.is_none() {
+                projection.cancel_build();
+                continue;
+            }
+            if record.given_up.as_ref().is_some_and(|(sql, shape)| (sql, shape) == (&plan.sql, &plan.shape)) {
+                continue;
+            }
+            let is_built = |build: &Build| build.plan().is_same(plan) && build.ordered() == record.build_wanted;
+            if projection.build.as_ref().is_some_and(is_built) {
+                continue;
+            }
+            if let Some(build) = projection.build.take() {
+                build.cancel();
+            }
+            begun.push((Arc::clone(name), Arc::clone(plan), record.begin(plan, checkpoint)));
+            projection.is_changed = true;
+        }
+        begun
+    }
+
+    pub(super) fn begin_builds(
+        &mut self,
+        begun: Vec<(Arc<str>, Arc<Plan>, Generation)>,
+        checkpoint: Position,
+        log: &dyn Log,
+    ) -> Result<(), ProjectorError> {
+        for (name, plan, generation) in begun {
+            let view = self.views.generation(&name, generation.number)?;
+            let live = Live::new(plan, view, generation.skipped.clone());
+            let wake = Arc::clone(&self.wake);
+            let build = Build::begin(&name, live, generation, &self.views, log.share(), checkpoint, wake)?;
+            self.by_name.get_mut(&name).expect("it was just there").build = Some(build);
+        }
+        Ok(())
+    }
+
+    /// Shows what was built, once it has caught up.
+    pub(super) fn end_builds(
+        &mut self,
+        checkpoint: Position,
+        recorded_at: Option<Timestamp>,
+        log: &mut dyn Log,
+    ) -> Result<(), ProjectorError> {
+        for (name, projection) in &mut self.by_name {
+            let Some(build) = projection.build.take_if(|build| build.is_over()) else { continue };
+            match build.end()? {
+                Built::Whole(rest) if rest.has_much_left() => {
+                    projection.build = Some(Build::go_on(rest, &self.views, log.share(), Arc::clone(&self.wake))?);
+                }
+                Built::Whole(mut rest) => {
+                    let mut write = self.views.batch();
+                    match rest.catch_up(checkpoint, &self.views.written(), log, &mut write)? {
+                        Ok(()) => {
+                            let number = rest.generation.number;
+                            rest.generation.shown_from = Some(checkpoint);
+                            // Where nothing is shown there is nothing to compare with.
+                            let is_held = projection.record.is_held && projection.record.serving.is_some();
+                            if is_held {
+                                projection.record.hold(rest.generation);
+                                projection.ready = Some(rest.live);
+                            } else {
+                                projection.record.show(rest.generation, projection.followed);
+                                projection.live = Some(rest.live);
+                                projection.ready = None;
+                                projection.followed = checkpoint;
+                            }
+                            projection.is_changed = false;
+                            write.put_state(&format!("{}{name}", record::STATES), &projection.record.to_bytes());
+                            let followed = if is_held { record::READY } else { record::STATES };
+                            write.put_checkpoint(&format!("{followed}{name}"), checkpoint);
+                            write.put_end(checkpoint, recorded_at.unwrap_or(Timestamp::MIN));
+                            write.remove_state(&format!("{}{name}", build::STATES));
+                            write.commit()?;
+                            tracing::info!(projection = &**name, generation = number, is_held, "it is built");
+                        }
+                        Err(failed) => projection.fail(name, failed),
+                    }
+                }
+                Built::Failed(failed) => projection.fail(name, failed),
+                Built::Cancelled => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether anything is being built.
+    pub(crate) fn is_building(&self) -> bool {
+        self.by_name.values().any(|projection| projection.build.is_some())
+    }
+
+    /// Waits until builds have come as far as they can by themselves.
+    pub(crate) fn wait_for_builds(&self) {
+        self.by_name.values().filter_map(|projection| projection.build.as_ref()).for_each(Build::wait);
+    }
+}
