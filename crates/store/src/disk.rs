@@ -21,7 +21,7 @@ use object_store::{
 use serde::Deserialize;
 
 pub(crate) use error::{disk_error, is_disk_failure};
-pub(crate) use files::{remove, set_aside, sync_dir};
+pub(crate) use files::{remove, resolved, set_aside, sync_dir};
 
 use error::failed;
 use upload::SyncedUpload;

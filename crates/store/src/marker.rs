@@ -38,7 +38,7 @@ async fn read(at: &Path) -> Result<Option<String>, OpenError> {
 async fn write(at: &Path) -> Result<(), OpenError> {
     let shown = at.display().to_string();
     let failed = |reason| DiskError::Failed { path: shown.clone(), reason };
-    let at = std::path::absolute(at).map_err(failed)?;
+    let at = disk::resolved(at).map_err(failed)?;
     let place = ObjectPath::from_absolute_path(&at).map_err(|error| failed(io::Error::other(error)))?;
     let text =
         json!({"format": FORMAT, "id": Uuid::new_v4(), "created_by": concat!("deltafold ", env!("CARGO_PKG_VERSION"))});

@@ -74,7 +74,7 @@ impl PublishedTable {
     pub async fn open(dir: &Path, key: &'static [&'static str]) -> Result<Self, PublishError> {
         let shown = dir.display().to_string();
         let failed = |reason| DiskError::Failed { path: shown.clone(), reason };
-        let dir = std::path::absolute(dir).map_err(failed)?;
+        let dir = disk::resolved(dir).map_err(failed)?;
         std::fs::create_dir_all(&dir).map_err(failed)?;
         let url = Url::from_directory_path(&dir).expect("an absolute path is a URL");
         let refused = |error: DeltaTableError| refused(&shown, &error);

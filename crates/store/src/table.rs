@@ -24,7 +24,10 @@ use object_store::ObjectStore;
 use tokio::sync::{Mutex, watch};
 use url::Url;
 
-use crate::{DiskError, disk::Disk};
+use crate::{
+    DiskError,
+    disk::{self, Disk},
+};
 use state::State;
 
 pub(crate) use open::Opened;
@@ -65,7 +68,7 @@ impl std::fmt::Debug for Table {
 impl Table {
     fn at(dir: &Path, name: &'static str) -> Result<Self, DiskError> {
         let failed = |reason| DiskError::Failed { path: dir.display().to_string(), reason };
-        let dir = std::path::absolute(dir).map_err(failed)?;
+        let dir = disk::resolved(dir).map_err(failed)?;
         let url = Url::from_directory_path(&dir).expect("an absolute path is a URL");
         let disk: Arc<dyn ObjectStore> = Arc::new(Disk::new());
         let log = logstore_with(Arc::clone(&disk), &url, StorageConfig::default())

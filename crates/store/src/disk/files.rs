@@ -27,6 +27,24 @@ pub(super) fn put(place: &Path, payload: &PutPayload, exclusive: bool) -> object
     placed.map_err(|error| failed(place, error))
 }
 
+/// The place that a path names, from the root and without `..`, which the paths of object stores do not know. What is there
+/// is looked up, what is not is as it is written.
+pub(crate) fn resolved(path: &Path) -> io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    let mut missing = Vec::new();
+    let mut there = path.as_path();
+    loop {
+        match (there.canonicalize(), there.parent(), there.file_name()) {
+            (Ok(found), ..) => return Ok(missing.iter().rev().fold(found, |place, name| place.join(name))),
+            (Err(error), Some(parent), Some(name)) if error.kind() == io::ErrorKind::NotFound => {
+                missing.push(name);
+                there = parent;
+            }
+            (Err(error), ..) => return Err(error),
+        }
+    }
+}
+
 /// A new file beside its place, named as `object_store` names those that its lists leave out.
 pub(super) fn stage(place: &Path) -> object_store::Result<(File, PathBuf)> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -115,4 +133,19 @@ pub(super) fn lock_parent(place: &Path) -> io::Result<File> {
     let dir = File::open(dir)?;
     rustix::fs::flock(&dir, rustix::fs::FlockOperation::LockExclusive)?;
     Ok(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_may_lead_upwards_where_there_is_something() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::create_dir(root.join("here")).unwrap();
+        assert_eq!(resolved(&root.join("here/../data/events")).unwrap(), root.join("data/events"));
+        assert_eq!(resolved(&root.join("here")).unwrap(), root.join("here"));
+        assert_eq!(resolved(&root.join("nowhere/../data")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
 }
