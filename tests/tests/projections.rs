@@ -138,6 +138,9 @@ fn law_5_a_rebuild_gives_the_same() {
             let rebuilt = projected.rebuilt(&definition);
             assert_eq!(rebuilt.versions(), projected.versions(), "{}", written.query);
             assert_eq!(rebuilt.remembered(), projected.remembered(), "{}", written.query);
+            let built = projected.built_by_key(&definition, script.seed);
+            assert_eq!(built.versions(), projected.versions(), "key by key: {}", written.query);
+            assert_eq!(built.remembered(), projected.remembered(), "key by key: {}", written.query);
         }
     });
 }

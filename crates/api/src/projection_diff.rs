@@ -7,7 +7,7 @@ use async_graphql::{
     dynamic::{Field, FieldFuture, FieldValue, InputValue, Object, TypeRef},
 };
 use deltafold_event::{Position, Timestamp};
-use deltafold_view::{ReadError, Reader, Timeline};
+use deltafold_view::{Part, ReadError, Reader, Timeline};
 
 use crate::{
     errors::{ApiError, nearest},
@@ -80,8 +80,8 @@ async fn diff(reading: &Arc<Reading>, name: &str, most: usize) -> Result<Option<
 /// Walks both in the order of their keys.
 fn compare([shown, waiting]: &[Reader; 2], most: usize) -> Result<Difference, ReadError> {
     let mut difference = Difference::default();
-    let mut shown = shown.timelines(Position::MAX, None).peekable();
-    let mut waiting = waiting.timelines(Position::MAX, None).peekable();
+    let mut shown = shown.timelines(Position::MAX, Part::default()).peekable();
+    let mut waiting = waiting.timelines(Position::MAX, Part::default()).peekable();
     loop {
         let order = match (shown.peek(), waiting.peek()) {
             (None, None) => return Ok(difference),

@@ -126,7 +126,8 @@ fn projection() -> Object {
         )
         .field(
             Field::new("build", TypeRef::named("ProjectionBuild"), |ctx| {
-                let progress = node(&ctx).and_then(|node| node.definition.as_ref()?.building);
+                let progress =
+                    node(&ctx).and_then(|node| Some(node.definition.as_ref()?.building.as_ref()?.progress()));
                 FieldFuture::Value(progress.map(FieldValue::owned_any))
             })
             .description("How far the next generation is, while one is being built."),

@@ -8,7 +8,8 @@ pub fn aggregate_id(values: &[&str]) -> Option<String> {
         return None;
     }
     match values {
-        [one] => Some(serde_json::from_str::<String>(one).unwrap_or_else(|_| compact(one))),
+        [one] if one.trim_start().starts_with('"') => Some(serde_json::from_str(one).unwrap_or_else(|_| compact(one))),
+        [one] => Some(compact(one)),
         several => {
             let values: Vec<String> = several.iter().map(|value| compact(value)).collect();
             Some(format!("[{}]", values.join(",")))

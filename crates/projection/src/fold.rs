@@ -6,19 +6,24 @@
 //! | `operator`, `expressions` | rows that come and go, filtered and mapped |
 //! | `group` | what is alike, added up over valid time |
 //! | `versions` | from rows that come and go to versions of keys |
+//! | `keyed` | changes by key, for a build that sorts them first |
 //! | `deltas`, `error` | what flows between them |
 
 mod deltas;
 mod error;
 mod expressions;
 mod group;
+mod keyed;
 mod operator;
 mod plan;
 mod versions;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use arrow::{array::RecordBatch, compute::cast};
+use arrow::{
+    array::{ArrayRef, RecordBatch, UInt32Array},
+    compute::{cast, take},
+};
 use datafusion::{
     common::DataFusionError,
     optimizer::{
@@ -35,11 +40,12 @@ use deltafold_event::{
 use crate::{Definition, memory::Memory, relations::Relation};
 use deltas::Deltas;
 use error::Fault;
-use operator::Operator;
+use operator::{Given, Operator};
 use plan::Planner;
 use versions::Rows;
 
 pub use error::FoldError;
+pub use keyed::{KEY, MOMENT};
 pub use versions::Shown;
 
 /// A row of a relation that came or went.
@@ -160,22 +166,19 @@ impl Fold {
             relations.push(source.deltas(changes, events.len()));
             events.extend(changes.iter().map(|change| change.event));
         }
-        self.fold_deltas(&relations, is_first, recorded_from, memory).map_err(|fault| match fault {
-            Fault::Memory(error) => FoldError::Memory(error),
-            Fault::Damaged => FoldError::Damaged,
-            Fault::Change { cause, what } => FoldError::Change { event: events.get(cause as usize).copied(), what },
-        })
+        let given = Given::Relations { changes: &relations, is_first };
+        let event = |cause| events.get(cause).copied();
+        self.fold_given(&given, recorded_from, memory).map_err(|fault| FoldError::of(fault, event))
     }
 
-    fn fold_deltas<M: Memory>(
+    fn fold_given<M: Memory>(
         &self,
-        relations: &[Deltas],
-        is_first: bool,
+        given: &Given<'_>,
         recorded_from: Position,
         memory: &M,
     ) -> Result<Folded, Fault<M::Error>> {
         let mut writes = Writes::default();
-        let rows = self.root.fold(relations, is_first, memory, &mut writes)?;
+        let rows = self.root.fold(given, memory, &mut writes)?;
         let rows = self.canonical(rows)?;
         let shown = self.rows.fold(&rows, recorded_from, memory)?;
         Ok(Folded { memory: writes.0, shown })
@@ -202,7 +205,18 @@ impl Source {
         let columns = self.relation.columns();
         let mut values: Vec<Values> =
             columns.iter().map(|column| Values::new(&column.column_type, changes.len())).collect();
+        // A row that comes mostly goes next: it is read once.
+        let mut places: Vec<u32> = Vec::with_capacity(changes.len());
+        let mut read = 0;
+        let mut last: &str = "";
         for change in changes {
+            if read > 0 && std::ptr::eq(change.row, last) {
+                places.push(read - 1);
+                continue;
+            }
+            last = change.row;
+            places.push(read);
+            read += 1;
             // A row is written by a keeper: it is an object.
             let row = members(change.row).unwrap_or_default();
             let mut next = 0;
@@ -218,13 +232,20 @@ impl Source {
                 }
             }
         }
-        let arrays = values.into_iter().map(Values::finish).collect();
+        let mut arrays: Vec<ArrayRef> = values.into_iter().map(Values::finish).collect();
+        if places.len() > read as usize {
+            let places = UInt32Array::from(places);
+            for array in &mut arrays {
+                *array = take(array, &places, None).expect("a place is one of a row that was read");
+            }
+        }
         let number = |at: usize| u32::try_from(number + at).expect("a batch has fewer than 2³² changes");
         Deltas {
             rows: RecordBatch::try_new(self.relation.schema.clone(), arrays).expect("they are of the relation's types"),
             at: changes.iter().map(|change| change.valid_from.as_micros()).collect(),
             weight: changes.iter().map(|change| change.weight.into()).collect(),
             cause: (0..changes.len()).map(number).collect(),
+            same: None,
         }
     }
 }

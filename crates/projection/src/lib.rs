@@ -22,8 +22,8 @@ mod types;
 mod typing;
 
 pub use definition::{Column, Definition};
-pub use fold::{Change, Fold, FoldError, Folded, Kept, Shown};
-pub use memory::{Memory, Pair, Version};
+pub use fold::{Change, Fold, FoldError, Folded, KEY, Kept, MOMENT, Shown};
+pub use memory::{Memory, NoMemory, Pair, Version};
 pub use problem::{Place, Problem};
 pub use relations::{Relation, Relations};
 pub use statement::Statement;

@@ -1,6 +1,6 @@
 //! Where a fold's memory is read.
 
-use std::sync::Arc;
+use std::{marker::PhantomData, sync::Arc};
 
 use deltafold_event::{Position, Timestamp};
 
@@ -59,4 +59,41 @@ pub trait Memory {
         key: &str,
         moment: Timestamp,
     ) -> Box<dyn Iterator<Item = Result<Version, Self::Error>> + '_>;
+}
+
+/// The memory of what was never folded.
+pub struct NoMemory<E>(PhantomData<E>);
+
+impl<E> Default for NoMemory<E> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<E> Memory for NoMemory<E> {
+    type Error = E;
+
+    fn get(&self, _: &[u8]) -> Result<Option<Box<[u8]>>, Self::Error> {
+        Ok(None)
+    }
+
+    fn range(&self, _: &[u8], _: &[u8]) -> Box<dyn Iterator<Item = Result<Pair, Self::Error>> + '_> {
+        Box::new(std::iter::empty())
+    }
+
+    fn last_in(&self, _: &[u8], _: &[u8]) -> Result<Option<Pair>, Self::Error> {
+        Ok(None)
+    }
+
+    fn newest(&self, _: &str) -> Result<Option<Version>, Self::Error> {
+        Ok(None)
+    }
+
+    fn version_before(&self, _: &str, _: Timestamp) -> Result<Option<Version>, Self::Error> {
+        Ok(None)
+    }
+
+    fn versions_from(&self, _: &str, _: Timestamp) -> Box<dyn Iterator<Item = Result<Version, Self::Error>> + '_> {
+        Box::new(std::iter::empty())
+    }
 }

@@ -1,6 +1,6 @@
 //! What there is to read, as of the last folded batch.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use deltafold_event::{Column, Position, Timestamp};
 use deltafold_relation::{Consistent, OriginInfo};
@@ -43,6 +43,33 @@ pub struct Progress {
     pub of_aggregates: u64,
 }
 
+/// A build that is under way: it goes on whether or not anything else is folded.
+#[derive(Clone)]
+pub struct Building(Arc<dyn Fn() -> Progress + Send + Sync>);
+
+impl Building {
+    pub(crate) fn new(progress: impl Fn() -> Progress + Send + Sync + 'static) -> Self {
+        Self(Arc::new(progress))
+    }
+
+    /// How far it has come by now.
+    pub fn progress(&self) -> Progress {
+        (self.0)()
+    }
+}
+
+impl PartialEq for Building {
+    fn eq(&self, other: &Self) -> bool {
+        self.progress() == other.progress()
+    }
+}
+
+impl fmt::Debug for Building {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.progress().fmt(f)
+    }
+}
+
 /// A definition, and what has come of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProjectionInfo {
@@ -56,8 +83,8 @@ pub struct ProjectionInfo {
     pub ready: Option<u32>,
     /// Which one was shown before, and is kept.
     pub previous: Option<u32>,
-    /// How far the next one is, while there is one.
-    pub building: Option<Progress>,
+    /// The build of the next one, while there is one.
+    pub building: Option<Building>,
     /// Whether somebody has paused it.
     pub is_paused: bool,
     /// Whether what is shown is folded with its relations.

@@ -34,7 +34,7 @@ mod publisher;
 mod record_entry;
 mod writer;
 
-pub use catalog::{Catalog, Failure, Progress, ProjectionInfo, ViewInfo, ViewKind};
+pub use catalog::{Building, Catalog, Failure, Progress, ProjectionInfo, ViewInfo, ViewKind};
 pub use deltafold_relation::{Consistent, NewEpoch, OriginInfo, Record, RecordKind, Reset, Suspect};
 pub use error::ProjectorError;
 pub use folder::{CHECKPOINT, Folder, consistent};

@@ -23,6 +23,9 @@ pub struct Options {
     /// The most events of one aggregate, and of all aggregates with moves, held in memory while a type is loaded from
     /// nothing; a type with more is folded in the order of positions.
     pub held_events: usize,
+    /// The most changes that a build folds at once. A key with as many is folded in several pieces, each of which has
+    /// to remember what the ones before came to.
+    pub built_changes: usize,
     /// For how long what derived views were believed to be is kept, from when it was recorded on.
     pub kept_beliefs: Duration,
     /// The sources whose origins go on by themselves in a new epoch when they are restored (`on_reset = "continue"`).
@@ -36,6 +39,7 @@ impl Default for Options {
             batch_events: 65_536,
             held_records: 400_000,
             held_events: 262_144,
+            built_changes: 16_384,
             kept_beliefs: Duration::from_secs(60 * 60),
             continue_on_reset: BTreeSet::new(),
         }

@@ -92,6 +92,8 @@ pub(crate) struct Projections {
     /// Until when what was believed is forgotten, or about to be.
     forgotten: Timestamp,
     forgetting: Option<Forgetting>,
+    /// How many changes a build folds at once.
+    built_changes: usize,
 }
 
 struct Projection {
@@ -117,6 +119,7 @@ impl Projections {
         snapshot: &Snapshot,
         checkpoint: Position,
         relations: Vec<Arc<ViewInfo>>,
+        built_changes: usize,
     ) -> Result<Self, ProjectorError> {
         let damaged = |view: &str, what| ProjectorError::Memory { view: view.to_owned(), what };
         let mut by_name = BTreeMap::new();
@@ -138,6 +141,7 @@ impl Projections {
             is_ordered: true,
             forgotten: Timestamp::MIN,
             forgetting: None,
+            built_changes,
         };
         projections.prepare(relations);
         for (name, projection) in &mut projections.by_name {
@@ -386,7 +390,7 @@ impl Projections {
                 generation: record.serving.as_ref().map(|serving| serving.number),
                 ready: projection.ready.as_ref().and(record.ready.as_ref()).map(|ready| ready.number),
                 previous: record.previous.as_ref().map(|previous| previous.number),
-                building: projection.build.as_ref().map(Build::progress),
+                building: projection.build.as_ref().map(Build::building),
                 is_paused: record.is_paused,
                 is_live: projection.live.is_some(),
                 problem: record.failed.as_ref().map(ToString::to_string).or(projection.plan.as_ref().err().cloned()),

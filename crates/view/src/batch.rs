@@ -13,7 +13,7 @@ use crate::{
 
 /// Changes to any number of mirrors, with their states and checkpoints. Of several puts to one place the last counts.
 pub struct Batch {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) versions: Run,
     pub(crate) current: Run,
     pub(crate) heads: Run,

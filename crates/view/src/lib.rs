@@ -72,5 +72,5 @@ pub use scan::Versions;
 pub use snapshot::Snapshot;
 pub use store::{Mirror, ViewStore};
 pub use table::{MirrorTable, hidden, literal};
-pub use timelines::{Beliefs, Compared, Timeline, Timelines};
+pub use timelines::{Beliefs, Compared, Part, Timeline, Timelines};
 pub use version::{At, Version};

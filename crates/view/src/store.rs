@@ -2,15 +2,16 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
-    path::Path,
+    fs, io,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, RwLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
-use fjall::{Database, Slice};
+use fjall::{Database, PersistMode, Slice};
 
 use crate::{
     Batch, OpenError, Options, ReadError, Snapshot, WriteError,
@@ -23,7 +24,7 @@ use crate::{
 };
 
 /// The format of the whole index. A change of it means a rebuild.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// All mirrors of a data directory, on disk. Cheap to clone; the last clone to go closes the files.
 ///
@@ -49,6 +50,11 @@ pub(crate) struct Shared {
     pub(crate) bulk: AtomicBool,
     /// Whether readers are kept from what is committed.
     hidden: AtomicBool,
+    opened: Instant,
+    /// When somebody began to read last, in milliseconds since then.
+    read_ms: AtomicU64,
+    /// For files that need not outlive the process.
+    scratch: PathBuf,
     /// Registered views by name; those of mirrors have no generation.
     views: Mutex<Registered>,
 }
@@ -103,14 +109,14 @@ impl ViewStore {
                 })?;
                 Some(file)
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(io(error)),
         };
         // The marker goes first: without it, whatever a crash leaves behind counts as half-made.
         for entry in [dir.join("version"), dir.to_owned()] {
             let removed = if entry == dir { fs::remove_dir_all(&entry) } else { fs::remove_file(&entry) };
             match removed {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
                 _ => {}
             }
         }
@@ -126,8 +132,10 @@ impl ViewStore {
         }
         for entry in fs::read_dir(dir).map_err(io)? {
             let name = entry.map_err(io)?.file_name();
-            let ours =
-                name == "lock" || name == "keyspaces" || Path::new(&name).extension().is_some_and(|e| e == "jnl");
+            let ours = name == "lock"
+                || name == "keyspaces"
+                || name == "scratch"
+                || Path::new(&name).extension().is_some_and(|e| e == "jnl");
             if !ours {
                 let reason = format!("{} is not a file of an index", name.display());
                 return Err(OpenError::Corrupt { dir: dir.to_owned(), reason });
@@ -148,7 +156,18 @@ impl ViewStore {
         check_format(dir, &keyspaces)?;
         let views = registered(dir, &keyspaces)?;
         let moment = Moment { trees: db.snapshot(), commit: Some(0) };
+        // The index is ours now: nobody else has files there.
+        let scratch = dir.join("scratch");
+        match fs::remove_dir_all(&scratch) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(OpenError::Io { dir: dir.to_owned(), source });
+            }
+            _ => {}
+        }
         let shared = Shared {
+            scratch,
+            opened: Instant::now(),
+            read_ms: AtomicU64::new(0),
             keyspaces,
             newest: Cache::new(options.row_cache_bytes),
             histories: Cache::new(options.history_cache_bytes),
@@ -236,8 +255,20 @@ impl ViewStore {
         self.shared.mirrors()
     }
 
-    /// The store as the last commit left it.
+    /// The store as the last commit left it, for those who are to be let go first ([`Self::last_read`]).
     pub fn snapshot(&self) -> Snapshot {
+        let since = self.shared.opened.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+        self.shared.read_ms.store(since, Ordering::Relaxed);
+        self.committed()
+    }
+
+    /// How long ago somebody began to read.
+    pub fn last_read(&self) -> Duration {
+        let read = Duration::from_millis(self.shared.read_ms.load(Ordering::Relaxed));
+        self.shared.opened.elapsed().saturating_sub(read)
+    }
+
+    pub(crate) fn committed(&self) -> Snapshot {
         let moment = self.shared.published.read().expect("no holder of this lock panics").clone();
         Snapshot { shared: self.shared.clone(), moment }
     }
@@ -269,6 +300,20 @@ impl ViewStore {
     /// An empty batch.
     pub fn batch(&self) -> Batch {
         Batch::new(self.shared.clone())
+    }
+
+    /// Makes what was committed survive the death of the machine, too.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn sync(&self) -> Result<(), WriteError> {
+        Ok(self.shared.db.persist(PersistMode::SyncAll)?)
+    }
+
+    /// A folder for what need not outlive the process. It may not be there yet; what a process leaves in it goes when the
+    /// index is opened again.
+    pub fn scratch(&self) -> &Path {
+        &self.shared.scratch
     }
 
     /// How many bytes the index takes on disk.

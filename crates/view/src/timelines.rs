@@ -35,22 +35,30 @@ pub struct Compared {
     now: Peekable<Timelines>,
 }
 
+/// A part of the aggregates, in the order of their keys' bytes; all of them by default.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Part<'a> {
+    /// Those after this one.
+    pub after: Option<&'a str>,
+    /// Those until this one, which is one of them.
+    pub until: Option<&'a str>,
+}
+
 /// An entry, with its key and how long the aggregate's part of that is.
 type Found = (Slice, usize, Stored);
 
 impl Reader {
-    /// All timelines as believed at a position, of the aggregates after one.
-    pub fn timelines(&self, at: Position, after: Option<&str>) -> Timelines {
-        let start = match after {
-            Some(aggregate) => key::end_of(&key::aggregate(self.view(), aggregate)),
-            None => Key::from_slice(&self.view().prefix()),
-        };
-        self.timelines_in(at, start..Key::from_slice(&self.view().end()))
+    /// The timelines as believed at a position, of a part of the aggregates.
+    pub fn timelines(&self, at: Position, part: Part<'_>) -> Timelines {
+        let end_of = |aggregate: &str| key::end_of(&key::aggregate(self.view(), aggregate));
+        let start = part.after.map_or_else(|| Key::from_slice(&self.view().prefix()), end_of);
+        let end = part.until.map_or_else(|| Key::from_slice(&self.view().end()), end_of);
+        self.timelines_in(at, start..end)
     }
 
-    /// The timelines as believed at one position and at another, of the aggregates after one.
-    pub fn compared(&self, before: Position, now: Position, after: Option<&str>) -> Compared {
-        let timelines = |at| self.timelines(at, after).peekable();
+    /// The timelines as believed at one position and at another, of a part of the aggregates.
+    pub fn compared(&self, before: Position, now: Position, part: Part<'_>) -> Compared {
+        let timelines = |at| self.timelines(at, part).peekable();
         Compared { before: timelines(before), now: timelines(now) }
     }
 
@@ -66,7 +74,7 @@ impl Reader {
 
     /// All entries believed at a position, in the order of their keys' bytes.
     pub fn beliefs(&self, at: Position) -> Beliefs {
-        Beliefs(self.timelines(at, None))
+        Beliefs(self.timelines(at, Part::default()))
     }
 
     fn timelines_in(&self, at: Position, range: Range<Key>) -> Timelines {

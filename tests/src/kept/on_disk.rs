@@ -9,7 +9,7 @@ use deltafold_event::{EventId, Position, StoredEvent, Timestamp, control};
 use deltafold_projector::{Catalog, Consistent, Declared, Folder, Log, Options, ProjectorError, ViewKind, to_record};
 use deltafold_relation::Schemas;
 use deltafold_store::Batch;
-use deltafold_view::{self as view, At, Reader, Stored, Timeline, ViewStore};
+use deltafold_view::{self as view, At, Part, Reader, Stored, Timeline, ViewStore};
 use tempfile::TempDir;
 
 use super::Kept;
@@ -274,6 +274,7 @@ impl OnDisk {
             held_records: 3,
             held_events: self.held_events,
             batch_events: 7,
+            built_changes: 3,
             ..Options::default()
         };
         let log = Folded { views: Some(views.clone()), ..self.log.clone() };
@@ -382,7 +383,8 @@ fn told(reader: &Reader, stored: &Stored) -> naive::Entry {
 fn check_timelines(reader: &Reader, aggregates: &BTreeSet<String>, moments: &BTreeSet<Timestamp>, position: Position) {
     let of = |key: &String| reader.timeline(key, position).expect("the index can be read");
     let one_by_one: Vec<Timeline> = aggregates.iter().filter_map(of).collect();
-    let walked: Vec<Timeline> = reader.timelines(position, None).map(|found| found.expect("it can be read")).collect();
+    let walked: Vec<Timeline> =
+        reader.timelines(position, Part::default()).map(|found| found.expect("it can be read")).collect();
     assert_eq!(walked, one_by_one, "timelines at {position}");
     let mut by_key: BTreeMap<&str, &Timeline> = BTreeMap::new();
     by_key.extend(walked.iter().map(|timeline| (&*timeline.key, timeline)));

@@ -2,9 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use datafusion::arrow::{
+    array::RecordBatch,
+    compute::{SortColumn, concat_batches, lexsort_to_indices, partition, take_record_batch},
+};
 use deltafold_event::{Position, StoredEvent, Timestamp};
-use deltafold_projection::{Change, Definition, Fold};
+use deltafold_projection::{Change, Definition, Fold, KEY, MOMENT};
 use deltafold_relation::RowChange;
+use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use super::remembered::Remembered;
 use crate::{
@@ -47,15 +52,39 @@ impl Projected {
         rebuilt
     }
 
-    fn fold_changes(&mut self, changes: &BTreeMap<String, Vec<RowChange>>, at: Position) {
-        fn change(change: &RowChange) -> Change<'_> {
-            Change {
-                row: &change.record.shown().expect("a change is of a record that shows a row").json,
-                valid_from: change.valid_from,
-                weight: change.weight,
-                event: change.record.since.id,
+    /// The same view, built as a server does: from changes sorted by key and moment, in pieces, of which none ends within
+    /// a moment of a key.
+    #[must_use]
+    pub fn built_by_key(&self, definition: &Definition, seed: u64) -> Self {
+        let mut built = Self::new(&Schemas::new(), definition);
+        let changes = self.keepers.shown();
+        built.fold_changes(&BTreeMap::new(), Position::ZERO);
+        let keyed = built.fold.sources().map(|relation| {
+            let changes = changes.get(relation).map(Vec::as_slice).unwrap_or_default();
+            let changes: Vec<Change<'_>> = changes.iter().map(change).collect();
+            built.fold.keyed(relation, &changes).unwrap_or_else(|error| panic!("it cannot be told apart: {error}"))
+        });
+        let keyed: Vec<RecordBatch> = keyed.collect();
+        let all = concat_batches(&built.fold.keyed_schema(), &keyed).expect("they are of one schema");
+        let column =
+            |name| SortColumn { values: all.column_by_name(name).expect("it is there").clone(), options: None };
+        let order = lexsort_to_indices(&[column(KEY), column(MOMENT)], None).expect("they can be sorted");
+        let all = take_record_batch(&all, &order).expect("they are places in it");
+        let mut random = SmallRng::seed_from_u64(seed);
+        let parts = partition(&[all.column(0).clone(), all.column(1).clone()]).expect("they can be compared").ranges();
+        let mut parts = parts.into_iter().peekable();
+        while let Some(mut piece) = parts.next() {
+            while let Some(next) = parts.next_if(|_| random.random_ratio(2, 3)) {
+                piece.end = next.end;
             }
+            let piece = all.slice(piece.start, piece.len());
+            let folded = built.fold.fold_keyed(&piece, Position::ZERO, &built.memory);
+            built.memory.apply(folded.unwrap_or_else(|error| panic!("it cannot be folded: {error}")));
         }
+        built
+    }
+
+    fn fold_changes(&mut self, changes: &BTreeMap<String, Vec<RowChange>>, at: Position) {
         let of_types: BTreeMap<&str, Vec<Change<'_>>> =
             changes.iter().map(|(name, rows)| (name.as_str(), rows.iter().map(change).collect())).collect();
         let slices = of_types.iter().map(|(name, changes)| (*name, changes.as_slice())).collect();
@@ -88,5 +117,14 @@ impl Projected {
     /// How much is remembered beside the versions.
     pub fn remembered(&self) -> usize {
         self.memory.pairs()
+    }
+}
+
+fn change(change: &RowChange) -> Change<'_> {
+    Change {
+        row: &change.record.shown().expect("a change is of a record that shows a row").json,
+        valid_from: change.valid_from,
+        weight: change.weight,
+        event: change.record.since.id,
     }
 }

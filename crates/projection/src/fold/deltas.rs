@@ -17,11 +17,13 @@ pub(crate) struct Deltas {
     pub(crate) at: Vec<i64>,
     pub(crate) weight: Vec<i64>,
     pub(crate) cause: Vec<u32>,
+    /// If it is known, for each row whether it is the same as the one before it.
+    pub(crate) same: Option<Vec<bool>>,
 }
 
 impl Deltas {
     pub(crate) fn none(schema: &SchemaRef) -> Self {
-        Self { rows: RecordBatch::new_empty(schema.clone()), at: vec![], weight: vec![], cause: vec![] }
+        Self { rows: RecordBatch::new_empty(schema.clone()), at: vec![], weight: vec![], cause: vec![], same: None }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -42,6 +44,8 @@ impl Deltas {
             at: kept.iter().map(|&at| self.at[at]).collect(),
             weight: kept.iter().map(|&at| self.weight[at]).collect(),
             cause: kept.iter().map(|&at| self.cause[at]).collect(),
+            // Rows that are the same are all kept, or none of them.
+            same: self.same.as_ref().map(|same| kept.iter().map(|&at| same[at]).collect()),
         })
     }
 
@@ -53,6 +57,7 @@ impl Deltas {
             at: vec![self.at[at]],
             weight: vec![self.weight[at]],
             cause: vec![self.cause[at]],
+            same: None,
         })
     }
 

@@ -22,6 +22,17 @@ pub enum FoldError<E> {
     },
 }
 
+impl<E> FoldError<E> {
+    /// Of a fault; the events that changes stem from are told by their numbers.
+    pub(crate) fn of(fault: Fault<E>, event: impl FnOnce(usize) -> Option<EventId>) -> Self {
+        match fault {
+            Fault::Memory(error) => Self::Memory(error),
+            Fault::Damaged => Self::Damaged,
+            Fault::Change { cause, what } => Self::Change { event: event(cause as usize), what },
+        }
+    }
+}
+
 /// The same, on its way out.
 #[derive(Debug)]
 pub(crate) enum Fault<E> {

@@ -14,7 +14,8 @@ mod partial;
 use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, RecordBatch, RecordBatchOptions},
+    array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array},
+    compute::take,
     datatypes::{DataType, SchemaRef},
     row::{RowConverter, Rows},
 };
@@ -121,14 +122,7 @@ impl Group {
         writes: &mut Writes,
     ) -> Result<Deltas, Fault<M::Error>> {
         let given: Vec<Given> = self.calls.iter().map(|call| call.given(deltas)).collect::<Result<_, _>>()?;
-        let groups = match &self.converter {
-            Some(converter) => {
-                let columns: Vec<ArrayRef> =
-                    self.by.iter().map(|expr| values(expr, deltas)).collect::<Result<_, _>>()?;
-                Some(converter.convert_columns(&columns).map_err(|error| Fault::of(0, &error.into()))?)
-            }
-            None => None,
-        };
+        let groups = self.groups(deltas)?;
         let group_of = |row: usize| groups.as_ref().map_or(&[][..], |groups| row_bytes(groups, row));
         let mut order: Vec<usize> = (0..deltas.len()).collect();
         order.sort_by(|&a, &b| group_of(a).cmp(group_of(b)).then(deltas.at[a].cmp(&deltas.at[b])));
@@ -143,6 +137,13 @@ impl Group {
             self.fold_group(&group, rows, deltas, &given, memory, writes, &mut shown)?;
         }
         self.finish(shown)
+    }
+
+    /// The group of each row, where not all rows are one.
+    pub(crate) fn groups<E>(&self, deltas: &Deltas) -> Result<Option<Rows>, Fault<E>> {
+        let Some(converter) = &self.converter else { return Ok(None) };
+        let columns: Vec<ArrayRef> = self.by.iter().map(|expr| values(expr, deltas)).collect::<Result<_, _>>()?;
+        Ok(Some(converter.convert_columns(&columns).map_err(|error| Fault::of(0, &error.into()))?))
     }
 
     /// Folds what changes in one group: the rows with these numbers, by their moments.
@@ -277,31 +278,49 @@ impl Group {
     /// The rows that groups show.
     fn finish<E>(&self, shown: Shown) -> Result<Deltas, Fault<E>> {
         let Shown { groups, contents, at, weight, cause } = shown;
+        // What comes mostly goes next: it is made once.
+        let same: Vec<bool> = (0..at.len())
+            .map(|row| row > 0 && Arc::ptr_eq(&contents[row], &contents[row - 1]) && groups[row] == groups[row - 1])
+            .collect();
+        let mut made = 0;
+        let places: UInt32Array = same
+            .iter()
+            .map(|is_same| {
+                made += u32::from(!is_same);
+                made - 1
+            })
+            .collect();
+        let made = |row: &usize| !same[*row];
+        let (rows, causes): (Vec<usize>, Vec<u32>) = (0..at.len()).filter(made).map(|row| (row, cause[row])).unzip();
         let fault = |error: datafusion::common::DataFusionError| Fault::of(cause.first().copied().unwrap_or(0), &error);
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
         if let Some(converter) = &self.converter {
             let parser = converter.parser();
-            let parsed = groups.iter().map(|group| parser.parse(group));
+            let parsed = rows.iter().map(|&row| parser.parse(&groups[row]));
             columns.extend(converter.convert_rows(parsed).map_err(|error| fault(error.into()))?);
         }
         for (number, call) in self.calls.iter().enumerate() {
             let to: &DataType = self.schema.field(columns.len()).data_type();
             columns.push(match &call.kind {
                 Kind::Additive(additive, scale) => {
-                    let partials: Vec<&Partial> = contents.iter().map(|content| content.partial_of(number)).collect();
+                    let partials: Vec<&Partial> = rows.iter().map(|&row| contents[row].partial_of(number)).collect();
                     additive
                         .finish(&partials, to, *scale)
-                        .map_err(|(row, what)| Fault::Change { cause: cause[row], what })?
+                        .map_err(|(row, what)| Fault::Change { cause: causes[row], what })?
                 }
                 Kind::Ordered(ordered) => {
-                    let cells: Vec<Option<&[u8]>> = contents.iter().map(|content| content.cell_of(number)).collect();
+                    let cells: Vec<Option<&[u8]>> = rows.iter().map(|&row| contents[row].cell_of(number)).collect();
                     ordered.finish(&cells, to).map_err(fault)?
                 }
             });
         }
+        for column in &mut columns {
+            *column = take(column, &places, None).map_err(|error| fault(error.into()))?;
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(at.len()));
         let rows = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
-        Ok(Deltas { rows: rows.map_err(|error| fault(error.into()))?, at, weight, cause })
+        let rows = rows.map_err(|error| fault(error.into()))?;
+        Ok(Deltas { rows, at, weight, cause, same: Some(same) })
     }
 }
 
@@ -350,6 +369,6 @@ fn number(call: usize) -> u8 {
     u8::try_from(call).expect("a definition with more calls was refused")
 }
 
-fn row_bytes(rows: &Rows, at: usize) -> &[u8] {
+pub(crate) fn row_bytes(rows: &Rows, at: usize) -> &[u8] {
     rows.row(at).data()
 }

@@ -17,6 +17,14 @@ use super::{
 };
 use crate::memory::Memory;
 
+/// What is folded.
+pub(crate) enum Given<'d> {
+    /// What changed in the relations, by number. `is_first`: nothing was folded before.
+    Relations { changes: &'d [Deltas], is_first: bool },
+    /// What changed in what the only group is made of.
+    Grouped(&'d Deltas),
+}
+
 /// One of them, with those that it takes changes from.
 pub(crate) enum Operator {
     /// Gives the changes of the relation with this number, some of its columns.
@@ -35,37 +43,69 @@ impl Operator {
     /// What changes in what it gives.
     pub(crate) fn fold<M: Memory>(
         &self,
-        relations: &[Deltas],
-        is_first: bool,
+        given: &Given<'_>,
         memory: &M,
         writes: &mut Writes,
     ) -> Result<Deltas, Fault<M::Error>> {
         match self {
             Self::Scan { relation, columns, schema } => {
-                let deltas = &relations[*relation];
+                let Given::Relations { changes, .. } = given else {
+                    unreachable!("below the only group nothing is folded again")
+                };
+                let deltas = &changes[*relation];
                 let rows = columns.iter().map(|&column| deltas.rows.column(column).clone()).collect();
                 let rows = batch(schema, rows, deltas.len());
-                Ok(Deltas { rows, at: deltas.at.clone(), weight: deltas.weight.clone(), cause: deltas.cause.clone() })
+                Ok(deltas.clone().with_rows(rows))
             }
             Self::Filter { input, condition } => {
-                let deltas = input.fold(relations, is_first, memory, writes)?;
+                let deltas = input.fold(given, memory, writes)?;
                 let truths = truths(condition, &deltas)?;
                 deltas.filtered(&truths).map_err(|error| Fault::of(0, &error))
             }
             Self::Map { input, exprs, schema } => {
-                let deltas = input.fold(relations, is_first, memory, writes)?;
+                let deltas = input.fold(given, memory, writes)?;
                 let columns = exprs.iter().map(|expr| values(expr, &deltas)).collect::<Result<_, _>>()?;
                 let rows = batch(schema, columns, deltas.len());
                 Ok(deltas.with_rows(rows))
             }
             Self::Union { inputs, schema } => {
-                let parts = inputs.iter().map(|input| input.fold(relations, is_first, memory, writes));
+                let parts = inputs.iter().map(|input| input.fold(given, memory, writes));
                 Deltas::all(schema, parts.collect::<Result<_, _>>()?).map_err(|error| Fault::of(0, &error))
             }
             Self::Group { input, group } => {
-                let deltas = input.fold(relations, is_first, memory, writes)?;
-                group.fold(&deltas, is_first, memory, writes)
+                let (deltas, is_first) = match given {
+                    Given::Relations { is_first, .. } => (&input.fold(given, memory, writes)?, *is_first),
+                    Given::Grouped(deltas) => (*deltas, false),
+                };
+                group.fold(deltas, is_first, memory, writes)
             }
+        }
+    }
+
+    /// The group that all rows come through, and what it is made of; none where there is no group, or more than one.
+    pub(crate) fn only_group(&self) -> Option<(&Self, &Group)> {
+        match self {
+            Self::Group { input, group } => (!input.has_groups()).then_some((input, group)),
+            Self::Filter { input, .. } | Self::Map { input, .. } => input.only_group(),
+            Self::Scan { .. } | Self::Union { .. } => None,
+        }
+    }
+
+    pub(crate) fn has_groups(&self) -> bool {
+        match self {
+            Self::Group { .. } => true,
+            Self::Scan { .. } => false,
+            Self::Filter { input, .. } | Self::Map { input, .. } => input.has_groups(),
+            Self::Union { inputs, .. } => inputs.iter().any(Self::has_groups),
+        }
+    }
+
+    /// The columns of what it gives.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        match self {
+            Self::Scan { schema, .. } | Self::Map { schema, .. } | Self::Union { schema, .. } => schema,
+            Self::Filter { input, .. } => input.schema(),
+            Self::Group { group, .. } => &group.schema,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use arrow::array::RecordBatch;
 use deltafold_event::{Position, Timestamp, aggregate_id, arrays::write_json};
 
 use super::{deltas::Deltas, error::Fault};
@@ -61,9 +62,18 @@ impl Rows {
     fn changes(&self, deltas: &Deltas) -> Vec<Change> {
         let names: Vec<String> =
             self.columns.iter().map(|column| serde_json::Value::from(column.name.as_str()).to_string()).collect();
-        let change = |row: usize| {
-            let mut json = String::with_capacity(32 * names.len());
-            let mut ends = Vec::with_capacity(names.len());
+        let mut changes: Vec<Change> = Vec::with_capacity(deltas.len());
+        let mut json = String::new();
+        let mut ends = Vec::with_capacity(names.len());
+        for row in 0..deltas.len() {
+            let (at, weight, cause) = (deltas.at[row], deltas.weight[row], deltas.cause[row]);
+            let last = changes.last();
+            if let (true, Some(last)) = (deltas.same.as_ref().is_some_and(|same| same[row]), last) {
+                changes.push(Change { key: Arc::clone(&last.key), row: Arc::clone(&last.row), at, weight, cause });
+                continue;
+            }
+            json.clear();
+            ends.clear();
             json.push('{');
             for (at, (column, name)) in self.columns.iter().zip(&names).enumerate() {
                 if at > 0 {
@@ -76,21 +86,25 @@ impl Rows {
                 ends.push(start..json.len());
             }
             json.push('}');
-            let key: Vec<&str> = self.key.iter().map(|&at| &json[ends[at].clone()]).collect();
-            let key = match &key[..] {
-                ["null"] => NULL_KEY.to_owned(),
-                several if several.contains(&"null") => format!("[{}]", several.join(",")),
-                _ => aggregate_id(&key).expect("it has columns, none of which is null"),
+            let key = key_of(&self.key.iter().map(|&at| &json[ends[at].clone()]).collect::<Vec<_>>());
+            // Changes of a key mostly follow one another.
+            let key = last.filter(|last| *last.key == *key).map_or_else(|| key.into(), |last| Arc::clone(&last.key));
+            changes.push(Change { key, row: json.as_str().into(), at, weight, cause });
+        }
+        changes
+    }
+
+    /// The key of each row.
+    pub(crate) fn keys(&self, rows: &RecordBatch) -> impl Iterator<Item = String> {
+        (0..rows.num_rows()).map(|row| {
+            let part = |&at: &usize| {
+                let mut json = String::new();
+                write_json(&mut json, rows.column(at), row, &self.columns[at].column_type);
+                json
             };
-            Change {
-                key: key.into(),
-                at: deltas.at[row],
-                row: json.into(),
-                weight: deltas.weight[row],
-                cause: deltas.cause[row],
-            }
-        };
-        (0..deltas.len()).map(change).collect()
+            let parts: Vec<String> = self.key.iter().map(part).collect();
+            key_of(&parts.iter().map(String::as_str).collect::<Vec<_>>())
+        })
     }
 
     /// Of one key, by their moments.
@@ -179,6 +193,15 @@ impl Rows {
             shown.newest.push((key.clone(), last));
         }
         Ok(())
+    }
+}
+
+/// The key that is made of the values of its columns, in JSON.
+fn key_of(values: &[&str]) -> String {
+    match values {
+        ["null"] => NULL_KEY.to_owned(),
+        several if several.contains(&"null") => format!("[{}]", several.join(",")),
+        _ => aggregate_id(values).expect("it has columns, none of which is null"),
     }
 }
 

@@ -1,9 +1,16 @@
 //! Building a generation beside the one that is shown.
 //!
-//! A build is made of rounds. The first folds every aggregate of every relation as it was believed at a position, each
-//! next one what has changed in them until another position, until little has: that rest is the folder's, who then shows
-//! the generation. Mirrors know what was believed at any position, so that a build that a crash cut short goes on where
-//! it was.
+//! A build is made of rounds (`round`). The first folds every aggregate of every relation as it was believed at a
+//! position, each next one what has changed in them until another position, until little has: that rest is the folder's,
+//! who then shows the generation. Mirrors know what was believed at any position, so that a build that a crash cut short
+//! goes on where it was.
+
+mod differences;
+mod pace;
+mod pieces;
+mod reading;
+mod round;
+mod sorted;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,10 +21,8 @@ use std::{
     thread,
 };
 
-use deltafold_event::{EventId, Position, Timestamp};
-use deltafold_projection::Change;
-use deltafold_view::{Batch, Reader, Snapshot, Timeline, ViewStore, WriteError};
-use serde::{Deserialize, Serialize};
+use deltafold_event::Position;
+use deltafold_view::{Batch, Snapshot, ViewStore, WriteError};
 
 use super::{
     Changes, Wake,
@@ -27,50 +32,27 @@ use super::{
     plan::{Over, Plan, over},
     record::Failed,
 };
-use crate::{Log, ProjectorError, catalog::Progress};
+use crate::{
+    Log, ProjectorError,
+    catalog::{Building, Progress},
+};
+use differences::Differences;
+use pace::Pace;
+use reading::Splits;
+
+pub(crate) use round::Round;
 
 /// How the names of the states begin that keep how far builds have come.
 pub(crate) const STATES: &str = "build/";
 
-/// How many changes are folded at once.
-const CHANGES_AT_ONCE: usize = 131_072;
 /// How many aggregates are so few that the folder can wait for them.
 const FEW: usize = 2_000;
 /// From how many on all are compared.
-const MANY: usize = 50_000;
+const MANY: usize = 500_000;
 /// How often it is tried to come down to a few.
 const ROUNDS: u32 = 16;
-
-/// How far a build has come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Round {
-    /// What is folded already: everything before this position; none: nothing.
-    from: Option<Position>,
-    /// What is being folded: everything before this one.
-    until: Position,
-    /// Of how many relations it is.
-    relations: usize,
-    /// And of the next one, up to this aggregate; of the log, up to this position.
-    after: Option<String>,
-    /// How many aggregates are folded.
-    aggregates: u64,
-}
-
-impl Round {
-    /// The first one, of what was before a position.
-    pub(crate) fn first(until: Position) -> Self {
-        Self { from: None, until, relations: 0, after: None, aggregates: 0 }
-    }
-
-    /// One of all relations that is done.
-    pub(crate) fn ended(until: Position, relations: usize) -> Self {
-        Self { from: None, until, relations, after: None, aggregates: 0 }
-    }
-
-    fn next(&self, until: Position) -> Self {
-        Self { from: Some(self.until), until, relations: 0, after: None, aggregates: 0 }
-    }
-}
+/// How many the folder waits for after that.
+const MOST: usize = 50_000;
 
 /// A build that is under way on a thread of its own.
 pub(crate) struct Build {
@@ -84,10 +66,41 @@ pub(crate) struct Build {
 struct Shared {
     following: Mutex<Following>,
     is_cancelled: AtomicBool,
-    done: AtomicU64,
-    total: AtomicU64,
+    pace: Pace,
+    work: Arc<Work>,
     is_over: Mutex<bool>,
     over: Condvar,
+}
+
+/// How much was done of the first round, which is nearly all of a build.
+#[derive(Default)]
+struct Work {
+    /// How many aggregates there are, and how many are read.
+    aggregates: AtomicU64,
+    read: AtomicU64,
+    /// How many changes were found in them, and how many are folded.
+    found: AtomicU64,
+    folded: AtomicU64,
+    /// Whether all are read.
+    is_read: AtomicBool,
+    /// What was done before the process started again, in aggregates.
+    before: AtomicU64,
+}
+
+impl Work {
+    /// In aggregates: reading counts one half, folding the other.
+    fn progress(&self) -> Progress {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let aggregates = of(&self.aggregates);
+        let halves = match self.is_read.load(Ordering::Relaxed) {
+            false => of(&self.read).min(aggregates),
+            true => {
+                let folded = u128::from(aggregates) * u128::from(of(&self.folded)) / u128::from(of(&self.found).max(1));
+                aggregates + u64::try_from(folded).unwrap_or(u64::MAX).min(aggregates)
+            }
+        };
+        Progress { aggregates: (halves / 2).max(of(&self.before)), of_aggregates: aggregates }
+    }
 }
 
 /// What has changed since the build looked last, and until when.
@@ -130,31 +143,35 @@ pub(crate) struct Rest {
     name: Arc<str>,
     pub(crate) live: Live,
     pub(crate) generation: Generation,
+    /// How many changes are folded at once.
+    at_once: usize,
     shared: Arc<Shared>,
 }
 
 impl Build {
-    /// Begins, or goes on where a build was cut short.
+    /// Begins, or goes on where a build was cut short. `at_once`: how many changes are folded at once.
+    #[expect(clippy::too_many_arguments, reason = "a build has its own of all of it")]
     pub(crate) fn begin(
         name: &Arc<str>,
         live: Live,
         generation: Generation,
+        at_once: usize,
         views: &ViewStore,
         log: Box<dyn Log>,
         checkpoint: Position,
         wake: Wake,
     ) -> Result<Self, ProjectorError> {
         // Of one that was begun before, nobody has noted what has changed since.
-        let touched = if generation.round.until < checkpoint { Touched::All } else { Touched::none() };
+        let touched = if generation.round.until() < checkpoint { Touched::All } else { Touched::none() };
         let shared = Arc::new(Shared {
             following: Mutex::new(Following { touched, checkpoint, is_replayed: false }),
             is_cancelled: AtomicBool::new(false),
-            done: AtomicU64::new(generation.round.aggregates),
-            total: AtomicU64::new(0),
+            pace: Pace::new(views.clone()),
+            work: Arc::new(Work { before: AtomicU64::new(generation.round.aggregates()), ..Work::default() }),
             is_over: Mutex::new(false),
             over: Condvar::new(),
         });
-        Self::go_on(Box::new(Rest { name: Arc::clone(name), live, generation, shared }), views, log, wake)
+        Self::go_on(Box::new(Rest { name: Arc::clone(name), live, generation, at_once, shared }), views, log, wake)
     }
 
     /// Goes on with what could not be ended.
@@ -234,38 +251,39 @@ impl Build {
         let _ = self.thread.join();
     }
 
-    pub(crate) fn progress(&self) -> Progress {
-        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Progress { aggregates: of(&self.shared.done), of_aggregates: of(&self.shared.total) }
+    pub(crate) fn building(&self) -> Building {
+        let work = Arc::clone(&self.shared.work);
+        Building::new(move || work.progress())
     }
 }
 
 impl Rest {
     fn build(mut self, views: &ViewStore, log: &mut dyn Log) -> Result<Built, ProjectorError> {
-        self.count(views)?;
+        let splits = self.look_around(views)?;
+        if let Err(failed) = self.begin_folding(views)? {
+            return Ok(Built::Failed(failed));
+        }
+        // Of a round that was begun before, nobody has noted what it was of.
+        let mut of = Touched::All;
         for number in 0.. {
-            match self.round(views, log)? {
-                Ok(true) => {}
-                Ok(false) => return Ok(Built::Cancelled),
-                Err(failed) => return Ok(Built::Failed(failed)),
+            if !self.generation.round.is_over() {
+                match self.round(of, views, &splits, log) {
+                    Ok(()) => {}
+                    Err(Stopped::Cancelled) => return Ok(Built::Cancelled),
+                    Err(Stopped::Failed(failed)) => return Ok(Built::Failed(failed)),
+                    Err(Stopped::Broken(error)) => return Err(error),
+                }
             }
             let (touched, until) = {
                 let mut following = self.shared.following.lock().expect("no holder of this lock panics");
                 // Where it is always some more, the folder waits for them; never for all.
-                if following.touched.count() <= if number < ROUNDS { FEW } else { MANY } {
+                if following.touched.count() <= if number < ROUNDS { FEW } else { MOST } {
                     break;
                 }
                 (std::mem::replace(&mut following.touched, Touched::none()), following.checkpoint)
             };
-            if touched.count() > MANY {
-                self.generation.round = self.generation.round.next(until);
-                continue;
-            }
-            let mut write = views.batch();
-            match self.fold_these(touched, until, &views.written(), log, &mut write)? {
-                Ok(()) => write.commit()?,
-                Err(failed) => return Ok(Built::Failed(failed)),
-            }
+            self.generation.round = self.generation.round.next(until);
+            of = if touched.count() > MANY { Touched::All } else { touched };
         }
         Ok(Built::Whole(Box::new(self)))
     }
@@ -291,54 +309,34 @@ impl Rest {
         self.fold_these(touched, checkpoint, written, log, write)
     }
 
-    /// How many aggregates there are.
-    fn count(&self, views: &ViewStore) -> Result<(), ProjectorError> {
+    /// Counts the aggregates, and finds where to split them for several threads.
+    fn look_around(&self, views: &ViewStore) -> Result<Splits, ProjectorError> {
+        let mut splits = Splits::new();
         for relation in self.live.plan.fold.sources() {
             let Over::Rows(name) = over(relation) else { continue };
-            let mirror = views.mirror(name)?;
-            let keys = views.written().reader(&mirror).keys().count();
-            self.shared.total.fetch_add(keys as u64, Ordering::Relaxed);
+            let (count, keys) = reading::split(&views.written().reader(&views.mirror(name)?))?;
+            self.shared.work.aggregates.fetch_add(count, Ordering::Relaxed);
+            splits.insert(relation.to_owned(), keys);
         }
-        Ok(())
+        Ok(splits)
     }
 
-    /// Folds what is left of a round; false if it was cancelled.
-    fn round(&mut self, views: &ViewStore, log: &mut dyn Log) -> Result<Result<bool, Failed>, ProjectorError> {
-        let plan = Arc::clone(&self.live.plan);
-        let relations: Vec<&str> = plan.fold.sources().collect();
-        let begun = self.generation.round.relations;
-        for (number, relation) in relations.iter().enumerate().skip(begun) {
-            loop {
-                if self.shared.is_cancelled.load(Ordering::SeqCst) {
-                    return Ok(Ok(false));
-                }
-                let written = views.written();
-                let mut changes = Differences::default();
-                let round = &mut self.generation.round;
-                match over(relation) {
-                    Over::Log => changes.read_log(&written, round, CHANGES_AT_ONCE, log)?,
-                    Over::Rows(name) => {
-                        let read = changes.read(&written.reader(&views.mirror(name)?), round, CHANGES_AT_ONCE)?;
-                        round.aggregates += read as u64;
-                        self.shared.done.fetch_add(read as u64, Ordering::Relaxed);
-                    }
-                }
-                let last = changes.last.take();
-                let is_end = last.is_none();
-                round.relations = if is_end { number + 1 } else { number };
-                round.after = last.map(String::from);
-                let mut write = views.batch();
-                let until = round.until;
-                match self.fold(relation, &changes, until, &written, &mut write)? {
-                    Ok(()) => write.commit()?,
-                    Err(failed) => return Ok(Err(failed)),
-                }
-                if is_end {
-                    break;
-                }
+    /// Folds that nothing is there, if that was not done: where all rows are one group, it is there from the beginning.
+    /// What the index knows of the build is durable afterwards, before anything of it is.
+    fn begin_folding(&mut self, views: &ViewStore) -> Result<Result<(), Failed>, ProjectorError> {
+        if !self.generation.is_begun {
+            let mut write = views.batch();
+            let nothing = self.live.plan.fold.sources().map(|relation| (relation, Vec::new())).collect();
+            let until = self.generation.round.until();
+            if let Err(failed) = self.live.fold_changes(nothing, true, until, &views.written(), &mut write)? {
+                return Ok(Err(failed));
             }
+            self.generation.is_begun = true;
+            write.put_state(&state(&self.name), &self.generation.to_bytes());
+            write.commit()?;
         }
-        Ok(Ok(true))
+        views.sync()?;
+        Ok(Ok(()))
     }
 
     /// Folds what has changed in some aggregates, at once.
@@ -353,145 +351,52 @@ impl Rest {
         let Touched::These { of_types, moved } = touched else {
             unreachable!("where all were touched, a round looks at all of them")
         };
-        let from = self.generation.round.until;
+        let from = self.generation.round.until();
         let plan = Arc::clone(&self.live.plan);
-        let mut of_relations: Vec<(&str, Differences)> = Vec::new();
+        let mut of_relations: Vec<(&str, Differences, Vec<LogChange>)> = Vec::new();
         for relation in plan.fold.sources() {
             let mut changes = Differences::default();
+            let mut of_log = Vec::new();
             match over(relation) {
-                Over::Log => changes.log = log_relation::read_rows(&log_relation::settled(moved.iter().copied()), log)?,
+                Over::Log => of_log = log_relation::read_rows(&log_relation::settled(moved.iter().copied()), log)?,
                 Over::Rows(name) => {
                     if let (Some(aggregates), Some(mirror)) = (of_types.get(name), written.mirror(name)) {
                         let mirror = written.reader(&mirror);
                         for aggregate in aggregates {
                             let before = mirror.timeline(aggregate, last_before(from))?;
                             let now = mirror.timeline(aggregate, last_before(until))?;
-                            changes.add(before.as_ref(), now.as_ref());
+                            changes.add(before, now);
                         }
                     }
                 }
             }
-            of_relations.push((relation, changes));
+            of_relations.push((relation, changes, of_log));
         }
-        let changes = of_relations.iter().map(|(relation, changes)| (*relation, changes.changes())).collect();
-        self.generation.round = Round { relations: of_relations.len(), ..self.generation.round.next(until) };
-        self.fold_all(changes, until, written, write)
-    }
-
-    fn fold(
-        &mut self,
-        relation: &str,
-        changes: &Differences,
-        until: Position,
-        written: &Snapshot,
-        write: &mut Batch,
-    ) -> Result<Result<(), Failed>, ProjectorError> {
-        let plan = Arc::clone(&self.live.plan);
-        let of = |other: &str| if other == relation { changes.changes() } else { Vec::new() };
-        let changes = plan.fold.sources().map(|other| (other, of(other))).collect();
-        self.fold_all(changes, until, written, write)
-    }
-
-    /// Folds changes, and writes with them how far it has come.
-    fn fold_all(
-        &mut self,
-        changes: BTreeMap<&str, Vec<Change<'_>>>,
-        until: Position,
-        written: &Snapshot,
-        write: &mut Batch,
-    ) -> Result<Result<(), Failed>, ProjectorError> {
-        let is_first = !std::mem::replace(&mut self.generation.is_begun, true);
-        let folded = self.live.fold_changes(changes, is_first, until, written, write)?;
-        write.put_state(&format!("{STATES}{}", self.name), &self.generation.to_bytes());
+        let changes = of_relations
+            .iter()
+            .map(|(relation, rows, log)| (*relation, rows.changes().chain(log.iter().map(LogChange::change)).collect()))
+            .collect();
+        let folded = self.live.fold_changes(changes, false, until, written, write)?;
+        self.generation.round = self.generation.round.ended_at(until);
+        write.put_state(&state(&self.name), &self.generation.to_bytes());
         Ok(folded)
     }
 }
 
-/// What is different in some aggregates from what was folded of them.
-#[derive(Default)]
-struct Differences {
-    changes: Vec<(Arc<str>, Timestamp, i8, EventId)>,
-    log: Vec<LogChange>,
-    /// The last aggregate that was read, or position of the log, if there may be more.
-    last: Option<Box<str>>,
+/// The name of the state that keeps how far a build has come.
+fn state(name: &str) -> String {
+    format!("{STATES}{name}")
 }
 
-impl Differences {
-    /// Reads so many changes of a round, and says of how many aggregates they are.
-    fn read(&mut self, mirror: &Reader, round: &Round, most: usize) -> Result<usize, ProjectorError> {
-        let after = round.after.as_deref();
-        let now = last_before(round.until);
-        let mut compared: Box<dyn Iterator<Item = _>> = match round.from {
-            Some(from) => Box::new(mirror.compared(last_before(from), now, after)),
-            None => Box::new(mirror.timelines(now, after).map(|timeline| Ok((None, Some(timeline?))))),
-        };
-        let mut read = 0;
-        while let Some((was, is)) = compared.next().transpose()? {
-            self.add(was.as_ref(), is.as_ref());
-            read += 1;
-            if self.changes.len() >= most {
-                self.last = was.or(is).map(|timeline| timeline.key);
-                break;
-            }
-        }
-        Ok(read)
-    }
+/// Why a round did not come to its end.
+enum Stopped {
+    Cancelled,
+    Failed(Failed),
+    Broken(ProjectorError),
+}
 
-    /// Reads so many changes of a round in the log.
-    fn read_log(
-        &mut self,
-        written: &Snapshot,
-        round: &Round,
-        most: usize,
-        log: &mut dyn Log,
-    ) -> Result<(), ProjectorError> {
-        let above = round.after.as_deref().and_then(|position| position.parse().ok());
-        let (moved, is_cut) = log_relation::differences(written, round.from, round.until, above, most)?;
-        self.last = moved.last().filter(|_| is_cut).map(|(position, ..)| position.to_string().into());
-        self.log = log_relation::read_rows(&moved, log)?;
-        Ok(())
-    }
-
-    /// What is different in one of them.
-    fn add(&mut self, before: Option<&Timeline>, now: Option<&Timeline>) {
-        let is_same = |one: &Timeline, other: &Timeline| {
-            let rows = |timeline: &Timeline| {
-                timeline
-                    .versions
-                    .iter()
-                    .map(|(from, entry)| (*from, entry.row().map(str::to_owned)))
-                    .collect::<Vec<_>>()
-            };
-            rows(one) == rows(other)
-        };
-        if before.zip(now).is_some_and(|(before, now)| is_same(before, now)) {
-            return;
-        }
-        for (timeline, sign) in [(before, -1), (now, 1)] {
-            let mut standing: Option<(Arc<str>, EventId)> = None;
-            for (from, entry) in timeline.into_iter().flat_map(|timeline| &timeline.versions) {
-                if let Some((row, event)) = standing.take() {
-                    self.changes.push((row, *from, -sign, event));
-                }
-                let event = entry.entry().event.unwrap_or_else(|| EventId::from_bytes([0; 16]));
-                standing = entry.row().map(|row| (Arc::from(row), event));
-                if let Some((row, event)) = &standing {
-                    self.changes.push((Arc::clone(row), *from, sign, *event));
-                }
-            }
-        }
-    }
-
-    fn changes(&self) -> Vec<Change<'_>> {
-        self.changes
-            .iter()
-            .map(|(row, valid_from, weight, event)| Change {
-                row,
-                valid_from: *valid_from,
-                weight: *weight,
-                event: *event,
-            })
-            .chain(self.log.iter().map(LogChange::change))
-            .collect()
+impl<E: Into<ProjectorError>> From<E> for Stopped {
+    fn from(error: E) -> Self {
+        Self::Broken(error.into())
     }
 }

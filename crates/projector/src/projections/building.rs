@@ -56,7 +56,8 @@ impl Projections {
             let view = self.views.generation(&name, generation.number)?;
             let live = Live::new(plan, view, generation.skipped.clone());
             let wake = Arc::clone(&self.wake);
-            let build = Build::begin(&name, live, generation, &self.views, log.share(), checkpoint, wake)?;
+            let build =
+                Build::begin(&name, live, generation, self.built_changes, &self.views, log.share(), checkpoint, wake)?;
             self.by_name.get_mut(&name).expect("it was just there").build = Some(build);
         }
         Ok(())

@@ -5,8 +5,9 @@ use std::{
     sync::Arc,
 };
 
+use arrow::array::RecordBatch;
 use deltafold_event::{Column, EventId, Position, Timestamp};
-use deltafold_projection::{Change, FoldError, Folded, Relations, Version};
+use deltafold_projection::{Change, FoldError, Folded, Memory, Relations, Version};
 use deltafold_relation::RowChange;
 use deltafold_view::{Batch, Entry, Mirror, Snapshot, Stored};
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ use super::{
     Changes,
     build::Round,
     fold_memory::FoldMemory,
+    last_before,
     log_relation::LogChange,
     plan::{Over, Plan, over},
     record::Failed,
@@ -81,7 +83,7 @@ impl Generation {
 
     /// The same, of which everything before a position is folded: from there on it can be folded further.
     pub(crate) fn ended(self, until: Position) -> Self {
-        Self { round: Round::ended(until, self.relations.len()), ..self }
+        Self { round: Round::ended(until), ..self }
     }
 
     /// The definition and the shape that it is made of.
@@ -122,7 +124,7 @@ impl Generation {
 pub(crate) struct Live {
     pub(crate) plan: Arc<Plan>,
     view: Mirror,
-    skipped: BTreeSet<EventId>,
+    pub(super) skipped: BTreeSet<EventId>,
 }
 
 /// The longest key of a view, in bytes.
@@ -173,16 +175,40 @@ impl Live {
             changes.values_mut().for_each(|changes| changes.retain(|change| !self.skipped.contains(&change.event)));
         }
         let slices = changes.iter().map(|(relation, changes)| (*relation, changes.as_slice())).collect();
-        let memory = FoldMemory::new(written.reader(&self.view));
-        let last = Position::from_i64(until.as_i64() - 1).unwrap_or(Position::ZERO);
+        let folded = self.plan.fold.fold(&slices, is_first, last_before(until), &self.memory(written));
+        self.take(folded, until, write)
+    }
+
+    /// What is remembered of it.
+    pub(crate) fn memory(&self, written: &Snapshot) -> FoldMemory {
+        FoldMemory::new(written.reader(&self.view))
+    }
+
+    /// Folds changes by key, as `deltafold_projection::Fold::keyed` gave them.
+    pub(crate) fn fold_keyed(
+        &self,
+        rows: &RecordBatch,
+        until: Position,
+        memory: &impl Memory<Error = ProjectorError>,
+        write: &mut Batch,
+    ) -> Result<Result<(), Failed>, ProjectorError> {
+        self.take(self.plan.fold.fold_keyed(rows, last_before(until), memory), until, write)
+    }
+
+    fn take(
+        &self,
+        folded: Result<Folded, FoldError<ProjectorError>>,
+        until: Position,
+        write: &mut Batch,
+    ) -> Result<Result<(), Failed>, ProjectorError> {
         let failed = |event, what| Ok(Err(Failed { event, before: until, what }));
-        match self.plan.fold.fold(&slices, is_first, last, &memory) {
+        match folded {
             Ok(folded) => match folded.shown.puts.iter().find(|(key, _)| key.len() > MOST_KEY_BYTES) {
                 Some((key, _)) => {
                     let start: String = key.chars().take(60).collect();
                     failed(None, format!("the key {start}… is longer than {MOST_KEY_BYTES} bytes"))
                 }
-                None => self.put(folded, last, write).map(Ok),
+                None => self.put(folded, last_before(until), write).map(Ok),
             },
             Err(FoldError::Change { event, what }) => failed(event, what),
             Err(FoldError::Memory(error)) => Err(error),

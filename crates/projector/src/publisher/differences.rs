@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
 use deltafold_event::{Position, Timestamp};
-use deltafold_view::{Reader, Timeline};
+use deltafold_view::{Part, Reader, Timeline};
 
 use super::{
     PublisherError,
@@ -34,7 +34,7 @@ impl<'l> Differences<'l> {
         are_changes: bool,
     ) -> Result<Vec<RecordBatch>, PublisherError> {
         let mut all = Self::new(layout, are_changes);
-        for timeline in reader.timelines(Position::MAX, None) {
+        for timeline in reader.timelines(Position::MAX, Part::default()) {
             let timeline = timeline.map_err(ProjectorError::from)?;
             for (valid_from, (valid_to, row)) in of_key(layout.form, &timeline) {
                 all.rows.put(&timeline.key, valid_from, valid_to, row)?;
@@ -54,7 +54,7 @@ impl<'l> Differences<'l> {
         position: Position,
     ) -> Result<Vec<RecordBatch>, PublisherError> {
         let mut found = Self::new(layout, true);
-        for compared in reader.compared(position, Position::MAX, None) {
+        for compared in reader.compared(position, Position::MAX, Part::default()) {
             let (was, is) = compared.map_err(ProjectorError::from)?;
             found.compare(was.as_ref(), is.as_ref())?;
             found.settle()?;

@@ -74,12 +74,12 @@ fn beside(data: &Path, stream: &Stream, definitions: &Path) -> Result<()> {
     });
     let load = Load::new(server.address(), requests.collect(), b"\"customerId\"");
     load.warm_up()?;
-    let before = load.paced_asleep(READS, BEFORE)?;
 
     let arriving = data.with_extension("arriving.jsonl");
     let is_over = AtomicBool::new(false);
-    let (during, took, aggregates) = std::thread::scope(|scope| -> Result<_> {
+    let (before, during, took, aggregates) = std::thread::scope(|scope| -> Result<_> {
         let feeding = scope.spawn(|| feed(&arriving, stream, data, &is_over));
+        let before = load.paced_asleep(READS, BEFORE)?;
         let watching = scope.spawn(|| rebuild(&server));
         let mut during = Series::default();
         while !watching.is_finished() {
@@ -88,7 +88,7 @@ fn beside(data: &Path, stream: &Stream, definitions: &Path) -> Result<()> {
         is_over.store(true, Ordering::SeqCst);
         let (took, aggregates) = watching.join().expect("watching does not panic")?;
         feeding.join().expect("feeding does not panic")?;
-        Ok((during, took, aggregates))
+        Ok((before, during, took, aggregates))
     })?;
     server.wait_until_ready()?;
     ensure!(definitions.exists(), "the definitions are kept");

@@ -2,9 +2,9 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | operator, `L`, group | the newest moment at which the group changed, and its entry |
-//! | operator, `T`, group, moment | the entry of an older moment |
-//! | operator, `M`, group, call, element | how many there are of a value now |
+//! | operator, group, `L` | the newest moment at which the group changed, and its entry |
+//! | operator, group, `M`, call, element | how many there are of a value now |
+//! | operator, group, `T`, moment | the entry of an older moment |
 //!
 //! The operator is its number in the plan, a u16; a group is the bytes of its row (`arrow::row`), of which none is the
 //! beginning of another; moments have their sign flipped, so that bytes order as what they say.
@@ -16,8 +16,8 @@ const VALUE: u8 = b'M';
 fn begin(operator: u16, kind: u8, group: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(group.len() + 16);
     key.extend_from_slice(&operator.to_be_bytes());
-    key.push(kind);
     key.extend_from_slice(group);
+    key.push(kind);
     key
 }
 

@@ -1,0 +1,253 @@
+//! Folding the changes of a partition, which come sorted by key and moment, piece by piece.
+
+use std::{
+    sync::{Mutex, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use arrow::{
+    array::{AsArray, RecordBatch},
+    compute::concat_batches,
+    datatypes::Int64Type,
+};
+use deltafold_event::Position;
+use deltafold_projection::NoMemory;
+use deltafold_view::{Batch, ViewStore};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    super::generation::{Generation, Live},
+    Shared, Stopped, state,
+};
+
+/// How many changes of the index are written for one that is folded, before they are written; or after what time.
+const WRITTEN_AT_ONCE: usize = 24;
+const WRITTEN_EVERY: Duration = Duration::from_secs(2);
+
+/// The key and the moment of the last changes that are folded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Place {
+    key: Vec<u8>,
+    moment: i64,
+}
+
+/// A partition of a round, as it is folded.
+pub(super) struct Pieces<'r> {
+    partition: usize,
+    /// How many changes are folded at once. A key with as many is folded in several pieces.
+    at_once: usize,
+    name: &'r str,
+    live: &'r Live,
+    generation: &'r Mutex<&'r mut Generation>,
+    shared: &'r Shared,
+    views: &'r ViewStore,
+    until: Position,
+    is_first: bool,
+    /// Where it was when the process started: what comes before is passed over.
+    begun: Option<Place>,
+    waiting: Vec<RecordBatch>,
+    count: usize,
+    /// With how many they are looked at.
+    enough: usize,
+    /// A key of which a part is folded already, and is remembered.
+    open: Option<Vec<u8>>,
+    /// What was folded of whole keys, and is to be written.
+    write: Batch,
+    written: Instant,
+    /// How far that is, and how many changes it takes in.
+    place: Option<Place>,
+    folded: u64,
+}
+
+impl<'r> Pieces<'r> {
+    pub(super) fn new(
+        partition: usize,
+        at_once: usize,
+        name: &'r str,
+        live: &'r Live,
+        generation: &'r Mutex<&'r mut Generation>,
+        shared: &'r Shared,
+        views: &'r ViewStore,
+    ) -> Self {
+        let (begun, until, is_first) = {
+            let round = &generation.lock().expect("no holder of this lock panics").round;
+            (round.place(partition).cloned(), round.until(), round.is_first())
+        };
+        let open = if live.plan.fold.has_keys() { begun.as_ref().map(|place| place.key.clone()) } else { Some(vec![]) };
+        Self {
+            partition,
+            at_once,
+            name,
+            live,
+            generation,
+            shared,
+            views,
+            until,
+            is_first,
+            open,
+            begun,
+            waiting: Vec::new(),
+            count: 0,
+            enough: at_once,
+            write: views.batch(),
+            written: Instant::now(),
+            place: None,
+            folded: 0,
+        }
+    }
+
+    /// Takes in the changes that come next.
+    pub(super) fn take(&mut self, rows: RecordBatch) -> Result<(), Stopped> {
+        self.shared.work.is_read.store(true, Ordering::Relaxed);
+        let rows = match &self.begun {
+            None => rows,
+            Some(begun) => {
+                let keys = Keys(&rows);
+                let passed = keys.first(|at| (keys.key(at), keys.moment(at)) > (begun.key.as_slice(), begun.moment));
+                self.shared.work.folded.fetch_add(passed as u64, Ordering::Relaxed);
+                rows.slice(passed, rows.num_rows() - passed)
+            }
+        };
+        self.count += rows.num_rows();
+        self.waiting.push(rows);
+        if self.count >= self.enough { self.fold(false) } else { Ok(()) }
+    }
+
+    /// Folds what is left: nothing comes any more.
+    pub(super) fn end(mut self) -> Result<(), Stopped> {
+        self.fold(true)?;
+        self.write()
+    }
+
+    /// Folds what waits, but for what may belong to something that comes.
+    fn fold(&mut self, is_end: bool) -> Result<(), Stopped> {
+        if self.shared.is_cancelled.load(Ordering::SeqCst) {
+            return Err(Stopped::Cancelled);
+        }
+        let Some(first) = self.waiting.first() else { return Ok(()) };
+        let mut rest = concat_batches(&first.schema(), &self.waiting).expect("they are of one schema");
+        while rest.num_rows() > 0 {
+            let keys = Keys(&rest);
+            let rows = rest.num_rows();
+            let of_first = keys.first(|at| keys.key(at) > keys.key(0));
+            let is_open = self.open.as_deref() == Some(keys.key(0)) || of_first >= self.at_once;
+            let last = if is_end { rows } else { keys.first(|at| keys.key(at) == keys.key(rows - 1)) };
+            let end = match (is_open, of_first < rows || is_end) {
+                (true, true) => of_first,
+                // All there is of one moment is folded at once.
+                (true, false) => keys.first(|at| keys.moment(at) == keys.moment(rows - 1)),
+                (false, true) => keys.first_of_many(self.at_once).unwrap_or(last).min(last),
+                (false, false) => 0,
+            };
+            if end == 0 {
+                break;
+            }
+            let piece = rest.slice(0, end);
+            rest = rest.slice(end, rows - end);
+            let pace = &self.shared.pace;
+            pace.work(|| if is_open { self.fold_part(&piece) } else { self.fold_whole(&piece) })?;
+        }
+        self.count = rest.num_rows();
+        self.enough = self.at_once.max(2 * self.count);
+        self.waiting = vec![rest];
+        Ok(())
+    }
+
+    /// Folds all there is of some keys.
+    fn fold_whole(&mut self, rows: &RecordBatch) -> Result<(), Stopped> {
+        let folded = match self.is_first {
+            true => self.live.fold_keyed(rows, self.until, &NoMemory::default(), &mut self.write)?,
+            false => {
+                let memory = self.live.memory(&self.views.written());
+                self.live.fold_keyed(rows, self.until, &memory, &mut self.write)?
+            }
+        };
+        folded.map_err(Stopped::Failed)?;
+        self.come_to(rows);
+        let is_much = self.write.len() >= WRITTEN_AT_ONCE * self.at_once;
+        if is_much || self.written.elapsed() >= WRITTEN_EVERY {
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    /// Folds a part of a key, which has to be remembered for the next one.
+    fn fold_part(&mut self, rows: &RecordBatch) -> Result<(), Stopped> {
+        self.write()?;
+        let mut write = self.views.batch();
+        let memory = self.live.memory(&self.views.written());
+        self.live.fold_keyed(rows, self.until, &memory, &mut write)?.map_err(Stopped::Failed)?;
+        self.come_to(rows);
+        self.open = self.place.as_ref().map(|place| place.key.clone());
+        self.commit(write)
+    }
+
+    fn come_to(&mut self, rows: &RecordBatch) {
+        let (keys, last) = (Keys(rows), rows.num_rows() - 1);
+        self.place = Some(Place { key: keys.key(last).to_owned(), moment: keys.moment(last) });
+        self.folded += rows.num_rows() as u64;
+    }
+
+    /// Writes what was folded of whole keys.
+    fn write(&mut self) -> Result<(), Stopped> {
+        let write = std::mem::replace(&mut self.write, self.views.batch());
+        self.written = Instant::now();
+        if self.is_first {
+            write.commit_runs()?;
+            self.commit(self.views.batch())
+        } else {
+            self.commit(write)
+        }
+    }
+
+    /// Writes something with how far it has come.
+    fn commit(&mut self, mut write: Batch) -> Result<(), Stopped> {
+        let Some(place) = self.place.take() else { return Ok(()) };
+        let mut generation = self.generation.lock().expect("no holder of this lock panics");
+        self.shared.work.folded.fetch_add(std::mem::take(&mut self.folded), Ordering::Relaxed);
+        let aggregates = if self.is_first { self.shared.work.progress().aggregates } else { 0 };
+        generation.round.come_to(self.partition, place, aggregates);
+        write.put_state(&state(self.name), &generation.to_bytes());
+        Ok(write.commit()?)
+    }
+}
+
+/// Changes by key and moment.
+#[derive(Clone, Copy)]
+struct Keys<'b>(&'b RecordBatch);
+
+impl<'b> Keys<'b> {
+    fn key(self, at: usize) -> &'b [u8] {
+        self.0.column(0).as_binary::<i32>().value(at)
+    }
+
+    fn moment(self, at: usize) -> i64 {
+        self.0.column(1).as_primitive::<Int64Type>().value(at)
+    }
+
+    /// The first for which something is true, which then is for all that follow.
+    fn first(self, is: impl Fn(usize) -> bool) -> usize {
+        let (mut from, mut until) = (0, self.0.num_rows());
+        while from < until {
+            let middle = from.midpoint(until);
+            if is(middle) { until = middle } else { from = middle + 1 }
+        }
+        from
+    }
+
+    /// Where the first key begins that has so many changes.
+    fn first_of_many(self, many: usize) -> Option<usize> {
+        let rows = self.0.num_rows();
+        let mut at = 0;
+        while at + many <= rows {
+            // Only a key that spans so many can be one.
+            let of_last = self.first(|other| self.key(other) >= self.key(at + many - 1));
+            let end = self.first(|other| self.key(other) > self.key(at + many - 1));
+            if end - of_last >= many {
+                return Some(of_last);
+            }
+            at = end.max(at + 1);
+        }
+        None
+    }
+}
