@@ -85,11 +85,11 @@ pub(super) fn split(mirror: &Reader) -> Result<(u64, Vec<Box<str>>), ReadError> 
     let mut keys = Vec::new();
     for key in mirror.keys() {
         let key = key?;
-        if count % every == 0 {
+        if count.is_multiple_of(every) {
             keys.push(key);
             if keys.len() > MOST {
                 let mut number = 0..;
-                keys.retain(|_| number.next().is_some_and(|number: u32| number % 2 == 0));
+                keys.retain(|_| number.next().is_some_and(|number: u32| number.is_multiple_of(2)));
                 every *= 2;
             }
         }
