@@ -62,16 +62,15 @@ pub(super) struct Pieces<'r> {
 impl<'r> Pieces<'r> {
     pub(super) fn new(
         partition: usize,
-        at_once: usize,
         name: &'r str,
         live: &'r Live,
         generation: &'r Mutex<&'r mut Generation>,
         shared: &'r Shared,
         views: &'r ViewStore,
     ) -> Self {
-        let (begun, until, is_first) = {
+        let (begun, until, at_once, is_first) = {
             let round = &generation.lock().expect("no holder of this lock panics").round;
-            (round.place(partition).cloned(), round.until(), round.is_first())
+            (round.place(partition).cloned(), round.until(), round.at_once(), round.is_first())
         };
         let open = if live.plan.fold.has_keys() { begun.as_ref().map(|place| place.key.clone()) } else { Some(vec![]) };
         Self {

@@ -41,6 +41,8 @@ pub(crate) struct Round {
     until: Position,
     /// How far that is, by partition; none: nothing of it. No partitions: not begun.
     partitions: Vec<Option<Place>>,
+    /// How many changes are folded at once: the same throughout, as it decides which keys are folded in parts.
+    at_once: usize,
     is_over: bool,
     /// How many aggregates are folded.
     aggregates: u64,
@@ -49,7 +51,7 @@ pub(crate) struct Round {
 impl Round {
     /// The first one, of what was before a position.
     pub(crate) fn first(until: Position) -> Self {
-        Self { from: None, until, partitions: Vec::new(), is_over: false, aggregates: 0 }
+        Self { from: None, until, partitions: Vec::new(), at_once: 0, is_over: false, aggregates: 0 }
     }
 
     /// One that is over.
@@ -58,7 +60,7 @@ impl Round {
     }
 
     pub(super) fn next(&self, until: Position) -> Self {
-        Self { from: Some(self.until), until, partitions: Vec::new(), is_over: false, aggregates: self.aggregates }
+        Self { from: Some(self.until), aggregates: self.aggregates, ..Self::first(until) }
     }
 
     pub(super) fn ended_at(&self, until: Position) -> Self {
@@ -67,6 +69,10 @@ impl Round {
 
     pub(super) fn until(&self) -> Position {
         self.until
+    }
+
+    pub(super) fn at_once(&self) -> usize {
+        self.at_once
     }
 
     pub(super) fn is_first(&self) -> bool {
@@ -129,6 +135,7 @@ impl Rest {
         let round = &mut self.generation.round;
         if round.partitions.is_empty() {
             round.partitions = vec![None; threads];
+            round.at_once = self.at_once;
         }
         let partitions = round.partitions.len();
         let is_first = round.is_first();
@@ -148,7 +155,7 @@ impl Rest {
         let sorted = sorted::sorted(&schema, streams, partitions, views.scratch()).map_err(|e| sorted::broken(&e))?;
         let generation = Mutex::new(&mut self.generation);
         let pieces = (0..).zip(sorted).map(|(number, sorted)| {
-            (Pieces::new(number, self.at_once, &self.name, &self.live, &generation, &self.shared, views), sorted)
+            (Pieces::new(number, &self.name, &self.live, &generation, &self.shared, views), sorted)
         });
         thread::scope(|scope| {
             let fold = |(pieces, sorted)| {
