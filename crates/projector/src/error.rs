@@ -36,9 +36,6 @@ pub enum ProjectorError {
         /// Which event, and what is wrong with it.
         what: String,
     },
-    /// What a build folds could not be sorted.
-    #[error("the changes that a view is built from cannot be sorted: {0}")]
-    Sort(String),
     /// Folding has stopped before the position that was waited for.
     #[error("folding has stopped: {0}")]
     Stopped(#[source] Failure),
@@ -51,7 +48,7 @@ impl ProjectorError {
             Self::Store(error) => matches!(error, deltafold_store::ReadError::Disk { .. }),
             Self::ViewRead(error) => matches!(error, deltafold_view::ReadError::Io(_)),
             Self::ViewWrite(error) => matches!(error, deltafold_view::WriteError::Io(_)),
-            Self::Memory { .. } | Self::Origins(_) | Self::Transactions(_) | Self::Fold { .. } | Self::Sort(_) => false,
+            Self::Memory { .. } | Self::Origins(_) | Self::Transactions(_) | Self::Fold { .. } => false,
             Self::Stopped(failure) => failure.is_disk,
         }
     }

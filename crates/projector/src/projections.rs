@@ -22,7 +22,7 @@ use deltafold_relation::RowChange;
 use deltafold_view::{Batch, Snapshot, ViewStore};
 
 use crate::{Log, ProjectorError, ViewInfo, catalog::ProjectionInfo};
-use build::Build;
+use build::{Build, Means};
 use forgetting::Forgetting;
 use generation::Live;
 use log_relation::LogChange;
@@ -92,8 +92,8 @@ pub(crate) struct Projections {
     /// Until when what was believed is forgotten, or about to be.
     forgotten: Timestamp,
     forgetting: Option<Forgetting>,
-    /// How many changes a build folds at once.
-    built_changes: usize,
+    /// What builds share.
+    means: Arc<Means>,
 }
 
 struct Projection {
@@ -133,6 +133,7 @@ impl Projections {
             by_name.insert(name.into(), Projection::new(record));
         }
         let wake: Wake = Arc::new(|| {});
+        let means = Arc::new(Means::new(views.clone(), built_changes));
         let mut projections = Self {
             views,
             wake,
@@ -141,7 +142,7 @@ impl Projections {
             is_ordered: true,
             forgotten: Timestamp::MIN,
             forgetting: None,
-            built_changes,
+            means,
         };
         projections.prepare(relations);
         for (name, projection) in &mut projections.by_name {

@@ -7,7 +7,7 @@ use datafusion::arrow::{
     compute::{SortColumn, concat_batches, lexsort_to_indices, partition, take_record_batch},
 };
 use deltafold_event::{Position, StoredEvent, Timestamp};
-use deltafold_projection::{Change, Definition, Fold, KEY, MOMENT};
+use deltafold_projection::{Change, Definition, Fold, ORDER};
 use deltafold_relation::RowChange;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
@@ -52,8 +52,7 @@ impl Projected {
         rebuilt
     }
 
-    /// The same view, built as a server does: from changes sorted by key and moment, in pieces, of which none ends within
-    /// a moment of a key.
+    /// The same view, built as a server does: from changes in their order, in pieces, which may end within a moment.
     #[must_use]
     pub fn built_by_key(&self, definition: &Definition, seed: u64) -> Self {
         let mut built = Self::new(&Schemas::new(), definition);
@@ -66,12 +65,12 @@ impl Projected {
         });
         let keyed: Vec<RecordBatch> = keyed.collect();
         let all = concat_batches(&built.fold.keyed_schema(), &keyed).expect("they are of one schema");
-        let column =
-            |name| SortColumn { values: all.column_by_name(name).expect("it is there").clone(), options: None };
-        let order = lexsort_to_indices(&[column(KEY), column(MOMENT)], None).expect("they can be sorted");
+        let column = |name| all.column_by_name(name).expect("it is there").clone();
+        let columns = ORDER.map(|name| SortColumn { values: column(name), options: None });
+        let order = lexsort_to_indices(&columns, None).expect("they can be sorted");
         let all = take_record_batch(&all, &order).expect("they are places in it");
         let mut random = SmallRng::seed_from_u64(seed);
-        let parts = partition(&[all.column(0).clone(), all.column(1).clone()]).expect("they can be compared").ranges();
+        let parts = partition(&all.columns()[..ORDER.len()]).expect("they can be compared").ranges();
         let mut parts = parts.into_iter().peekable();
         while let Some(mut piece) = parts.next() {
             while let Some(next) = parts.next_if(|_| random.random_ratio(2, 3)) {

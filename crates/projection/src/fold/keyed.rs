@@ -6,18 +6,19 @@
 //! | one level of groups | the group, as the bytes of its row | what the groups are made of |
 //! | several | the same for all: they are folded by their moments | the number of the relation, the row |
 //!
-//! Before them come the key (binary), the moment (int64, microseconds), the weight (int64) and the event (16 bytes).
+//! Before them come those of [`ORDER`].
 
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
+use std::{collections::BTreeMap, convert::Infallible, hash::BuildHasher, sync::Arc};
 
 use arrow::{
     array::{
-        Array, ArrayRef, AsArray, BinaryArray, FixedSizeBinaryArray, FixedSizeBinaryBuilder, Int64Array, RecordBatch,
-        StringArray, UInt16Array,
+        Array, ArrayRef, AsArray, BinaryArray, FixedSizeBinaryArray, FixedSizeBinaryBuilder, Int8Array, Int64Array,
+        RecordBatch, StringArray, UInt16Array, UInt64Array,
     },
-    datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, UInt16Type},
+    datatypes::{DataType, Field, Int8Type, Int64Type, Schema, SchemaRef, UInt16Type},
 };
 use deltafold_event::{EventId, Position, Timestamp, arrays::data_type};
+use foldhash::quality::FixedState;
 
 use super::{
     Change, Deltas, Fault, Fold, FoldError, Folded, Writes,
@@ -26,13 +27,18 @@ use super::{
 };
 use crate::memory::{Memory, NoMemory};
 
-/// The column of the key.
-pub const KEY: &str = "key";
-/// The column of the moment.
-pub const MOMENT: &str = "moment";
+/// The first columns: the key (binary), the moment (int64, microseconds), the weight (int8), the event (16 bytes) and a hash
+/// of the row (uint64). Whoever sorts by all of them has each key together, its moments in order, and at each what goes
+/// before what comes; rows of which all of them are the same are to be folded at once.
+pub const ORDER: [&str; 5] = ["key", "moment", "weight", "event", "row"];
 
 /// How many columns come before those that are folded.
-const BEFORE: usize = 4;
+const BEFORE: usize = ORDER.len();
+
+/// The hash by which rows that came with one event are told apart.
+pub fn row_hash(row: &str) -> u64 {
+    FixedState::with_seed(0).hash_one(row)
+}
 
 /// What changes are told apart by.
 enum Level<'f> {
@@ -70,10 +76,11 @@ impl Fold {
             Level::None => vec![DataType::UInt16, DataType::Utf8],
         };
         let before = [
-            Field::new(KEY, DataType::Binary, false),
-            Field::new(MOMENT, DataType::Int64, false),
-            Field::new("weight", DataType::Int64, false),
-            Field::new("event", DataType::FixedSizeBinary(16), false),
+            Field::new(ORDER[0], DataType::Binary, false),
+            Field::new(ORDER[1], DataType::Int64, false),
+            Field::new(ORDER[2], DataType::Int8, false),
+            Field::new(ORDER[3], DataType::FixedSizeBinary(16), false),
+            Field::new(ORDER[4], DataType::UInt64, false),
         ];
         let folded = types.into_iter().enumerate().map(|(at, of)| Field::new(format!("column {at}"), of, true));
         Arc::new(Schema::new(before.into_iter().chain(folded).collect::<Vec<_>>()))
@@ -119,39 +126,50 @@ impl Fold {
                     Arc::new(StringArray::from_iter_values(changes.iter().map(|change| change.row))),
                 ];
                 let keys = BinaryArray::from_iter_values(changes.iter().map(|_| []));
-                return Ok(self.batch(keys, columns, changes.iter().map(of_change)));
+                let of_rows = changes.iter().map(|change| (change.valid_from.as_micros(), change.weight, change));
+                return Ok(self.batch(keys, columns, of_rows));
             }
         };
         let columns = deltas.rows.columns().to_vec();
-        let of_row = |row: usize| (deltas.at[row], deltas.weight[row], changes[deltas.cause[row] as usize].event);
+        let of_row = |row: usize| {
+            // Nothing below a group makes more of a change than it was.
+            let weight = i8::try_from(deltas.weight[row]).expect("it was one of 8 bits");
+            (deltas.at[row], weight, &changes[deltas.cause[row] as usize])
+        };
         Ok(self.batch(keys, columns, (0..deltas.len()).map(of_row)))
     }
 
-    fn batch(
+    fn batch<'c>(
         &self,
         keys: BinaryArray,
         columns: Vec<ArrayRef>,
-        of_rows: impl Iterator<Item = (i64, i64, EventId)>,
+        of_rows: impl Iterator<Item = (i64, i8, &'c Change<'c>)>,
     ) -> RecordBatch {
         let (mut moments, mut weights) = (Vec::with_capacity(keys.len()), Vec::with_capacity(keys.len()));
         let mut events = FixedSizeBinaryBuilder::with_capacity(keys.len(), 16);
-        for (moment, weight, event) in of_rows {
+        let mut rows: Vec<u64> = Vec::with_capacity(keys.len());
+        let mut last = "";
+        for (moment, weight, change) in of_rows {
             moments.push(moment);
             weights.push(weight);
-            events.append_value(event.as_bytes()).expect("an id has 16 bytes");
+            events.append_value(change.event.as_bytes()).expect("an id has 16 bytes");
+            let is_last = std::ptr::eq(last, change.row);
+            rows.push(rows.last().copied().filter(|_| is_last).unwrap_or_else(|| row_hash(change.row)));
+            last = change.row;
         }
         let before: [ArrayRef; BEFORE] = [
             Arc::new(keys),
             Arc::new(Int64Array::from(moments)),
-            Arc::new(Int64Array::from(weights)),
+            Arc::new(Int8Array::from(weights)),
             Arc::new(events.finish()),
+            Arc::new(UInt64Array::from(rows)),
         ];
         RecordBatch::try_new(self.keyed_schema(), before.into_iter().chain(columns).collect())
             .expect("operators give what their schemas say")
     }
 
-    /// Folds rows that [`Self::keyed`] gave, of which all of one key and moment are there; what is new is believed from a
-    /// position on. Nothing is the first that is folded: where all rows are one group, it is there.
+    /// Folds rows that [`Self::keyed`] gave; what is new is believed from a position on. Something was folded before, if
+    /// only that there is nothing ([`Self::fold`]): where all rows are one group, it is there.
     ///
     /// # Errors
     /// When a change cannot be folded, or the memory cannot be read.
@@ -165,7 +183,7 @@ impl Fold {
         memory: &M,
     ) -> Result<Folded, FoldError<M::Error>> {
         let at = rows.column(1).as_primitive::<Int64Type>().values();
-        let weight = rows.column(2).as_primitive::<Int64Type>().values();
+        let weight = rows.column(2).as_primitive::<Int8Type>().values();
         let events = rows.column(3).as_fixed_size_binary();
         let columns = || rows.columns().iter().skip(BEFORE).cloned().collect::<Vec<_>>();
         let schema = match self.level() {
@@ -187,7 +205,7 @@ impl Fold {
         let deltas = Deltas {
             rows: RecordBatch::try_new(schema, columns()).expect("they are the columns that were given"),
             at: at.to_vec(),
-            weight: weight.to_vec(),
+            weight: weight.iter().copied().map(i64::from).collect(),
             cause: (0..rows.num_rows()).map(number).collect(),
             same: None,
         };
@@ -203,7 +221,7 @@ impl Fold {
         &'a self,
         rows: &'a RecordBatch,
         at: &[i64],
-        weight: &[i64],
+        weight: &[i8],
         events: &FixedSizeBinaryArray,
     ) -> BTreeMap<&'a str, Vec<Change<'a>>> {
         let relations = rows.column(BEFORE).as_primitive::<UInt16Type>();
@@ -213,16 +231,12 @@ impl Fold {
             changes.entry(&self.relations[usize::from(relations.value(row))].name).or_default().push(Change {
                 row: texts.value(row),
                 valid_from: Timestamp::from_micros(at[row]),
-                weight: i8::try_from(weight[row]).expect("it was one of 8 bits"),
+                weight: weight[row],
                 event: event(events, row),
             });
         }
         changes
     }
-}
-
-fn of_change(change: &Change<'_>) -> (i64, i64, EventId) {
-    (change.valid_from.as_micros(), change.weight.into(), change.event)
 }
 
 fn event(events: &FixedSizeBinaryArray, row: usize) -> EventId {

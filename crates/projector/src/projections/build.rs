@@ -37,9 +37,9 @@ use crate::{
     catalog::{Building, Progress},
 };
 use differences::Differences;
-use pace::Pace;
 use reading::Splits;
 
+pub(crate) use pace::Means;
 pub(crate) use round::Round;
 
 /// How the names of the states begin that keep how far builds have come.
@@ -66,7 +66,7 @@ pub(crate) struct Build {
 struct Shared {
     following: Mutex<Following>,
     is_cancelled: AtomicBool,
-    pace: Pace,
+    means: Arc<Means>,
     work: Arc<Work>,
     is_over: Mutex<bool>,
     over: Condvar,
@@ -143,20 +143,16 @@ pub(crate) struct Rest {
     name: Arc<str>,
     pub(crate) live: Live,
     pub(crate) generation: Generation,
-    /// How many changes are folded at once.
-    at_once: usize,
     shared: Arc<Shared>,
 }
 
 impl Build {
-    /// Begins, or goes on where a build was cut short. `at_once`: how many changes are folded at once.
-    #[expect(clippy::too_many_arguments, reason = "a build has its own of all of it")]
+    /// Begins, or goes on where a build was cut short.
     pub(crate) fn begin(
         name: &Arc<str>,
         live: Live,
         generation: Generation,
-        at_once: usize,
-        views: &ViewStore,
+        means: &Arc<Means>,
         log: Box<dyn Log>,
         checkpoint: Position,
         wake: Wake,
@@ -166,27 +162,22 @@ impl Build {
         let shared = Arc::new(Shared {
             following: Mutex::new(Following { touched, checkpoint, is_replayed: false }),
             is_cancelled: AtomicBool::new(false),
-            pace: Pace::new(views.clone()),
+            means: Arc::clone(means),
             work: Arc::new(Work { before: AtomicU64::new(generation.round.aggregates()), ..Work::default() }),
             is_over: Mutex::new(false),
             over: Condvar::new(),
         });
-        Self::go_on(Box::new(Rest { name: Arc::clone(name), live, generation, at_once, shared }), views, log, wake)
+        Self::go_on(Box::new(Rest { name: Arc::clone(name), live, generation, shared }), log, wake)
     }
 
     /// Goes on with what could not be ended.
-    pub(crate) fn go_on(
-        rest: Box<Rest>,
-        views: &ViewStore,
-        mut log: Box<dyn Log>,
-        wake: Wake,
-    ) -> Result<Self, ProjectorError> {
+    pub(crate) fn go_on(rest: Box<Rest>, mut log: Box<dyn Log>, wake: Wake) -> Result<Self, ProjectorError> {
         let (plan, number, ordered) = (Arc::clone(&rest.live.plan), rest.generation.number, rest.generation.ordered);
-        let (views, shared) = (views.clone(), Arc::clone(&rest.shared));
+        let shared = Arc::clone(&rest.shared);
         *shared.is_over.lock().expect("no holder of this lock panics") = false;
         let over = Arc::clone(&shared);
         let run = move || {
-            let built = rest.build(&views, &mut *log);
+            let built = rest.build(&mut *log);
             *over.is_over.lock().expect("no holder of this lock panics") = true;
             over.over.notify_all();
             wake();
@@ -258,7 +249,8 @@ impl Build {
 }
 
 impl Rest {
-    fn build(mut self, views: &ViewStore, log: &mut dyn Log) -> Result<Built, ProjectorError> {
+    fn build(mut self, log: &mut dyn Log) -> Result<Built, ProjectorError> {
+        let views = &self.shared.means.views.clone();
         let splits = self.look_around(views)?;
         if let Err(failed) = self.begin_folding(views)? {
             return Ok(Built::Failed(failed));
@@ -311,13 +303,14 @@ impl Rest {
 
     /// Counts the aggregates, and finds where to split them for several threads.
     fn look_around(&self, views: &ViewStore) -> Result<Splits, ProjectorError> {
-        let mut splits = Splits::new();
+        let (mut splits, mut aggregates) = (Splits::new(), 0);
         for relation in self.live.plan.fold.sources() {
             let Over::Rows(name) = over(relation) else { continue };
             let (count, keys) = reading::split(&views.written().reader(&views.mirror(name)?))?;
-            self.shared.work.aggregates.fetch_add(count, Ordering::Relaxed);
+            aggregates += count;
             splits.insert(relation.to_owned(), keys);
         }
+        self.shared.work.aggregates.store(aggregates, Ordering::Relaxed);
         Ok(splits)
     }
 

@@ -56,8 +56,7 @@ impl Projections {
             let view = self.views.generation(&name, generation.number)?;
             let live = Live::new(plan, view, generation.skipped.clone());
             let wake = Arc::clone(&self.wake);
-            let build =
-                Build::begin(&name, live, generation, self.built_changes, &self.views, log.share(), checkpoint, wake)?;
+            let build = Build::begin(&name, live, generation, &self.means, log.share(), checkpoint, wake)?;
             self.by_name.get_mut(&name).expect("it was just there").build = Some(build);
         }
         Ok(())
@@ -74,7 +73,7 @@ impl Projections {
             let Some(build) = projection.build.take_if(|build| build.is_over()) else { continue };
             match build.end()? {
                 Built::Whole(rest) if rest.has_much_left() => {
-                    projection.build = Some(Build::go_on(rest, &self.views, log.share(), Arc::clone(&self.wake))?);
+                    projection.build = Some(Build::go_on(rest, log.share(), Arc::clone(&self.wake))?);
                 }
                 Built::Whole(mut rest) => {
                     let mut write = self.views.batch();

@@ -149,7 +149,7 @@ impl Record {
     /// The generation to build of a plan: the one that was begun, or a new one of what there is at a checkpoint.
     pub(crate) fn begin(&mut self, plan: &Plan, checkpoint: Position) -> Generation {
         if let Some(begun) = self.building.take() {
-            if begun.is_of(plan) && begun.ordered == self.build_wanted {
+            if begun.is_of(plan) && begun.ordered == self.build_wanted && begun.round.goes_on() {
                 self.building = Some(begun.clone());
                 return begun;
             }

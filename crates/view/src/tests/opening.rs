@@ -48,6 +48,17 @@ fn a_second_opener_is_told_to_use_the_server() {
 }
 
 #[test]
+fn what_a_process_leaves_in_its_scratch_folder_goes() {
+    let (dir, views) = open();
+    fs::create_dir_all(views.scratch().join("sorting")).unwrap();
+    fs::write(views.scratch().join("sorting/part"), "half").unwrap();
+    let scratch = views.scratch().to_owned();
+    drop(views);
+    drop(ViewStore::open(dir.path(), small()).unwrap());
+    assert!(!scratch.exists());
+}
+
+#[test]
 fn another_format_is_named() {
     let (dir, views) = open();
     views.shared.keyspaces.meta.insert(crate::key::FORMAT, 9_u32.to_be_bytes()).unwrap();

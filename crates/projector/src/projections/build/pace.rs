@@ -1,4 +1,4 @@
-//! Going on so that those who read do not notice.
+//! What builds share, and how they go on so that those who read do not notice.
 
 use std::{
     sync::Mutex,
@@ -13,18 +13,20 @@ const EXPECTED: Duration = Duration::from_secs(1);
 /// How long to rest for a unit of work that took one second, in seconds.
 const REST: f64 = 1.0;
 
-/// Lets one thread of a build work at a time, and rest afterwards, while others read.
-pub(super) struct Pace {
-    views: ViewStore,
+/// What all builds of an index share.
+pub(crate) struct Means {
+    pub(super) views: ViewStore,
+    /// How many changes are folded at once.
+    pub(super) at_once: usize,
     turn: Mutex<()>,
 }
 
-impl Pace {
-    pub(super) fn new(views: ViewStore) -> Self {
-        Self { views, turn: Mutex::new(()) }
+impl Means {
+    pub(crate) fn new(views: ViewStore, at_once: usize) -> Self {
+        Self { views, at_once, turn: Mutex::new(()) }
     }
 
-    /// Does a small part of the work.
+    /// Does a small part of the work. While others read, one thread of all builds does so at a time, and rests afterwards.
     pub(super) fn work<T>(&self, part: impl FnOnce() -> T) -> T {
         if self.views.last_read() > EXPECTED {
             return part();

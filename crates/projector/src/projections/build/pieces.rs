@@ -8,7 +8,7 @@ use std::{
 use arrow::{
     array::{AsArray, RecordBatch},
     compute::concat_batches,
-    datatypes::Int64Type,
+    datatypes::{Int8Type, Int64Type, UInt64Type},
 };
 use deltafold_event::Position;
 use deltafold_projection::NoMemory;
@@ -24,11 +24,17 @@ use super::{
 const WRITTEN_AT_ONCE: usize = 24;
 const WRITTEN_EVERY: Duration = Duration::from_secs(2);
 
-/// The key and the moment of the last changes that are folded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// From how many times as many changes on those of one moment are folded in several pieces, too.
+const OF_MOMENT: usize = 4;
+
+/// Where the last change that is folded stands in the order in which they come (`deltafold_projection::ORDER`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Place {
     key: Vec<u8>,
     moment: i64,
+    weight: i8,
+    event: [u8; 16],
+    row: u64,
 }
 
 /// A partition of a round, as it is folded.
@@ -102,7 +108,7 @@ impl<'r> Pieces<'r> {
             None => rows,
             Some(begun) => {
                 let keys = Keys(&rows);
-                let passed = keys.first(|at| (keys.key(at), keys.moment(at)) > (begun.key.as_slice(), begun.moment));
+                let passed = keys.first(|at| keys.place(at) > *begun);
                 self.shared.work.folded.fetch_add(passed as u64, Ordering::Relaxed);
                 rows.slice(passed, rows.num_rows() - passed)
             }
@@ -133,8 +139,11 @@ impl<'r> Pieces<'r> {
             let last = if is_end { rows } else { keys.first(|at| keys.key(at) == keys.key(rows - 1)) };
             let end = match (is_open, of_first < rows || is_end) {
                 (true, true) => of_first,
-                // All there is of one moment is folded at once.
-                (true, false) => keys.first(|at| keys.moment(at) == keys.moment(rows - 1)),
+                (true, false) => match keys.first(|at| keys.moment(at) == keys.moment(rows - 1)) {
+                    0 if rows >= OF_MOMENT * self.at_once => keys.first(|at| keys.place(at) == keys.place(rows - 1)),
+                    // What there is of one moment is folded at once.
+                    before => before,
+                },
                 (false, true) => keys.first_of_many(self.at_once).unwrap_or(last).min(last),
                 (false, false) => 0,
             };
@@ -143,8 +152,8 @@ impl<'r> Pieces<'r> {
             }
             let piece = rest.slice(0, end);
             rest = rest.slice(end, rows - end);
-            let pace = &self.shared.pace;
-            pace.work(|| if is_open { self.fold_part(&piece) } else { self.fold_whole(&piece) })?;
+            let means = &self.shared.means;
+            means.work(|| if is_open { self.fold_part(&piece) } else { self.fold_whole(&piece) })?;
         }
         self.count = rest.num_rows();
         self.enough = self.at_once.max(2 * self.count);
@@ -182,8 +191,7 @@ impl<'r> Pieces<'r> {
     }
 
     fn come_to(&mut self, rows: &RecordBatch) {
-        let (keys, last) = (Keys(rows), rows.num_rows() - 1);
-        self.place = Some(Place { key: keys.key(last).to_owned(), moment: keys.moment(last) });
+        self.place = Some(Keys(rows).place(rows.num_rows() - 1));
         self.folded += rows.num_rows() as u64;
     }
 
@@ -211,7 +219,7 @@ impl<'r> Pieces<'r> {
     }
 }
 
-/// Changes by key and moment.
+/// Changes in their order.
 #[derive(Clone, Copy)]
 struct Keys<'b>(&'b RecordBatch);
 
@@ -222,6 +230,16 @@ impl<'b> Keys<'b> {
 
     fn moment(self, at: usize) -> i64 {
         self.0.column(1).as_primitive::<Int64Type>().value(at)
+    }
+
+    fn place(self, at: usize) -> Place {
+        Place {
+            key: self.key(at).to_owned(),
+            moment: self.moment(at),
+            weight: self.0.column(2).as_primitive::<Int8Type>().value(at),
+            event: self.0.column(3).as_fixed_size_binary().value(at).try_into().expect("an id has 16 bytes"),
+            row: self.0.column(4).as_primitive::<UInt64Type>().value(at),
+        }
     }
 
     /// The first for which something is true, which then is for all that follow.

@@ -123,7 +123,7 @@ impl Reading {
                 return Err(Stopped::Cancelled);
             }
             let counted = changes.into_iter().filter(|change| !skipped.contains(&change.event));
-            match shared.pace.work(|| plan.fold.keyed(&relation, &counted.collect::<Vec<_>>())) {
+            match shared.means.work(|| plan.fold.keyed(&relation, &counted.collect::<Vec<_>>())) {
                 Ok(rows) => {
                     shared.work.found.fetch_add(rows.num_rows() as u64, Ordering::Relaxed);
                     // Who folds them has stopped, and has said why.
@@ -146,7 +146,7 @@ impl Reading {
             while compared.peek().is_some() {
                 let mut read = 0;
                 let mut differences = Differences::default();
-                shared.pace.work(|| {
+                shared.means.work(|| {
                     for pair in &mut compared {
                         let (before, now) = pair?;
                         differences.add(before, now);

@@ -43,6 +43,8 @@ pub(crate) struct Round {
     partitions: Vec<Option<Place>>,
     /// How many changes are folded at once: the same throughout, as it decides which keys are folded in parts.
     at_once: usize,
+    /// How keys are told apart into partitions: `sorted::hashes`.
+    hashes: u64,
     is_over: bool,
     /// How many aggregates are folded.
     aggregates: u64,
@@ -51,7 +53,7 @@ pub(crate) struct Round {
 impl Round {
     /// The first one, of what was before a position.
     pub(crate) fn first(until: Position) -> Self {
-        Self { from: None, until, partitions: Vec::new(), at_once: 0, is_over: false, aggregates: 0 }
+        Self { from: None, until, partitions: Vec::new(), at_once: 0, hashes: 0, is_over: false, aggregates: 0 }
     }
 
     /// One that is over.
@@ -65,6 +67,11 @@ impl Round {
 
     pub(super) fn ended_at(&self, until: Position) -> Self {
         Self { is_over: true, ..self.next(until) }
+    }
+
+    /// Whether this version of the program can go on with it.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.is_over || self.partitions.is_empty() || self.hashes == sorted::hashes()
     }
 
     pub(super) fn until(&self) -> Position {
@@ -135,10 +142,11 @@ impl Rest {
         let round = &mut self.generation.round;
         if round.partitions.is_empty() {
             round.partitions = vec![None; threads];
-            round.at_once = self.at_once;
+            round.at_once = self.shared.means.at_once;
+            round.hashes = sorted::hashes();
         }
         let partitions = round.partitions.len();
-        let is_first = round.is_first();
+        let (until, is_first) = (round.until, round.is_first());
         let stop = Arc::new(Stop::default());
         let schema = self.live.plan.fold.keyed_schema();
         let streams: Vec<Arc<dyn PartitionStream>> = self
@@ -152,16 +160,18 @@ impl Rest {
             .build()
             .map_err(WriteError::Io)?;
         let _entered = runtime.enter();
-        let sorted = sorted::sorted(&schema, streams, partitions, views.scratch()).map_err(|e| sorted::broken(&e))?;
+        let sorted = sorted::sorted(&schema, streams, partitions, views.scratch())
+            .map_err(|error| sorted::stopped(&error, until))?;
         let generation = Mutex::new(&mut self.generation);
         let pieces = (0..).zip(sorted).map(|(number, sorted)| {
             (Pieces::new(number, &self.name, &self.live, &generation, &self.shared, views), sorted)
         });
         thread::scope(|scope| {
-            let fold = |(pieces, sorted)| {
+            let fold = |(pieces, mut sorted)| {
                 let (handle, stop) = (runtime.handle().clone(), &stop);
                 thread::Builder::new().name("build".into()).spawn_scoped(scope, move || {
-                    if let Err(stopped) = fold(&handle, pieces, sorted, stop) {
+                    // Its reason is known before those who read can notice that nobody takes what they give.
+                    if let Err(stopped) = fold(&handle, pieces, &mut sorted, stop, until) {
                         stop.set(stopped);
                     }
                 })
@@ -236,14 +246,15 @@ impl Rest {
 fn fold(
     runtime: &Handle,
     mut pieces: Pieces<'_>,
-    mut sorted: SendableRecordBatchStream,
+    sorted: &mut SendableRecordBatchStream,
     stop: &Stop,
+    until: Position,
 ) -> Result<(), Stopped> {
     while let Some(rows) = runtime.block_on(sorted.next()) {
         if stop.is_set() {
             return Ok(());
         }
-        pieces.take(rows.map_err(|error| sorted::broken(&error))?)?;
+        pieces.take(rows.map_err(|error| sorted::stopped(&error, until))?)?;
     }
     if stop.is_set() { Ok(()) } else { pieces.end() }
 }

@@ -3,11 +3,15 @@
 
 use std::{path::Path, sync::Arc};
 
-use arrow::datatypes::SchemaRef;
+use arrow::{
+    array::{ArrayRef, BinaryArray},
+    datatypes::SchemaRef,
+};
 use datafusion::{
-    common::{DataFusionError, Result},
+    common::{DataFusionError, Result, hash_utils::create_hashes},
     execution::{
         SendableRecordBatchStream, TaskContext,
+        config::SessionConfig,
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
         memory_pool::FairSpillPool,
         runtime_env::RuntimeEnvBuilder,
@@ -15,18 +19,21 @@ use datafusion::{
     physical_expr::{LexOrdering, Partitioning, PhysicalSortExpr, expressions::col},
     physical_plan::{
         ExecutionPlan,
-        repartition::RepartitionExec,
+        repartition::{REPARTITION_RANDOM_STATE, RepartitionExec},
         sorts::sort::SortExec,
         streaming::{PartitionStream, StreamingTableExec},
     },
 };
-use deltafold_projection::{KEY, MOMENT};
+use deltafold_event::Position;
+use deltafold_projection::{ORDER, row_hash};
 use deltafold_view::WriteError;
 
-use crate::ProjectorError;
+use super::{super::record::Failed, Stopped};
 
 /// How much of what is sorted is held in memory, in bytes.
-const IN_MEMORY: usize = 512 << 20;
+const IN_MEMORY: usize = 256 << 20;
+/// How many changes come at once. Their rows may be long.
+const ROWS: usize = 2_048;
 
 /// Sorts what several sources give. All of one key comes in one partition. In the context of a runtime.
 pub(super) fn sorted(
@@ -36,9 +43,10 @@ pub(super) fn sorted(
     scratch: &Path,
 ) -> Result<Vec<SendableRecordBatchStream>> {
     let read = StreamingTableExec::try_new(schema.clone(), sources, None, [], false, None)?;
-    let (key, moment) = (col(KEY, schema)?, col(MOMENT, schema)?);
-    let by_key = RepartitionExec::try_new(Arc::new(read), Partitioning::Hash(vec![Arc::clone(&key)], partitions))?;
-    let order = LexOrdering::from([PhysicalSortExpr::new_default(key), PhysicalSortExpr::new_default(moment)]);
+    let columns = ORDER.iter().map(|name| col(name, schema)).collect::<Result<Vec<_>>>()?;
+    let by_key = Partitioning::Hash(vec![Arc::clone(&columns[0])], partitions);
+    let by_key = RepartitionExec::try_new(Arc::new(read), by_key)?;
+    let order = LexOrdering::new(columns.into_iter().map(PhysicalSortExpr::new_default)).expect("there are columns");
     let sorted = SortExec::new(order, Arc::new(by_key)).with_preserve_partitioning(true);
     let disk = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![scratch.to_owned()]))
@@ -47,16 +55,32 @@ pub(super) fn sorted(
         .with_memory_pool(Arc::new(FairSpillPool::new(IN_MEMORY)))
         .with_disk_manager_builder(disk)
         .build_arc()?;
-    let context = Arc::new(TaskContext::default().with_runtime(runtime));
+    let config = SessionConfig::new().with_batch_size(ROWS);
+    let context = Arc::new(TaskContext::default().with_session_config(config).with_runtime(runtime));
     (0..partitions).map(|partition| sorted.execute(partition, Arc::clone(&context))).collect()
 }
 
-/// What a failed sort means to those who wait for it.
-pub(super) fn broken(error: &DataFusionError) -> ProjectorError {
+/// What tells whether another version of the program puts keys into the same partitions, and changes into the same
+/// order: some hashes.
+pub(super) fn hashes() -> u64 {
+    let probes: Vec<String> = (0..64).map(|number| format!("probe {number}")).collect();
+    let keys: ArrayRef = Arc::new(BinaryArray::from_iter_values(&probes));
+    let mut of_keys = vec![0; probes.len()];
+    create_hashes([&keys], REPARTITION_RANDOM_STATE.random_state(), &mut of_keys).expect("keys can be hashed");
+    let of_rows = probes.iter().map(|probe| row_hash(probe));
+    of_keys.into_iter().chain(of_rows).fold(0, |sum, hash| sum.rotate_left(5) ^ hash)
+}
+
+/// What a failed sort means: a disk that refuses stops all that is written, anything else this build.
+pub(super) fn stopped(error: &DataFusionError, until: Position) -> Stopped {
     match error.find_root() {
         DataFusionError::IoError(error) => {
-            WriteError::Io(std::io::Error::new(error.kind(), format!("sorting on disk: {error}"))).into()
+            let error = std::io::Error::new(error.kind(), format!("sorting on disk: {error}"));
+            Stopped::Broken(WriteError::Io(error).into())
         }
-        other => ProjectorError::Sort(other.to_string()),
+        other => {
+            let what = format!("what it is built from cannot be sorted: {other}");
+            Stopped::Failed(Failed { event: None, before: until, what })
+        }
     }
 }
