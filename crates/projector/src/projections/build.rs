@@ -6,7 +6,7 @@
 //! goes on where it was.
 
 mod differences;
-mod pace;
+mod means;
 mod pieces;
 mod reading;
 mod round;
@@ -39,7 +39,7 @@ use crate::{
 use differences::Differences;
 use reading::Splits;
 
-pub(crate) use pace::Means;
+pub(crate) use means::Means;
 pub(crate) use round::Round;
 
 /// How the names of the states begin that keep how far builds have come.
