@@ -316,7 +316,14 @@ impl Kept for OnDisk {
             })
             .collect();
         let (folder, _) = self.open.as_mut().expect("it is open");
-        folder.fold(&batches).expect("the index can be written");
+        if batches.len() % 2 == 1 {
+            return folder.fold(&batches).expect("the index can be written");
+        }
+        // As one does that is behind: the mirrors go ahead of the rest.
+        for batch in batches.chunks(1) {
+            folder.fold_ahead(batch, |_| ()).expect("the index can be written");
+        }
+        folder.settle().expect("the index can be written");
     }
 
     fn restart(&mut self) {
