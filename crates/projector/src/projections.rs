@@ -22,16 +22,17 @@ use deltafold_relation::RowChange;
 use deltafold_view::{Batch, Snapshot, ViewStore};
 
 use crate::{Catalog, Log, ProjectorError, ViewInfo, catalog::ProjectionInfo};
-use build::{Build, Means};
+use build::Build;
 use forgetting::Forgetting;
 use generation::Live;
 use log_relation::LogChange;
-use plan::Plan;
 use record::{Failed, Record};
 
+pub(crate) use build::{AsBelieved, Means};
 pub use control::{Ordered, Said};
 pub(crate) use generation::Generation;
 pub(crate) use log_relation::{Moved, there};
+pub(crate) use plan::{Plan, relations as plan_relations};
 
 /// What changed in relations.
 #[derive(Default)]

@@ -72,7 +72,6 @@ impl<'r> Pieces<'r> {
         live: &'r Live,
         generation: &'r Mutex<&'r mut Generation>,
         shared: &'r Shared,
-        views: &'r ViewStore,
     ) -> Self {
         let (begun, until, at_once, is_first) = {
             let round = &generation.lock().expect("no holder of this lock panics").round;
@@ -86,7 +85,7 @@ impl<'r> Pieces<'r> {
             live,
             generation,
             shared,
-            views,
+            views: &shared.to,
             until,
             is_first,
             open,
@@ -94,7 +93,7 @@ impl<'r> Pieces<'r> {
             waiting: Vec::new(),
             count: 0,
             enough: at_once,
-            write: views.batch(),
+            write: shared.to.batch(),
             written: Instant::now(),
             place: None,
             folded: 0,
