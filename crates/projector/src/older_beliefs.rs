@@ -13,7 +13,7 @@ use deltafold_store::EventStore;
 use deltafold_view::{Mirror, Reader, Snapshot, ViewStore, WriteError};
 use quick_cache::{Weighter, sync::Cache};
 use tempfile::TempDir;
-use tokio::{runtime::Handle, task::spawn_blocking};
+use tokio::{runtime::Handle, sync::Semaphore, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -32,6 +32,8 @@ const TYPICAL_BYTES: u64 = 4 << 20;
 pub struct OlderBeliefs {
     views: ViewStore,
     means: Arc<Means>,
+    /// Each takes all processors and the memory of a sort: one is computed at a time.
+    turn: Arc<Semaphore>,
     kept: Cache<Asked, Arc<Believed>, ByBytes>,
 }
 
@@ -77,7 +79,7 @@ impl OlderBeliefs {
         // Who asks waits for it.
         let means = Arc::new(Means::unpaced(views.clone(), built_changes));
         let count = usize::try_from(KEPT_BYTES / TYPICAL_BYTES).unwrap_or(usize::MAX);
-        Self { views, means, kept: Cache::with_weighter(count, KEPT_BYTES, ByBytes) }
+        Self { views, means, turn: Arc::new(Semaphore::new(1)), kept: Cache::with_weighter(count, KEPT_BYTES, ByBytes) }
     }
 
     /// What a view that a snapshot shows was believed to be at a position, which the snapshot holds. Whoever asks for the
@@ -95,13 +97,18 @@ impl OlderBeliefs {
     ) -> Result<Arc<Believed>, OlderBeliefsError> {
         let asked = Asked { view: view.into(), generation: shown(snapshot, view)?.number, position };
         let compute = async {
+            let turn = Arc::clone(&self.turn).acquire_owned().await.expect("it is never closed");
             let stopped = CancellationToken::new();
             let log = StoreLog { store: store.clone(), runtime: Handle::current(), stopped: stopped.clone() };
             let unwanted = Unwanted { is_cancelled: Arc::default(), log: stopped };
             let is_cancelled = Arc::clone(&unwanted.is_cancelled);
             let (this, catalog, snapshot, view) =
                 (Arc::clone(self), Arc::clone(catalog), snapshot.clone(), asked.view.clone());
-            let compute = move || this.compute(&log, &catalog, &snapshot, &view, position, is_cancelled);
+            let compute = move || {
+                // Until it has ended, also where nobody waits any more.
+                let _turn = turn;
+                this.compute(&log, &catalog, &snapshot, &view, position, is_cancelled)
+            };
             let computed = spawn_blocking(compute).await.map_err(|_| ProjectorError::from(WriteError::Stopped))?;
             drop(unwanted);
             Ok(Arc::new(computed?))
