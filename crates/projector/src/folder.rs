@@ -349,6 +349,8 @@ impl Folder {
             return self.writer.begin_commit(write);
         }
         let (recorded_at, kept, views) = (self.recorded_at, self.options.kept_beliefs, self.views.clone());
+        // In the middle of what is read again nobody is to read.
+        let is_end = !self.is_half_way();
         let relations = self.relations();
         let mut projections = self.projections()?;
         projections.prepare(relations);
@@ -362,7 +364,7 @@ impl Folder {
         let follow = move || {
             let mut projections = lock(&projections);
             projections.fold(&changes, checkpoint, &views, &mut write)?;
-            if let (false, false, Some(recorded_at)) = (is_replay, projections.is_empty(), recorded_at) {
+            if let (true, false, Some(recorded_at)) = (is_end, projections.is_empty(), recorded_at) {
                 write.put_end(checkpoint, recorded_at);
             }
             write.commit()?;
