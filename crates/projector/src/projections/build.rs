@@ -108,14 +108,19 @@ struct Work {
 }
 
 impl Work {
-    /// In aggregates: reading counts one half, folding the other.
     fn progress(&self) -> Progress {
+        self.progress_with(0)
+    }
+
+    /// In aggregates, with so many more changes folded: reading counts one half, folding the other.
+    fn progress_with(&self, more: u64) -> Progress {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let aggregates = of(&self.aggregates);
         let halves = match self.is_read.load(Ordering::Relaxed) {
             false => of(&self.read).min(aggregates),
             true => {
-                let folded = u128::from(aggregates) * u128::from(of(&self.folded)) / u128::from(of(&self.found).max(1));
+                let folded = of(&self.folded) + more;
+                let folded = u128::from(aggregates) * u128::from(folded) / u128::from(of(&self.found).max(1));
                 aggregates + u64::try_from(folded).unwrap_or(u64::MAX).min(aggregates)
             }
         };

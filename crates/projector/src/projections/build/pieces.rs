@@ -210,11 +210,14 @@ impl<'r> Pieces<'r> {
     fn commit(&mut self, mut write: Batch) -> Result<(), Stopped> {
         let Some(place) = self.place.take() else { return Ok(()) };
         let mut generation = self.generation.lock().expect("no holder of this lock panics");
-        self.shared.work.folded.fetch_add(std::mem::take(&mut self.folded), Ordering::Relaxed);
-        let aggregates = if self.is_first { self.shared.work.progress().aggregates } else { 0 };
+        let (work, folded) = (&self.shared.work, std::mem::take(&mut self.folded));
+        let aggregates = if self.is_first { work.progress_with(folded).aggregates } else { 0 };
         generation.round.come_to(self.partition, place, aggregates);
         write.put_state(&state(self.name), &generation.to_bytes());
-        Ok(write.commit()?)
+        write.commit()?;
+        // What is told of it is durable.
+        work.folded.fetch_add(folded, Ordering::Relaxed);
+        Ok(())
     }
 }
 
