@@ -74,10 +74,10 @@ pub(crate) enum ApiError {
         /// What there is.
         reached: Position,
     },
-    /// What was believed of a derived view at a position is not kept, and cannot be computed.
+    /// What was believed of a derived view at a position is not kept.
     #[error(
-        "{path}: what {view} was believed to be at position {position} is not kept, and cannot be computed from the \
-         mirrors: {what}; ask for a time instead"
+        "{path}: what {view} was believed to be at position {position} is not kept: derived views keep it at the ends of \
+         batches since they were built; ask for a time instead, or ask the mirrors that {view} is made of"
     )]
     NotKept {
         /// Where, as in `ordersByStatus.asOf`.
@@ -86,8 +86,6 @@ pub(crate) enum ApiError {
         view: String,
         /// What was asked for.
         position: Position,
-        /// Why not.
-        what: String,
     },
     /// `minPosition` was not reached in time.
     #[error(

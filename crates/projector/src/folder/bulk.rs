@@ -53,9 +53,7 @@ impl Folder {
         }
         self.origins = origins;
         self.transactions = transactions;
-        let mut write = self.views.batch();
-        self.put_progress(&mut write, until, loaded.newest);
-        self.writer.begin_commit(write)?;
+        self.commit(self.views.batch(), until, loaded.newest)?;
         self.recorded_at = Some(recorded_at);
         self.end_bulk_if_due()
     }
@@ -90,9 +88,8 @@ impl Folder {
             self.writer.commit(write)?;
             self.views.end_bulk()?;
             self.bulk_until = None;
-            let relations = self.relations();
-            self.projections()?.prepare(relations);
-            self.go_on_building()?;
+            self.projections.prepare(self.relations());
+            self.projections.go_on(self.checkpoint, self.recorded_at, &mut *self.log)?;
         }
         Ok(())
     }
