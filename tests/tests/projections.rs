@@ -158,18 +158,21 @@ fn law_4_holds_on_disk() {
         let commits: Vec<&[StoredEvent]> =
             stored.chunk_by(|a, b| a.position.version() == b.position.version()).collect();
         let defined_at = random.random_range(0..commits.len().max(1));
-        let mut folded = 0;
+        let (mut folded, mut waiting) = (0, Vec::new());
         for (at, commit) in commits.iter().enumerate() {
-            let mut with_order = commit.to_vec();
+            waiting.extend_from_slice(commit);
             let order = (at == defined_at).then(|| Ordered::Defined { sql: written.file() });
-            with_order.extend(order.map(|ordered| control(ordered, commit)));
-            kept.fold(&with_order);
+            waiting.extend(order.map(|ordered| control(ordered, commit)));
             folded += commit.len();
-            if random.random_ratio(1, 6) {
+            let is_last = at + 1 == commits.len();
+            if !is_last && random.random_ratio(3, 4) {
+                continue;
+            }
+            kept.fold(&std::mem::take(&mut waiting));
+            if random.random_ratio(1, 3) {
                 kept.restart();
             }
-            let is_last = at + 1 == commits.len();
-            if at < defined_at || (!is_last && random.random_ratio(3, 4)) {
+            if at < defined_at {
                 continue;
             }
             kept.finish_building();
@@ -184,6 +187,23 @@ fn law_4_holds_on_disk() {
                 if let Some(difference) = difference(&at_moment(&found, moment), &expected) {
                     let events = naive::listing(so_far, &stream.schemas);
                     panic!("{}\nat {moment}\n{difference}of\n{events}", written.query);
+                }
+            }
+            // What was believed at any position before, which takes an index of its own.
+            if !is_last && random.random_ratio(3, 4) {
+                continue;
+            }
+            let then = &so_far[..random.random_range(1..=so_far.len())];
+            let position = then[then.len() - 1].position;
+            let (believed, relations) = (kept.believed("v", position), naive(&stream, then));
+            let mut chosen: Vec<Timestamp> =
+                self::moments(&relations).choose(&mut random).copied().into_iter().collect();
+            chosen.push(Timestamp::MAX);
+            for moment in chosen {
+                let expected = batch.rows(&definition, &written.query, &Table::at(&relations, then, moment));
+                if let Some(difference) = difference(&at_moment(&believed, moment), &expected) {
+                    let events = naive::listing(so_far, &stream.schemas);
+                    panic!("{}\nat {moment} and {position}\n{difference}of\n{events}", written.query);
                 }
             }
         }

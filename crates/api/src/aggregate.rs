@@ -55,8 +55,8 @@ async fn find(ctx: &ResolverContext<'_>) -> Result<Option<AggregateNode>, ApiErr
     let view = reading.model.mirror(&text("type")?, "aggregate.type")?.clone();
     let id = text("id")?;
     let moment = AsOf::of(&ctx.args, "asOf", "aggregate")?.resolve(reading).await?;
-    reading.enter(&view, moment, "aggregate")?;
-    let reader = reading.reader(&view);
+    reading.enter(&view, moment, "aggregate").await?;
+    let reader = reading.reader(&view, moment.at.position);
     let unreadable = |error| ApiError::internal("aggregate", error);
     let row = reader.as_of(&id, moment.at).map_err(unreadable)?;
     if row.is_none() && entries::newest_first(&reader, &id, moment.at, None).map_err(unreadable)?.next().is_none() {
@@ -132,18 +132,18 @@ async fn difference(ctx: &ResolverContext<'_>) -> Result<Vec<diff::FieldChange>,
         Some(to) if !to.is_null() => AsOf::of(&ctx.args, "to", "diff")?.resolve(reading).await?,
         _ => node.moment,
     };
-    let reader = reading.reader(&node.view);
-    let row = |moment: Moment| {
-        reading.enter(&node.view, moment, "aggregate")?;
+    let row = async |moment: Moment| {
+        reading.enter(&node.view, moment, "aggregate").await?;
+        let reader = reading.reader(&node.view, moment.at.position);
         reader.as_of(&node.id, moment.at).map_err(|error| ApiError::internal("diff", error))
     };
-    let (from, to) = (row(from)?, row(to)?);
+    let (from, to) = (row(from).await?, row(to).await?);
     diff::changes(&node.view, from.as_ref().map(Version::row), to.as_ref().map(Version::row))
 }
 
 fn revision(reading: &Reading, node: &AggregateNode) -> Result<u64, ApiError> {
     let unreadable = |error| ApiError::internal("revision", error);
-    let reader = reading.reader(&node.view);
+    let reader = reading.reader(&node.view, node.moment.at.position);
     let mut highest = 0;
     for entry in entries::newest_first(&reader, &node.id, node.moment.at, None).map_err(unreadable)? {
         highest = highest.max(entry.map_err(unreadable)?.0.entry().revision);

@@ -15,7 +15,7 @@ use async_graphql::{
     parser::types::{ExecutableDocument, OperationType},
 };
 use deltafold_event::Position;
-use deltafold_projector::Catalog;
+use deltafold_projector::{Catalog, OlderBeliefs};
 use deltafold_store::EventStore;
 use deltafold_view::ViewStore;
 use serde_json::Value as Json;
@@ -90,6 +90,7 @@ struct Inner {
     numbers: AtomicU64,
     documents: Documents,
     tables: Tables,
+    older: Arc<OlderBeliefs>,
     times: ReadTimes,
     limits: Arc<Limits>,
     options: Options,
@@ -125,6 +126,7 @@ impl Api {
         let model = Model::new(&now, &views);
         let built = Built::new(Arc::new(model), options.introspection, 0).map_err(failed)?;
         let inner = Inner {
+            older: Arc::new(OlderBeliefs::new(views.clone(), deltafold_projector::Options::default().built_changes)),
             log: Log::new(store),
             views,
             commands,
@@ -251,7 +253,8 @@ impl Api {
     fn reading(&self, built: &Built, catalog: Arc<Catalog>) -> Result<Reading, ApiError> {
         let inner = &*self.inner;
         let (log, limits, tables) = (inner.log.clone(), inner.limits.clone(), inner.tables.clone());
-        Reading::new(built.model.clone(), catalog, inner.views.snapshot(), log, limits, tables)
+        let (snapshot, older) = (inner.views.snapshot(), inner.older.clone());
+        Reading::new(built.model.clone(), catalog, snapshot, log, limits, tables, older)
     }
 
     /// The schema of a catalog; built anew when views or columns have come.

@@ -46,23 +46,36 @@ fn resolve<'a>(view: &Arc<ViewModel>, path: &Arc<str>, ctx: ResolverContext<'a>)
         Ok(asked) => asked,
         Err(error) => return error.into_field(&ctx),
     };
-    let Some(moment) = as_of.at_once(reading) else {
-        let view = view.clone();
-        return FieldFuture::new(async move {
-            let moment = as_of.resolve(reading).await.map_err(|error| error.into_graphql(&ctx))?;
-            let row = read(&view, reading, &key, moment).map_err(|error| error.into_graphql(&ctx))?;
-            Ok(row.map(FieldValue::owned_any))
-        });
+    let at_once = as_of.at_once(reading).map(|moment| {
+        let moment = moment?;
+        reading.keeps(view, moment).map(|is_kept| (moment, is_kept))
+    });
+    let moment = match at_once {
+        Some(Err(error)) => return error.into_field(&ctx),
+        Some(Ok((moment, true))) => moment,
+        Some(Ok((_, false))) | None => {
+            let view = view.clone();
+            return FieldFuture::new(async move {
+                let read = async || {
+                    let moment = as_of.resolve(reading).await?;
+                    reading.enter(&view, moment, &view.names.by_key()).await?;
+                    read(&view, reading, &key, moment)
+                };
+                let row = read().await.map_err(|error| error.into_graphql(&ctx))?;
+                Ok(row.map(FieldValue::owned_any))
+            });
+        }
     };
-    match moment.and_then(|moment| read(view, reading, &key, moment)) {
+    reading.note(view, moment);
+    match read(view, reading, &key, moment) {
         Ok(row) => FieldFuture::Value(row.map(FieldValue::owned_any)),
         Err(error) => error.into_field(&ctx),
     }
 }
 
 fn read(view: &Arc<ViewModel>, reading: &Reading, key: &str, moment: Moment) -> Result<Option<RowNode>, ApiError> {
-    reading.enter(view, moment, &view.names.by_key())?;
-    let found = reading.reader(view).as_of(key, moment.at).map_err(|error| ApiError::internal("by key", error))?;
+    let found = reading.reader(view, moment.at.position).as_of(key, moment.at);
+    let found = found.map_err(|error| ApiError::internal("by key", error))?;
     found.map(|version| RowNode::new(view.clone(), version, moment)).transpose()
 }
 

@@ -74,10 +74,10 @@ pub(crate) enum ApiError {
         /// What there is.
         reached: Position,
     },
-    /// What was believed of a derived view at a position is not kept.
+    /// What was believed of a derived view at a position is not kept, and cannot be computed.
     #[error(
-        "{path}: what {view} was believed to be at position {position} is not kept: derived views keep it at the ends of \
-         batches since they were built; ask for a time instead, or ask the mirrors that {view} is made of"
+        "{path}: what {view} was believed to be at position {position} is not kept, and cannot be computed from the \
+         mirrors: {what}; ask for a time instead"
     )]
     NotKept {
         /// Where, as in `ordersByStatus.asOf`.
@@ -86,6 +86,8 @@ pub(crate) enum ApiError {
         view: String,
         /// What was asked for.
         position: Position,
+        /// Why not.
+        what: String,
     },
     /// `minPosition` was not reached in time.
     #[error(

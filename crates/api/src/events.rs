@@ -215,7 +215,7 @@ async fn is_first_delivery(reading: &Reading, event: &StoredEvent) -> Result<boo
     }
     let view = reading.model.views.iter().find(|view| *view.info.name == *event.event.aggregate_type);
     if let (Some(view), Some(id)) = (view, &event.event.aggregate_id) {
-        let entries = reading.reader(view).entries_from(id, event.event.occurred_at, &[]);
+        let entries = reading.reader(view, Position::MAX).entries_from(id, event.event.occurred_at, &[]);
         for entry in entries.take(LOOK_THROUGH) {
             let entry = entry.map_err(|error| ApiError::internal("events", error))?;
             if entry.entry().position == event.position {

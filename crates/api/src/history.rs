@@ -73,10 +73,11 @@ async fn read(
     moment: Moment,
     path: &str,
 ) -> Result<Page<HistoryNode>, ApiError> {
-    let mut found = page_of(ctx, &view, key, moment, path, |before, (stored, recorded_to)| {
+    let found = page_of(ctx, &view, key, moment, path, |before, (stored, recorded_to)| {
         let record = to_record(&view.info.name, &stored).map_err(|error| ApiError::internal("history", error))?;
         Ok(HistoryNode { view: view.clone(), record, recorded_to, before, event: None })
-    })?;
+    });
+    let mut found = found.await?;
     let ahead = ctx.look_ahead();
     if ahead.field("nodes").field("event").exists() || ahead.field("edges").field("node").field("event").exists() {
         load_events(Reading::of(ctx.ctx), &mut found.edges).await?;
@@ -88,7 +89,7 @@ async fn read(
 ///
 /// # Errors
 /// When the cursors are none of this list, or the index cannot be read.
-pub(crate) fn page_of<N>(
+pub(crate) async fn page_of<N>(
     ctx: &ResolverContext<'_>,
     view: &ViewModel,
     key: &str,
@@ -113,7 +114,8 @@ pub(crate) fn page_of<N>(
     {
         at.position = reading.at_position(cursor.at.position, &format!("{path}.after"))?;
     }
-    let reader = reading.reader(view);
+    reading.enter(view, Moment { at, ..moment }, path).await?;
+    let reader = reading.reader(view, at.position);
     let frozen = At { position: at.position.min(reading.position()), ..at };
     let entries = entries::page(&reader, key, at, &page, after.map(|(_, at)| at), before.map(|(_, at)| at));
     let entries = entries.map_err(|error| ApiError::internal("history", error))?;

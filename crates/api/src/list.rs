@@ -124,7 +124,7 @@ impl List {
             }
             None => AsOf::of(&ctx.args, "asOf", &path)?.resolve(reading).await?,
         };
-        reading.enter(&view, moment, &path)?;
+        reading.enter(&view, moment, &path).await?;
         let selected = |name: &str| ctx.look_ahead().field(name).exists();
         let wants_rows = selected("nodes") || selected("edges") || selected("pageInfo");
         Ok(Self { view, path, filter, order, moment, page, after, before, digest, wants_rows })
@@ -133,7 +133,7 @@ impl List {
     /// Reads the page.
     async fn read(self, reading: &Reading) -> Result<ListNode, ApiError> {
         let keys = if self.wants_rows && self.page.size > 0 { self.keys(reading).await? } else { Vec::new() };
-        let reader = reading.reader(&self.view);
+        let reader = reading.reader(&self.view, self.moment.at.position);
         let at = deltafold_view::At { position: reading.position_of(self.moment), ..self.moment.at };
         let mut edges = Vec::with_capacity(keys.len());
         for key in keys {
@@ -192,7 +192,7 @@ fn filtered(
     filter: &Value,
     path: &str,
 ) -> Result<(Table, Option<Expr>), ApiError> {
-    let table = reading.tables.view(view, reading.reader(view), moment.at)?;
+    let table = reading.tables.view(view, reading.reader(view, moment.at.position), moment.at)?;
     let path = format!("{path}.where");
     let filter = filter::expression(view, &table.columns, filter, &reading.limits, &path)?;
     Ok((table, filter))

@@ -1,13 +1,13 @@
 //! What one response reads from: every view at one position.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 
 use async_graphql::Context;
 use deltafold_event::{Position, Timestamp};
-use deltafold_projector::{Catalog, Consistent};
+use deltafold_projector::{Believed, Catalog, Consistent, OlderBeliefs, OlderBeliefsError};
 use deltafold_view::{At, Reader, Snapshot};
 
 use crate::{
@@ -32,6 +32,10 @@ pub(crate) struct Reading {
     pub(crate) limits: Arc<Limits>,
     /// Where lists are planned and run.
     pub(crate) tables: Tables,
+    /// What is not kept of derived views.
+    older: Arc<OlderBeliefs>,
+    /// What of that was computed for this request.
+    believed: Mutex<ByViewAndPosition<Arc<Believed>>>,
     /// The exclusive end of what the views hold.
     end: Position,
     /// The newest moment at which every transaction that the views hold is whole.
@@ -39,6 +43,8 @@ pub(crate) struct Reading {
     /// The views that were read as of the past.
     past: Mutex<BTreeSet<Arc<str>>>,
 }
+
+type ByViewAndPosition<T> = BTreeMap<(Arc<str>, Position), T>;
 
 /// The moment that a field is read at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +67,7 @@ impl Reading {
         log: Log,
         limits: Arc<Limits>,
         tables: Tables,
+        older: Arc<OlderBeliefs>,
     ) -> Result<Self, ApiError> {
         let end = snapshot.checkpoint(deltafold_projector::CHECKPOINT);
         let end = end.map_err(|error| ApiError::internal("checkpoint", error))?.unwrap_or(Position::ZERO);
@@ -70,7 +77,8 @@ impl Reading {
             false => deltafold_projector::consistent(&snapshot),
         };
         let consistent = consistent.map_err(|error| ApiError::internal("consistent moment", error))?;
-        Ok(Self { model, snapshot, catalog, log, limits, tables, end, consistent, past: Mutex::default() })
+        let (believed, past) = Default::default();
+        Ok(Self { model, snapshot, catalog, log, limits, tables, older, believed, end, consistent, past })
     }
 
     /// The one of the request that is being answered.
@@ -99,9 +107,16 @@ impl Reading {
         self.consistent
     }
 
-    /// The reads of one view.
-    pub(crate) fn reader(&self, view: &ViewModel) -> Reader {
-        self.snapshot.reader(&view.rows)
+    /// The reads of one view as of a position, which was entered before.
+    pub(crate) fn reader(&self, view: &ViewModel, position: Position) -> Reader {
+        if position == Position::MAX {
+            return self.snapshot.reader(&view.rows);
+        }
+        let believed = self.believed.lock().expect("no holder of this lock panics");
+        match believed.get(&(view.info.name.clone(), position)) {
+            Some(believed) => believed.reader(),
+            None => self.snapshot.reader(&view.rows),
+        }
     }
 
     /// The position up to which a moment's reads count: never [`Position::MAX`], so that it can be frozen.
@@ -109,24 +124,44 @@ impl Reading {
         moment.at.position.min(self.position())
     }
 
-    /// Notes that a view is read at a moment.
+    /// Whether what was believed of a view at a moment's position is kept.
+    pub(crate) fn keeps(&self, view: &ViewModel, moment: Moment) -> Result<bool, ApiError> {
+        let position = moment.at.position;
+        if view.is_mirror() || position == Position::MAX {
+            return Ok(true);
+        }
+        if view.info.kept_from.is_none_or(|from| position.next() < from) {
+            return Ok(false);
+        }
+        self.snapshot.is_end(position.next()).map_err(|error| ApiError::internal("position", error))
+    }
+
+    /// Begins to read a view at a moment: what was believed then and is not kept is computed.
     ///
     /// # Errors
-    /// When what was believed of it then is not kept.
-    pub(crate) fn enter(&self, view: &ViewModel, moment: Moment, path: &str) -> Result<(), ApiError> {
+    /// When it cannot be.
+    pub(crate) async fn enter(&self, view: &ViewModel, moment: Moment, path: &str) -> Result<(), ApiError> {
         let position = moment.at.position;
-        if !view.is_mirror() && position != Position::MAX {
-            let is_kept = view.info.kept_from.is_some_and(|from| position.next() >= from);
-            let is_end =
-                || self.snapshot.is_end(position.next()).map_err(|error| ApiError::internal("position", error));
-            if !is_kept || !is_end()? {
-                return Err(ApiError::NotKept { path: path.to_owned(), view: view.info.name.to_string(), position });
-            }
+        if !self.keeps(view, moment)? {
+            let name = &view.info.name;
+            let believed = self.older.at(self.log.store(), &self.catalog, &self.snapshot, name, position).await;
+            let believed = believed.map_err(|error| match error {
+                OlderBeliefsError::Failed(what) => {
+                    ApiError::NotKept { path: path.to_owned(), view: name.to_string(), position, what }
+                }
+                OlderBeliefsError::Broken(error) => ApiError::internal("older belief", error),
+            })?;
+            self.believed.lock().expect("no holder of this lock panics").insert((name.clone(), position), believed);
         }
+        self.note(view, moment);
+        Ok(())
+    }
+
+    /// Notes that a view is read at a moment.
+    pub(crate) fn note(&self, view: &ViewModel, moment: Moment) {
         if moment.is_past {
             self.past.lock().expect("no holder of this lock panics").insert(view.info.name.clone());
         }
-        Ok(())
     }
 
     /// The views read as of the past, and where their histories start.

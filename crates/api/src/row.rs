@@ -178,7 +178,8 @@ pub(crate) fn version_object() -> Object {
 }
 
 fn valid_to(reading: &Reading, row: &RowNode) -> Result<Option<deltafold_event::Timestamp>, ReadError> {
-    reading.reader(&row.view).valid_to(&row.version, row.moment.at.position)
+    let position = row.moment.at.position;
+    reading.reader(&row.view, position).valid_to(&row.version, position)
 }
 
 fn parent<'a>(ctx: &ResolverContext<'a>) -> Option<&'a RowNode> {

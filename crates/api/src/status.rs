@@ -6,6 +6,7 @@ use async_graphql::{
     Value,
     dynamic::{Field, FieldFuture, FieldValue, InputValue, Object, ResolverContext, TypeRef},
 };
+use deltafold_event::Position;
 use deltafold_projector::{Progress, ProjectionInfo};
 use deltafold_view::At;
 
@@ -159,8 +160,8 @@ fn projection() -> Object {
             Field::new("rows", TypeRef::named("BigInt"), |ctx| {
                 let Some(view) = view(&ctx).cloned() else { return FieldFuture::Value(None) };
                 FieldFuture::new(async move {
-                    let count =
-                        rows(Reading::of(ctx.ctx).reader(&view)).await.map_err(|error| error.into_graphql(&ctx))?;
+                    let reader = Reading::of(ctx.ctx).reader(&view, Position::MAX);
+                    let count = rows(reader).await.map_err(|error| error.into_graphql(&ctx))?;
                     Ok(Some(Value::from(count.to_string())))
                 })
             })

@@ -27,11 +27,11 @@ pub(crate) fn field(
 ) -> Field {
     let field = Field::new("_history", TypeRef::named_nn("ViewVersionConnection"), move |ctx| {
         let Some((view, key, moment)) = of(&ctx) else { return FieldFuture::Value(None) };
-        let node = |before, (stored, _)| Ok(VersionNode { view: view.clone(), before, stored });
-        match history::page_of(&ctx, &view, &key, moment, "_history", node) {
-            Ok(page) => FieldFuture::Value(Some(FieldValue::owned_any(page))),
-            Err(error) => error.into_field(&ctx),
-        }
+        FieldFuture::new(async move {
+            let node = |before, (stored, _)| Ok(VersionNode { view: view.clone(), before, stored });
+            let page = history::page_of(&ctx, &view, &key, moment, "_history", node).await;
+            page.map(|page| Some(FieldValue::owned_any(page))).map_err(|error| error.into_graphql(&ctx))
+        })
     });
     page::arguments(field.description("Its versions, oldest first, with what each changed."))
 }

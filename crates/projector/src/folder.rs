@@ -1,21 +1,24 @@
 //! Folding a run of commits into all views at once.
+//!
+//! The mirrors come first. What follows from them, which is the derived views and the commit of everything, goes on on
+//! another thread while the mirrors take the next commits ([`Folder::fold_ahead`]).
 
 mod bulk;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard},
 };
 
-use deltafold_event::{Position, StoredEvent, Timestamp};
-use deltafold_relation::{Consistent, Observed, Origins, Schemas, Step, Transactions};
+use deltafold_event::{Position, StoredEvent, Timestamp, control};
+use deltafold_relation::{Consistent, Observed, OriginInfo, Origins, Schemas, Step, Transactions};
 use deltafold_store::Batch;
 use deltafold_view::{Snapshot, ViewStore};
 
 use crate::{
     Catalog, Log, Options, ProjectorError, ViewInfo,
     mirror::MirrorView,
-    projections::{Changes, Projections},
+    projections::{Changes, Followed, Projections},
     writer::Writer,
 };
 
@@ -38,6 +41,9 @@ const TRANSACTIONS: &str = "transactions/";
 /// The name of the state that keeps [`Catalog::consistent`]: the moment, and a byte that says whether it is estimated.
 const CONSISTENT: &str = "mirrors/consistent";
 
+/// Called with what there is to read.
+type Show = Arc<dyn Fn(Catalog) + Send + Sync>;
+
 /// What keepers are told, by type.
 type Steps<'e> = BTreeMap<Arc<str>, Vec<Step<'e>>>;
 
@@ -50,7 +56,9 @@ pub struct Folder {
     schemas: Schemas,
     origins: Origins,
     mirrors: BTreeMap<Arc<str>, MirrorView>,
-    projections: Projections,
+    projections: Arc<Mutex<Projections>>,
+    /// What is known of them without asking, as long as nobody but the writer's thread changes them.
+    followed: Option<Followed>,
     checkpoint: Position,
     recorded_at: Option<Timestamp>,
     newest: Option<Timestamp>,
@@ -97,7 +105,8 @@ impl Folder {
             schemas,
             origins,
             mirrors,
-            projections,
+            projections: Arc::new(Mutex::new(projections)),
+            followed: None,
             checkpoint,
             recorded_at: moment(&snapshot, RECORDED_AT)?,
             newest,
@@ -126,8 +135,30 @@ impl Folder {
 
     /// Takes in what is ordered of projections. Before a bulk load it is all that the log has of that, as the load passes
     /// it over; what is ordered again is not done again.
-    pub fn obey(&mut self, events: &[StoredEvent]) {
-        events.iter().for_each(|stored| self.projections.control(stored));
+    ///
+    /// # Errors
+    /// As [`Self::fold`].
+    pub fn obey(&mut self, events: &[StoredEvent]) -> Result<(), ProjectorError> {
+        let mut projections = self.projections()?;
+        events.iter().for_each(|stored| projections.control(stored));
+        Ok(())
+    }
+
+    /// The projections, once everything that was begun is committed.
+    fn projections(&mut self) -> Result<MutexGuard<'_, Projections>, ProjectorError> {
+        self.writer.settle()?;
+        self.followed = None;
+        Ok(lock(&self.projections))
+    }
+
+    /// What the projections need of what is about to be folded.
+    fn followed(&mut self) -> Result<Followed, ProjectorError> {
+        if let Some(followed) = &self.followed {
+            return Ok(followed.clone());
+        }
+        let followed = self.projections()?.followed();
+        self.followed = Some(followed.clone());
+        Ok(followed)
     }
 
     /// Folds commits that follow one another; the changes of all views and the checkpoint become visible at once
@@ -141,8 +172,24 @@ impl Folder {
     /// When an event cannot be folded or the index cannot be written. The folder is then of no more use: open
     /// another one on the index.
     pub fn fold(&mut self, batches: &[Arc<Batch>]) -> Result<(), ProjectorError> {
+        self.fold_ahead(batches, |_| ())?;
+        self.settle()?;
+        Ok(())
+    }
+
+    /// Likewise, but may return before that: more can be folded meanwhile. `show` is called with what there is to read once
+    /// it is visible (not in a bulk load), perhaps on another thread, perhaps twice.
+    ///
+    /// # Errors
+    /// As [`Self::fold`], of what was folded before, too.
+    pub fn fold_ahead(
+        &mut self,
+        batches: &[Arc<Batch>],
+        show: impl Fn(Catalog) + Send + Sync + 'static,
+    ) -> Result<(), ProjectorError> {
+        let show: Show = Arc::new(show);
         let Some(last) = batches.last() else { return Ok(()) };
-        self.replay()?;
+        let mut is_hidden = self.replay()?;
         self.recorded_at = Some(last.committed_at);
         let mut steps = Steps::new();
         let mut newest = None;
@@ -152,7 +199,9 @@ impl Folder {
                 true => {
                     learn(&mut self.schemas, stored);
                     self.origins.control(stored);
-                    self.projections.control(stored);
+                    if &*stored.event.aggregate_type == control::PROJECTION {
+                        self.projections()?.control(stored);
+                    }
                     None
                 }
                 false => Some(self.origins.observe(stored)),
@@ -163,8 +212,9 @@ impl Folder {
                     stored.position.max(self.checkpoint),
                     newest.take(),
                     false,
+                    None,
                 )?;
-                self.replay()?;
+                is_hidden |= self.replay()?;
             }
             let Some(Observed::Given { place, completed }) = observed else { continue };
             self.transactions.event(stored, place.epoch);
@@ -177,11 +227,32 @@ impl Folder {
                 push(&mut steps, name, Step::Event(stored, place));
             }
         }
-        self.fold_steps(steps, last.end(), newest, false)?;
+        let shown = (!is_hidden && !self.is_bulk()).then(|| Arc::clone(&show));
+        let is_all = shown.is_some();
+        self.fold_steps(steps, last.end(), newest, false, shown)?;
+        if is_all && self.followed()?.is_quiet {
+            return Ok(());
+        }
+        self.writer.settle()?;
         self.views.show()?;
         self.go_on_building()?;
-        self.projections.forget_if_due(last.committed_at, self.options.kept_beliefs)?;
-        self.end_bulk_if_due()
+        self.end_bulk_if_due()?;
+        if !self.is_bulk() {
+            show(self.catalog());
+        }
+        Ok(())
+    }
+
+    /// Waits until everything that was folded is visible; whether more of it came to be meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::fold`].
+    pub fn settle(&mut self) -> Result<bool, ProjectorError> {
+        let is_quiet = self.is_bulk() || self.projections()?.followed().is_quiet;
+        if !is_quiet {
+            self.go_on_building()?;
+        }
+        Ok(!is_quiet)
     }
 
     /// Whether the last folder ended while it read the log again because of a reset: the index has pieces of that.
@@ -198,9 +269,13 @@ impl Folder {
         Ok(self.views.show()?)
     }
 
-    /// Folds what has to be read again because of a reset, hidden from readers.
-    fn replay(&mut self) -> Result<(), ProjectorError> {
-        if self.origins.replay().is_some() && !self.is_bulk() {
+    /// Folds what has to be read again because of a reset, hidden from readers. Whether there was any.
+    fn replay(&mut self) -> Result<bool, ProjectorError> {
+        if self.origins.replay().is_none() {
+            return Ok(false);
+        }
+        self.writer.settle()?;
+        if !self.is_bulk() {
             self.views.hide();
         }
         while let Some((from, until)) = self.origins.replay() {
@@ -222,23 +297,26 @@ impl Folder {
                 }
                 push(&mut steps, &name, step);
             }
-            self.fold_steps(steps, self.checkpoint, newest, true)?;
+            self.fold_steps(steps, self.checkpoint, newest, true, None)?;
+            self.writer.settle()?;
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// Has keepers fold what they are told, and writes what that changes, up to a checkpoint.
+    /// Has keepers fold what they are told, and begins to write what that changes, up to a checkpoint.
     fn fold_steps(
         &mut self,
         steps: Steps<'_>,
         checkpoint: Position,
         newest: Option<Timestamp>,
         is_replay: bool,
+        show: Option<Show>,
     ) -> Result<(), ProjectorError> {
         let is_bulk = self.is_bulk();
         let mut write = self.views.batch();
         let mut changes = Changes::default();
-        let (mut moved, wants_log) = (Vec::new(), !is_bulk && self.projections.want_log());
+        let followed = self.followed()?;
+        let (mut moved, wants_log) = (Vec::new(), !is_bulk && followed.want_log());
         let mut events: BTreeMap<Position, &StoredEvent> = BTreeMap::new();
         if wants_log {
             let steps = steps.values().flatten();
@@ -258,7 +336,7 @@ impl Folder {
             let mirror = self.mirrors.get_mut(&name).expect("inserted above");
             let log = wants_log.then_some((&mut moved, from));
             let rows = mirror.fold(steps, &self.schemas, &self.writer, &mut write, is_bulk, log)?;
-            if !is_bulk && self.projections.want(&name) {
+            if !is_bulk && followed.want(&name) {
                 changes.rows.insert(name, rows);
             }
         }
@@ -266,22 +344,46 @@ impl Folder {
             self.mirrors.values_mut().try_for_each(|mirror| mirror.release(&mut write))?;
         }
         changes.take_log(moved, &events, &mut *self.log)?;
-        if !is_bulk {
-            self.projections.prepare(self.relations());
-            let written = || Ok(self.writer.written()?);
-            self.projections.fold(&changes, checkpoint, &written, &mut write)?;
+        self.put_progress(&mut write, checkpoint, newest);
+        if is_bulk {
+            return self.writer.begin_commit(write);
         }
-        self.commit(write, checkpoint, newest)?;
-        if !is_bulk {
-            self.projections.follow(&changes, checkpoint, is_replay);
-        }
-        Ok(())
+        let (recorded_at, kept, views) = (self.recorded_at, self.options.kept_beliefs, self.views.clone());
+        // In the middle of what is read again nobody is to read.
+        let is_end = !self.is_half_way();
+        let relations = self.relations();
+        let mut projections = self.projections()?;
+        projections.prepare(relations);
+        let followed = projections.followed();
+        drop(projections);
+        // Else there is more to come before it is shown.
+        let show = show.filter(|_| followed.is_quiet);
+        self.followed = Some(followed);
+        let (projections, catalog) = (Arc::clone(&self.projections), show.as_ref().map(|_| self.mirrors_catalog()));
+        let pending = write.pending();
+        let follow = move || {
+            let mut projections = lock(&projections);
+            projections.fold(&changes, checkpoint, &views, &mut write)?;
+            if let (true, false, Some(recorded_at)) = (is_end, projections.is_empty(), recorded_at) {
+                write.put_end(checkpoint, recorded_at);
+            }
+            write.commit()?;
+            projections.follow(&changes, checkpoint, is_replay);
+            if let Some(recorded_at) = recorded_at {
+                projections.forget_if_due(recorded_at, kept)?;
+            }
+            if let (Some(show), Some(catalog)) = (show, catalog) {
+                show(projections.in_catalog(catalog));
+            }
+            Ok(())
+        };
+        self.writer.begin(Some(pending), follow)
     }
 
     /// Calls something as soon as a view that is being built has come so far that [`Self::go_on_building`] is due. It may
     /// be called on another thread, which it must not hold up.
     pub fn on_built(&mut self, call: impl Fn() + Send + Sync + 'static) {
-        self.projections.wake = Arc::new(call);
+        lock(&self.projections).wake = Arc::new(call);
     }
 
     /// Shows the views that were built, and begins to build those that are wanted. After [`Self::fold`] it is done already.
@@ -292,7 +394,9 @@ impl Folder {
         if self.is_bulk() || self.is_half_way() {
             return Ok(());
         }
-        self.projections.go_on(self.checkpoint, self.recorded_at, &mut *self.log)
+        self.writer.settle()?;
+        self.followed = None;
+        lock(&self.projections).go_on(self.checkpoint, self.recorded_at, &mut *self.log)
     }
 
     /// Builds all views that are wanted, and shows them.
@@ -301,7 +405,7 @@ impl Folder {
     /// As [`Self::fold`].
     pub fn finish_building(&mut self) -> Result<(), ProjectorError> {
         self.go_on_building()?;
-        while self.projections.is_building() {
+        while lock(&self.projections).is_building() {
             self.wait_for_builds();
             self.go_on_building()?;
         }
@@ -310,7 +414,7 @@ impl Folder {
 
     /// Waits until what is being built has come as far as it can by itself.
     pub fn wait_for_builds(&self) {
-        self.projections.wait_for_builds();
+        lock(&self.projections).wait_for_builds();
     }
 
     /// The mirrors.
@@ -318,13 +422,8 @@ impl Folder {
         self.mirrors.values().filter_map(MirrorView::info).collect()
     }
 
-    /// Writes what was folded up to a checkpoint.
-    fn commit(
-        &mut self,
-        mut write: deltafold_view::Batch,
-        checkpoint: Position,
-        newest: Option<Timestamp>,
-    ) -> Result<(), ProjectorError> {
+    /// Takes what was folded up to a checkpoint as done, and writes so.
+    fn put_progress(&mut self, write: &mut deltafold_view::Batch, checkpoint: Position, newest: Option<Timestamp>) {
         let newest = newest.max(self.newest);
         self.transactions.settle();
         if let Some(newest) = newest {
@@ -350,29 +449,27 @@ impl Folder {
         write.put_checkpoint(CHECKPOINT, checkpoint);
         if let (false, false, Some(recorded_at)) = (self.is_bulk(), is_replay, self.recorded_at) {
             write.put_state(RECORDED_AT, &recorded_at.to_bytes());
-            if !self.projections.is_empty() {
-                write.put_end(checkpoint, recorded_at);
-            }
-        }
-        if self.is_bulk() {
-            self.writer.begin_commit(write)?;
-        } else {
-            self.writer.commit(write)?;
         }
         self.newest = newest;
         self.consistent = consistent;
         self.checkpoint = checkpoint;
-        Ok(())
     }
 
     /// What there is to read.
     pub fn catalog(&self) -> Catalog {
-        let mut views = self.relations();
-        views.extend(self.projections.views());
-        views.sort_by(|one, other| one.name.cmp(&other.name));
+        lock(&self.projections).in_catalog(self.mirrors_catalog())
+    }
+
+    /// The databases that events come from.
+    pub fn origins(&self) -> Vec<OriginInfo> {
+        self.origins.infos()
+    }
+
+    /// What there is to read but for derived views.
+    fn mirrors_catalog(&self) -> Catalog {
         Catalog {
-            views,
-            projections: self.projections.infos(),
+            views: self.relations(),
+            projections: Vec::new(),
             checkpoint: self.checkpoint,
             recorded_at: self.recorded_at,
             newest: self.newest,
@@ -381,6 +478,11 @@ impl Folder {
             failure: None,
         }
     }
+}
+
+/// The projections, once the thread that folds them is done with them.
+fn lock(projections: &Mutex<Projections>) -> MutexGuard<'_, Projections> {
+    projections.lock().expect("a thread that panics with them stops folding")
 }
 
 fn push<'e>(steps: &mut Steps<'e>, name: &Arc<str>, step: Step<'e>) {

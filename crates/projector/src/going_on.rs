@@ -6,11 +6,9 @@ use std::{
 };
 
 use deltafold_event::Timestamp;
-use deltafold_relation::NewEpoch;
+use deltafold_relation::{NewEpoch, OriginInfo};
 use deltafold_store::{Append, EventStore};
 use tokio::runtime::Handle;
-
-use crate::Catalog;
 
 /// Appends the event that lets an origin go on as soon as it is held: so it is on record, and every replica follows it.
 pub(crate) struct GoingOn {
@@ -24,8 +22,8 @@ pub(crate) struct GoingOn {
 
 impl GoingOn {
     /// Appends what is missing. Blocks. Several processes may do so: the event is the same.
-    pub(crate) fn let_go(&mut self, catalog: &Catalog) {
-        for origin in &catalog.origins {
+    pub(crate) fn let_go(&mut self, origins: &[OriginInfo]) {
+        for origin in origins {
             let Some(suspect) = origin.suspect.as_ref().filter(|held| self.sources.contains(&held.since.source)) else {
                 continue;
             };

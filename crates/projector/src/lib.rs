@@ -27,6 +27,7 @@ mod load;
 mod log;
 mod mirror;
 mod mirror_memory;
+mod older_beliefs;
 mod options;
 mod projections;
 mod projector;
@@ -39,6 +40,7 @@ pub use deltafold_relation::{Consistent, NewEpoch, OriginInfo, Record, RecordKin
 pub use error::ProjectorError;
 pub use folder::{CHECKPOINT, Folder, consistent};
 pub use log::Log;
+pub use older_beliefs::{Believed, OlderBeliefs, OlderBeliefsError};
 pub use options::{Declared, Options};
 pub use projections::{Ordered, Said};
 pub use projector::Projector;

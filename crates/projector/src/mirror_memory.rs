@@ -4,7 +4,7 @@ use std::{cell::LazyCell, collections::BTreeSet, sync::Arc};
 
 use deltafold_event::{EventId, OrderKey, Timestamp};
 use deltafold_relation::{Last, Memory, Record};
-use deltafold_view::{Mirror, Reader, Stored, WriteError};
+use deltafold_view::{Mirror, PendingReader, Stored};
 use foldhash::HashMap;
 
 use crate::{
@@ -23,22 +23,21 @@ pub(crate) struct MirrorMemory<'a> {
     newest: &'a Newest,
     /// Whether the newest records of other aggregates may be on disk.
     others: bool,
-    /// Made when it is needed: it waits for the batch that is being written.
-    reader: LazyCell<Result<Reader, WriteError>, MakeReader<'a>>,
+    /// Made when it is needed: it may wait for the batch that is being written.
+    reader: LazyCell<Result<PendingReader, ProjectorError>, MakeReader<'a>>,
 }
 
-type MakeReader<'a> = Box<dyn FnOnce() -> Result<Reader, WriteError> + 'a>;
+type MakeReader<'a> = Box<dyn FnOnce() -> Result<PendingReader, ProjectorError> + 'a>;
 
 impl<'a> MirrorMemory<'a> {
     pub(crate) fn new(mirror: &'a Mirror, writer: &'a Writer, newest: &'a Newest, others: bool) -> Self {
-        let reader: MakeReader<'a> = Box::new(|| Ok(writer.written()?.reader(mirror)));
+        let reader: MakeReader<'a> = Box::new(|| writer.reader(mirror));
         Self { mirror, newest, others, reader: LazyCell::new(reader) }
     }
 
-    fn reader(&self) -> Result<&Reader, ProjectorError> {
+    fn reader(&self) -> Result<&PendingReader, ProjectorError> {
         self.reader.as_ref().map_err(|error| {
-            let what = error.to_string().into();
-            ProjectorError::Stopped(Failure { what, is_disk: matches!(error, WriteError::Io(_)) })
+            ProjectorError::Stopped(Failure { what: error.to_string().into(), is_disk: error.is_disk() })
         })
     }
 

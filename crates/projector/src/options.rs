@@ -36,7 +36,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             declared: BTreeMap::new(),
-            batch_events: 65_536,
+            batch_events: 32_768,
             held_records: 400_000,
             held_events: 262_144,
             built_changes: 16_384,

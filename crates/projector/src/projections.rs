@@ -21,17 +21,18 @@ use deltafold_event::{Position, StoredEvent, Timestamp, control as aggregate};
 use deltafold_relation::RowChange;
 use deltafold_view::{Batch, Snapshot, ViewStore};
 
-use crate::{Log, ProjectorError, ViewInfo, catalog::ProjectionInfo};
-use build::{Build, Means};
+use crate::{Catalog, Log, ProjectorError, ViewInfo, catalog::ProjectionInfo};
+use build::Build;
 use forgetting::Forgetting;
 use generation::Live;
 use log_relation::LogChange;
-use plan::Plan;
 use record::{Failed, Record};
 
+pub(crate) use build::{AsBelieved, Means};
 pub use control::{Ordered, Said};
 pub(crate) use generation::Generation;
 pub(crate) use log_relation::{Moved, there};
+pub(crate) use plan::{Plan, relations as plan_relations};
 
 /// What changed in relations.
 #[derive(Default)]
@@ -78,6 +79,26 @@ const FORGOTTEN_IN_PARTS: i64 = 6;
 
 /// What is called when a build has come so far that the folder has to do something.
 pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// What projections are over.
+#[derive(Clone)]
+pub(crate) struct Followed {
+    plans: Vec<Arc<Plan>>,
+    /// Whether between commits there is nothing to be done for any of them.
+    pub(crate) is_quiet: bool,
+}
+
+impl Followed {
+    /// Whether changes of a relation are wanted.
+    pub(crate) fn want(&self, aggregate_type: &str) -> bool {
+        self.plans.iter().any(|plan| plan.is_over(aggregate_type))
+    }
+
+    /// Whether changes of the log are wanted.
+    pub(crate) fn want_log(&self) -> bool {
+        self.plans.iter().any(|plan| plan.is_over_log())
+    }
+}
 
 /// All projections of a folder.
 pub(crate) struct Projections {
@@ -246,22 +267,13 @@ impl Projections {
         self.is_ordered = false;
     }
 
-    /// Whether changes of a relation are wanted.
-    pub(crate) fn want(&self, aggregate_type: &str) -> bool {
-        self.followed().any(|plan| plan.is_over(aggregate_type))
-    }
-
-    /// Whether changes of the log are wanted.
-    pub(crate) fn want_log(&self) -> bool {
-        self.followed().any(Plan::is_over_log)
-    }
-
-    /// How definitions are folded whose relations are followed.
-    fn followed(&self) -> impl Iterator<Item = &Plan> {
-        self.by_name.values().flat_map(|projection| {
-            let followed = projection.live.iter().chain(&projection.ready).map(|live| &*live.plan);
-            followed.chain(projection.build.as_ref().map(Build::plan))
-        })
+    /// What relations are followed.
+    pub(crate) fn followed(&self) -> Followed {
+        let plans = self.by_name.values().flat_map(|projection| {
+            let followed = projection.live.iter().chain(&projection.ready).map(|live| &live.plan);
+            followed.chain(projection.build.as_ref().map(Build::plan)).cloned()
+        });
+        Followed { plans: plans.collect(), is_quiet: self.by_name.values().all(Projection::is_quiet) }
     }
 
     /// Folds what changed in relations into the views that are shown; what it writes becomes durable with what the
@@ -270,18 +282,18 @@ impl Projections {
         &mut self,
         changes: &Changes,
         until: Position,
-        written: &dyn Fn() -> Result<Snapshot, ProjectorError>,
+        views: &ViewStore,
         write: &mut Batch,
     ) -> Result<(), ProjectorError> {
         for (name, projection) in &mut self.by_name {
             if let Some(ready) = &projection.ready {
-                match ready.fold(changes, until, &written()?, write)? {
+                match ready.fold(changes, until, &views.written(), write)? {
                     Ok(()) => write.put_checkpoint(&format!("{}{name}", record::READY), until),
                     Err(failed) => projection.fail(name, failed),
                 }
             }
             let Some(live) = &projection.live else { continue };
-            if let Err(failed) = live.fold(changes, until, &written()?, write)? {
+            if let Err(failed) = live.fold(changes, until, &views.written(), write)? {
                 projection.fail(name, failed);
                 projection.live = None;
                 continue;
@@ -371,8 +383,16 @@ impl Projections {
         self.by_name.is_empty()
     }
 
+    /// A catalog with them.
+    pub(crate) fn in_catalog(&self, mut catalog: Catalog) -> Catalog {
+        catalog.views.extend(self.views());
+        catalog.views.sort_by(|one, other| one.name.cmp(&other.name));
+        catalog.projections = self.infos();
+        catalog
+    }
+
     /// The views that are shown.
-    pub(crate) fn views(&self) -> Vec<Arc<ViewInfo>> {
+    fn views(&self) -> Vec<Arc<ViewInfo>> {
         let info = |(name, projection): (&Arc<str>, &Projection)| {
             let serving = projection.record.serving.as_ref()?;
             let over = self.relations.iter().filter(|mirror| serving.is_over(&mirror.name));
@@ -382,7 +402,7 @@ impl Projections {
     }
 
     /// What there is to say of each.
-    pub(crate) fn infos(&self) -> Vec<Arc<ProjectionInfo>> {
+    fn infos(&self) -> Vec<Arc<ProjectionInfo>> {
         let info = |(name, projection): (&Arc<str>, &Projection)| {
             let record = &projection.record;
             Some(Arc::new(ProjectionInfo {
@@ -418,6 +438,28 @@ impl Projection {
             ready: None,
             build: None,
         }
+    }
+
+    /// Whether there is nothing to be done for it between commits.
+    fn is_quiet(&self) -> bool {
+        let is_kept = self.is_changed || !self.record.dropped.is_empty();
+        !is_kept && self.build.is_none() && (self.is_as_wanted() || !self.can_be_built())
+    }
+
+    /// Whether what is folded, or waits to be shown, is what was wanted.
+    fn is_as_wanted(&self) -> bool {
+        let mut followed = self.live.iter().chain(&self.ready);
+        let is_same = |plan: &Plan| followed.any(|live| live.plan.is_same(plan));
+        self.record.build_wanted.is_none() && self.plan.as_deref().is_ok_and(is_same)
+    }
+
+    /// Whether it can be built as things are.
+    fn can_be_built(&self) -> bool {
+        let record = &self.record;
+        let is_given_up =
+            |plan: &Plan| record.given_up.as_ref().is_some_and(|(sql, shape)| (sql, shape) == (&plan.sql, &plan.shape));
+        let is_stopped = record.sql.is_none() || record.is_paused || record.failed.is_some();
+        !is_stopped && self.plan.as_deref().is_ok_and(|plan| !is_given_up(plan))
     }
 
     /// It cannot go on; what is shown stays.

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Commits that wait to be folded: enough to keep the folder busy while the next is read, few enough to bound memory.
-const QUEUED_COMMITS: usize = 4;
+const QUEUED_COMMITS: usize = 2;
 
 /// From how many events on catching up from nothing is worth a bulk load.
 const BULK_EVENTS: u64 = 200_000;
@@ -78,7 +78,7 @@ impl Projector {
 
         if let Some(beginning) = &beginning {
             folder.begin_bulk(goal)?;
-            folder.obey(&store.control(control::PROJECTION).await?);
+            folder.obey(&store.control(control::PROJECTION).await?)?;
             let mut ended = store.control(control::TRANSACTION).await?;
             ended.retain(|stored| stored.position < beginning.end());
             folder.expect_transactions(&ended);
@@ -252,7 +252,7 @@ fn fold(
     stopped: &CancellationToken,
     going_on: &mut GoingOn,
 ) {
-    going_on.let_go(&folder.catalog());
+    going_on.let_go(&folder.origins());
     while let Some(first) = receive.blocking_recv() {
         let mut batches = Vec::new();
         let mut events = 0;
@@ -264,15 +264,23 @@ fn fold(
             }
             next = if events < most { receive.try_recv().ok() } else { None };
         }
-        let folded = if batches.is_empty() { folder.go_on_building() } else { folder.fold(&batches) };
+        let shown = publish.clone();
+        let show = move |catalog| drop(shown.send_replace(Arc::new(catalog)));
+        let folded = match batches.is_empty() {
+            true => folder.go_on_building().map(|()| show(folder.catalog())),
+            false => folder.fold_ahead(&batches, show),
+        };
+        // While more waits, it is folded beside what is left of this.
+        let folded = folded.and_then(|()| if receive.is_empty() { folder.settle() } else { Ok(false) });
+        if let Ok(true) = folded {
+            publish.send_replace(Arc::new(folder.catalog()));
+        }
         if folded.is_ok() {
-            going_on.let_go(&folder.catalog());
+            going_on.let_go(&folder.origins());
         }
         match folded {
-            Ok(()) if folder.is_bulk() => tracing::debug!(checkpoint = %folder.checkpoint(), "catching up"),
-            Ok(()) => {
-                publish.send_replace(Arc::new(folder.catalog()));
-            }
+            Ok(_) if folder.is_bulk() => tracing::debug!(checkpoint = %folder.checkpoint(), "catching up"),
+            Ok(_) => {}
             // Stopped in the middle of a reset: it goes on from there next time.
             Err(_) if stopped.is_cancelled() => return,
             Err(error) => return fail(publish, error),

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How many events may be read and not yet handed out.
-const EVENTS_AHEAD: usize = 65_536;
+const EVENTS_AHEAD: usize = 32_768;
 
 /// How many events are made at once from a file that holds many commits.
 const EVENTS_AT_ONCE: usize = 8_192;

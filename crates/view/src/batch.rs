@@ -1,12 +1,12 @@
 //! Writing: what a keeper made of a batch of events, all of it or nothing.
 
-use std::sync::Arc;
+use std::{mem, ops::Range, sync::Arc};
 
 use deltafold_event::{EventId, Position, Timestamp};
 use fjall::{Keyspace, Slice};
 
 use crate::{
-    Mirror, Stored, WriteError, fault,
+    Mirror, Pending, Stored, WriteError, fault,
     key::{self, Key},
     store::{Shared, Writing},
 };
@@ -14,6 +14,15 @@ use crate::{
 /// Changes to any number of mirrors, with their states and checkpoints. Of several puts to one place the last counts.
 pub struct Batch {
     pub(crate) shared: Arc<Shared>,
+    /// What others may read already.
+    pending: Option<Arc<Runs>>,
+    /// What was added since.
+    pub(crate) runs: Runs,
+}
+
+/// Changes to every tree.
+#[derive(Clone, Default)]
+pub(crate) struct Runs {
     pub(crate) versions: Run,
     pub(crate) current: Run,
     pub(crate) heads: Run,
@@ -29,16 +38,15 @@ pub(crate) struct Run(Vec<(Slice, Option<Slice>)>);
 
 impl Batch {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self {
-            shared,
-            versions: Run::default(),
-            current: Run::default(),
-            heads: Run::default(),
-            superseded: Run::default(),
-            seen: Run::default(),
-            folds: Run::default(),
-            meta: Run::default(),
-        }
+        Self { shared, pending: None, runs: Runs::default() }
+    }
+
+    /// What is in it so far, to be read before it is committed. What is added later goes to other keys.
+    pub fn pending(&mut self) -> Pending {
+        let so_far = mem::replace(self, Self::new(self.shared.clone()));
+        let runs = Arc::new(so_far.into_runs());
+        self.pending = Some(runs.clone());
+        Pending(runs)
     }
 
     /// Puts an entry on record, in place of one at the same `(valid_from, order)`.
@@ -48,7 +56,7 @@ impl Batch {
     pub fn put_entry(&mut self, mirror: &Mirror, aggregate: &str, entry: &Stored) -> Result<(), WriteError> {
         let (valid_from, order) = entry.coordinate();
         let key = key::coordinate(&prefix(mirror, aggregate)?, valid_from, order);
-        self.versions.put(key, entry.bytes().clone());
+        self.runs.versions.put(key, entry.bytes().clone());
         Ok(())
     }
 
@@ -63,7 +71,7 @@ impl Batch {
         valid_from: Timestamp,
         order: &[u8],
     ) -> Result<(), WriteError> {
-        self.versions.remove(key::coordinate(&prefix(mirror, aggregate)?, valid_from, order));
+        self.runs.versions.remove(key::coordinate(&prefix(mirror, aggregate)?, valid_from, order));
         Ok(())
     }
 
@@ -73,7 +81,7 @@ impl Batch {
     /// # Errors
     /// When the aggregate id is too long for a key.
     pub fn put_current(&mut self, mirror: &Mirror, aggregate: &str, entry: &Stored) -> Result<(), WriteError> {
-        self.current.put(prefix(mirror, aggregate)?, entry.bytes().clone());
+        self.runs.current.put(prefix(mirror, aggregate)?, entry.bytes().clone());
         Ok(())
     }
 
@@ -82,7 +90,7 @@ impl Batch {
     /// # Errors
     /// When the aggregate id is too long for a key.
     pub fn remove_current(&mut self, mirror: &Mirror, aggregate: &str) -> Result<(), WriteError> {
-        self.current.remove(prefix(mirror, aggregate)?);
+        self.runs.current.remove(prefix(mirror, aggregate)?);
         Ok(())
     }
 
@@ -100,7 +108,7 @@ impl Batch {
         order: &[u8],
     ) -> Result<(), WriteError> {
         let key = key::head(&prefix(mirror, aggregate)?, position);
-        self.heads.put(key, &*key::head_value(valid_from, order));
+        self.runs.heads.put(key, &*key::head_value(valid_from, order));
         Ok(())
     }
 
@@ -117,56 +125,55 @@ impl Batch {
     ) -> Result<(), WriteError> {
         let (valid_from, order) = entry.coordinate();
         let coordinate = key::coordinate(&prefix(mirror, aggregate)?, valid_from, order);
-        self.superseded.put(key::superseded(&coordinate, entry.recorded_from(), recorded_to), entry.bytes().clone());
+        self.runs
+            .superseded
+            .put(key::superseded(&coordinate, entry.recorded_from(), recorded_to), entry.bytes().clone());
         Ok(())
     }
 
     /// Remembers the id of an event.
     pub fn put_seen(&mut self, mirror: &Mirror, event: EventId) {
-        self.seen.put(key::seen(mirror.view, event), []);
+        self.runs.seen.put(key::seen(mirror.view, event), []);
     }
 
     /// Forgets the id of an event.
     pub fn remove_seen(&mut self, mirror: &Mirror, event: EventId) {
-        self.seen.remove(key::seen(mirror.view, event));
+        self.runs.seen.remove(key::seen(mirror.view, event));
     }
 
     /// Keeps what a fold remembers under a key; none: nothing any more.
     pub fn put_memory(&mut self, view: &Mirror, key: &[u8], value: Option<&[u8]>) {
         let key = key::fold(view.view, key);
         match value {
-            Some(value) => self.folds.put(key, value),
-            None => self.folds.remove(key),
+            Some(value) => self.runs.folds.put(key, value),
+            None => self.runs.folds.remove(key),
         }
     }
 
     /// Notes that everything before a position is folded in all views with this batch, and when the last of it had been
     /// recorded: derived views can be read as of its end.
     pub fn put_end(&mut self, position: Position, recorded_at: Timestamp) {
-        self.folds.put(key::end(position), recorded_at.to_bytes());
+        self.runs.folds.put(key::end(position), recorded_at.to_bytes());
     }
 
     /// Keeps a state under a name.
     pub fn put_state(&mut self, name: &str, bytes: &[u8]) {
-        self.meta.put(key::state(name), bytes);
+        self.runs.meta.put(key::state(name), bytes);
     }
 
     /// Removes the state of this name.
     pub fn remove_state(&mut self, name: &str) {
-        self.meta.remove(key::state(name));
+        self.runs.meta.remove(key::state(name));
     }
 
     /// Keeps a checkpoint under a name.
     pub fn put_checkpoint(&mut self, name: &str, position: Position) {
-        self.meta.put(key::checkpoint(name), position.to_bytes());
+        self.runs.meta.put(key::checkpoint(name), position.to_bytes());
     }
 
     /// How many changes it holds.
     pub fn len(&self) -> usize {
-        [&self.versions, &self.current, &self.heads, &self.superseded, &self.seen, &self.folds, &self.meta]
-            .into_iter()
-            .map(Run::len)
-            .sum()
+        self.pending.as_deref().map_or(0, Runs::len) + self.runs.len()
     }
 
     /// Whether it holds none.
@@ -184,10 +191,10 @@ impl Batch {
         let shared = self.shared.clone();
         let mut writing = shared.begin_write()?;
         fault::reach("view::before_batch")?;
-        self.settle();
+        self.runs.settle();
         let is_bulk = shared.is_bulk();
         // The cache takes the newest entries once they are written; a copy of each is a reference count.
-        let current = if is_bulk { Run::default() } else { self.current.clone() };
+        let current = if is_bulk { Run::default() } else { self.current() };
         let written = if is_bulk { self.write_runs(&shared) } else { self.write_at_once(&shared) };
         if written.is_err() {
             *writing = Writing::Failed;
@@ -200,31 +207,65 @@ impl Batch {
         Ok(())
     }
 
-    /// Puts every tree's changes in order.
-    pub(crate) fn settle(&mut self) {
-        let Self { versions, current, heads, superseded, seen, folds, meta, .. } = self;
-        for run in [versions, current, heads, superseded, seen, folds, meta] {
-            run.settle();
-        }
+    /// What it changes of newest entries.
+    fn current(&self) -> Run {
+        let mut current = self.runs.current.clone();
+        current.0.extend(self.pending.iter().flat_map(|pending| pending.current.0.iter().cloned()));
+        current
+    }
+
+    /// All of it, in order.
+    pub(crate) fn into_runs(self) -> Runs {
+        let mut runs = match self.pending {
+            Some(pending) => Arc::unwrap_or_clone(pending).followed_by(self.runs),
+            None => self.runs,
+        };
+        runs.settle();
+        runs
     }
 
     /// Through the journal, in one piece.
     fn write_at_once(self, shared: &Shared) -> Result<(), WriteError> {
         let trees = &shared.keyspaces;
         fault::reach("view::io")?;
-        let mut batch = shared.db.batch();
-        for (run, tree) in [
-            (self.versions, &trees.versions),
-            (self.current, &trees.current),
-            (self.heads, &trees.heads),
-            (self.superseded, &trees.superseded),
-            (self.seen, &trees.seen),
-            (self.folds, &trees.folds),
-            (self.meta, &trees.meta),
-        ] {
-            run.add_to(&mut batch, tree);
+        let mut batch = fjall::OwnedWriteBatch::with_capacity(shared.db.clone(), self.len());
+        for runs in self.pending.map(Arc::unwrap_or_clone).into_iter().chain([self.runs]) {
+            for (run, tree) in [
+                (runs.versions, &trees.versions),
+                (runs.current, &trees.current),
+                (runs.heads, &trees.heads),
+                (runs.superseded, &trees.superseded),
+                (runs.seen, &trees.seen),
+                (runs.folds, &trees.folds),
+                (runs.meta, &trees.meta),
+            ] {
+                run.add_to(&mut batch, tree);
+            }
         }
         Ok(batch.commit()?)
+    }
+}
+
+impl Runs {
+    /// Puts every tree's changes in order.
+    pub(crate) fn settle(&mut self) {
+        self.all_mut().into_iter().for_each(Run::settle);
+    }
+
+    /// With changes that come after these.
+    fn followed_by(mut self, mut later: Self) -> Self {
+        self.all_mut().into_iter().zip(later.all_mut()).for_each(|(run, later)| run.append(mem::take(later)));
+        self
+    }
+
+    fn len(&self) -> usize {
+        let Self { versions, current, heads, superseded, seen, folds, meta } = self;
+        [versions, current, heads, superseded, seen, folds, meta].into_iter().map(Run::len).sum()
+    }
+
+    fn all_mut(&mut self) -> [&mut Run; 7] {
+        let Self { versions, current, heads, superseded, seen, folds, meta } = self;
+        [versions, current, heads, superseded, seen, folds, meta]
     }
 }
 
@@ -261,6 +302,19 @@ impl Run {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// What becomes of a key, if it is in the run, which is in order; none: removed.
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Option<&Slice>> {
+        let at = self.0.binary_search_by(|(there, _)| (**there).cmp(key)).ok()?;
+        Some(self.0[at].1.as_ref())
+    }
+
+    /// Those with keys in a range, of a run that is in order.
+    pub(crate) fn within(&self, range: Range<&[u8]>) -> &[(Slice, Option<Slice>)] {
+        let before = |end: &[u8]| self.0.partition_point(|(key, _)| **key < *end);
+        let (start, end) = (before(range.start), before(range.end));
+        &self.0[start..end.max(start)]
     }
 
     pub(crate) fn add_to(self, batch: &mut fjall::OwnedWriteBatch, tree: &Keyspace) {

@@ -10,7 +10,7 @@ use fjall::{Keyspace, Slice};
 
 use crate::{
     Batch, Snapshot, ViewStore, WriteError,
-    batch::Run,
+    batch::{Run, Runs},
     fault, key,
     snapshot::Moment,
     store::{Shared, Writing},
@@ -114,10 +114,9 @@ impl SortedRuns<'_> {
         self.note(added)
     }
 
-    fn try_add(&mut self, mut batch: Batch) -> Result<(), WriteError> {
+    fn try_add(&mut self, batch: Batch) -> Result<(), WriteError> {
         fault::reach("view::before_batch")?;
-        batch.settle();
-        let Batch { versions, current, heads, superseded, seen, meta, .. } = batch;
+        let Runs { versions, current, heads, superseded, seen, meta, .. } = batch.into_runs();
         (self.versions)(Some(versions))?;
         (self.current)(Some(current))?;
         (self.heads)(Some(heads))?;
@@ -205,12 +204,11 @@ impl Batch {
     ///
     /// # Errors
     /// As [`Self::commit`].
-    pub fn commit_runs(mut self) -> Result<(), WriteError> {
+    pub fn commit_runs(self) -> Result<(), WriteError> {
         let shared = self.shared.clone();
         let trees = &shared.keyspaces;
         fault::reach("view::before_batch")?;
-        self.settle();
-        let Self { versions, current, heads, superseded, seen, folds, meta, .. } = self;
+        let Runs { versions, current, heads, superseded, seen, folds, meta } = self.into_runs();
         let of_trees = [
             (&trees.versions, versions),
             (&trees.current, current),
@@ -248,7 +246,7 @@ impl Batch {
     /// As sorted runs, two trees at a time; checkpoints and states come last.
     pub(crate) fn write_runs(self, shared: &Shared) -> Result<(), WriteError> {
         let trees = &shared.keyspaces;
-        let Self { versions, current, heads, superseded, seen, folds, meta, .. } = self;
+        let Runs { versions, current, heads, superseded, seen, folds, meta } = self.into_runs();
         std::thread::scope(|scope| {
             let versions = scope.spawn(|| ingest(&trees.versions, versions));
             ingest(&trees.current, current)?;

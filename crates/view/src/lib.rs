@@ -37,6 +37,7 @@
 //! | `key`, `entry`, `keyspaces` | the layout on disk |
 //! | `batch`, `bulk`, `forget` | writing: atomic batches; sorted runs when catching up from nothing; what nobody asks for any more |
 //! | `snapshot`, `reader`, `as_of`, `scan`, `timelines`, `cache` | reading, all of it at one moment |
+//! | `pending` | reading what is about to be written |
 //! | `version` | what a read gives |
 //! | `table` | the DataFusion table |
 
@@ -51,6 +52,7 @@ mod forget;
 mod key;
 mod keyspaces;
 mod options;
+mod pending;
 mod reader;
 mod scan;
 mod snapshot;
@@ -67,6 +69,7 @@ pub use bulk::SortedRuns;
 pub use entry::{Entry, Stored};
 pub use error::{OpenError, ReadError, WriteError};
 pub use options::Options;
+pub use pending::{Pending, PendingReader};
 pub use reader::{Entries, Keys, Memories, Memory, Reader, Superseded};
 pub use scan::Versions;
 pub use snapshot::Snapshot;

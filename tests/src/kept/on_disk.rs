@@ -6,7 +6,9 @@ use std::{
 };
 
 use deltafold_event::{EventId, Position, StoredEvent, Timestamp, control};
-use deltafold_projector::{Catalog, Consistent, Declared, Folder, Log, Options, ProjectorError, ViewKind, to_record};
+use deltafold_projector::{
+    Catalog, Consistent, Declared, Folder, Log, OlderBeliefs, Options, ProjectorError, ViewKind, to_record,
+};
 use deltafold_relation::Schemas;
 use deltafold_store::Batch;
 use deltafold_view::{self as view, At, Part, Reader, Stored, Timeline, ViewStore};
@@ -206,6 +208,15 @@ impl OnDisk {
         self.open.as_mut().expect("it is open").0.finish_building().expect("the index can be written");
     }
 
+    /// All versions of a derived view as they were believed to be at a position, by key.
+    pub fn believed(&self, name: &str, position: Position) -> BTreeMap<Arc<str>, Vec<Span>> {
+        let (folder, views) = self.open.as_ref().expect("it is open");
+        let older = OlderBeliefs::new(views.clone(), 3);
+        let (log, catalog, snapshot) = (self.log.clone(), folder.catalog(), views.snapshot());
+        let believed = older.compute(&log, &catalog, &snapshot, name, position, Arc::default());
+        spans(&believed.expect("it can be computed").reader(), position)
+    }
+
     /// Waits until views are built as far as they can be without the folder.
     pub fn wait_for_builds(&self) {
         self.open.as_ref().expect("it is open").0.wait_for_builds();
@@ -235,26 +246,7 @@ impl OnDisk {
         let (folder, views) = self.open.as_ref().expect("it is open");
         let info = folder.catalog().view(name).filter(|info| info.kind == ViewKind::Derived).cloned()?;
         let view = views.generation(name, info.generation).expect("it is registered");
-        let reader = views.snapshot().reader(&view);
-        let mut found = BTreeMap::new();
-        for key in reader.keys().map(|key| key.expect("the index can be read")) {
-            let entries: Vec<Stored> = reader.entries(&key).map(|entry| entry.expect("it can be read")).collect();
-            let ends = entries.iter().skip(1).map(|entry| Some(entry.entry().valid_from)).chain([None]);
-            let spans = entries.iter().zip(ends).filter_map(|(entry, end)| {
-                let entry = entry.entry();
-                Some((entry.valid_from, end, Arc::from(entry.row?)))
-            });
-            let spans: Vec<Span> = spans.collect();
-            for (from, end, row) in &spans {
-                let version = reader.as_of(&key, At::time(*from)).expect("the index can be read").expect("it is there");
-                assert_eq!((version.valid_from, version.row()), (*from, &**row), "{key} as of {from}");
-                assert_eq!(reader.valid_to(&version, Position::MAX).expect("it can be read"), *end, "{key} of {from}");
-            }
-            let last = reader.last(&key).expect("it can be read");
-            assert_eq!(last.as_ref().map(Stored::entry), entries.last().map(Stored::entry), "the newest of {key}");
-            found.insert(Arc::from(&*key), spans);
-        }
-        Some(found)
+        Some(spans(&views.snapshot().reader(&view), Position::MAX))
     }
 
     fn reopen(&mut self) {
@@ -289,6 +281,30 @@ impl OnDisk {
     }
 }
 
+/// All versions of a derived view, by key, each found one by one, too.
+fn spans(reader: &Reader, position: Position) -> BTreeMap<Arc<str>, Vec<Span>> {
+    let mut found = BTreeMap::new();
+    for key in reader.keys().map(|key| key.expect("the index can be read")) {
+        let entries: Vec<Stored> = reader.entries(&key).map(|entry| entry.expect("it can be read")).collect();
+        let ends = entries.iter().skip(1).map(|entry| Some(entry.entry().valid_from)).chain([None]);
+        let spans = entries.iter().zip(ends).filter_map(|(entry, end)| {
+            let entry = entry.entry();
+            Some((entry.valid_from, end, Arc::from(entry.row?)))
+        });
+        let spans: Vec<Span> = spans.collect();
+        for (from, end, row) in &spans {
+            let version =
+                reader.as_of(&key, At { time: *from, position }).expect("the index can be read").expect("it is there");
+            assert_eq!((version.valid_from, version.row()), (*from, &**row), "{key} as of {from}");
+            assert_eq!(reader.valid_to(&version, position).expect("it can be read"), *end, "{key} of {from}");
+        }
+        let last = reader.last(&key).expect("it can be read");
+        assert_eq!(last.as_ref().map(Stored::entry), entries.last().map(Stored::entry), "the newest of {key}");
+        found.insert(Arc::from(&*key), spans);
+    }
+    found
+}
+
 impl Kept for OnDisk {
     const POSITIONS: usize = 6;
     const ONE_IN: u32 = 8;
@@ -316,7 +332,14 @@ impl Kept for OnDisk {
             })
             .collect();
         let (folder, _) = self.open.as_mut().expect("it is open");
-        folder.fold(&batches).expect("the index can be written");
+        if batches.len() % 2 == 1 {
+            return folder.fold(&batches).expect("the index can be written");
+        }
+        // As one does that is behind: the mirrors go ahead of the rest.
+        for batch in batches.chunks(1) {
+            folder.fold_ahead(batch, |_| ()).expect("the index can be written");
+        }
+        folder.settle().expect("the index can be written");
     }
 
     fn restart(&mut self) {

@@ -1,5 +1,7 @@
 //! Derived views: what a definition makes of the rows of aggregate types.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use deltafold_event::{Operation, Timestamp};
 use deltafold_projector::{Ordered, Said};
 use serde_json::{Value, json};
@@ -65,10 +67,83 @@ async fn what_changes_later_is_folded_on() {
     let at = before.as_i64() - 1;
     let document = format!("{{ byStatusByKey(status: \"new\", asOf: {{position: \"{at}\"}}) {{ orders }} }}");
     assert_eq!(shop.data(&document).await["byStatusByKey"]["orders"], "1");
-    let too_old = shop.errors("{ byStatus(asOf: {position: \"1\"}) { nodes { orders } } }").await;
-    assert!(
-        too_old.starts_with("POSITION_NOT_KEPT: byStatus.asOf") || too_old.starts_with("POSITION_NOT_KEPT: byStatus:"),
-        "{too_old}"
+}
+
+/// As of positions in the middle of commits, and from before there was the view: what the mirror says for them.
+#[tokio::test]
+async fn what_is_not_kept_is_computed_from_the_mirrors() {
+    let shop = defined("by_status", BY_STATUS).await;
+    let log = shop.data("{ events(first: 100) { nodes { position aggregateType } } }").await["events"]["nodes"].take();
+    let of_orders = log.as_array().unwrap().iter().filter(|event| event["aggregateType"] == "orders");
+    let positions: Vec<&str> = of_orders.map(|event| event["position"].as_str().unwrap()).collect();
+    let (mut seen, mut with_two) = (BTreeSet::new(), None);
+    for position in &positions {
+        for time in ["", ", time: \"2026-11-21T12:45:00Z\""] {
+            let as_of = format!("asOf: {{position: \"{position}\"{time}}}");
+            let data = shop
+                .data(&format!(
+                    "{{ orders({as_of}, first: 100) {{ nodes {{ status }} }}
+                        byStatus({as_of}) {{ totalCount nodes {{ status orders _version {{ validFrom }} }} }} }}"
+                ))
+                .await;
+            let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+            for row in data["orders"]["nodes"].as_array().unwrap() {
+                *counts.entry(row["status"].as_str().unwrap().to_owned()).or_default() += 1;
+            }
+            let rows = data["byStatus"]["nodes"].as_array().unwrap();
+            let found = rows.iter().map(|row| (row["status"].as_str().unwrap().to_owned(), row["orders"].clone()));
+            let expected: BTreeMap<String, Value> =
+                counts.iter().map(|(status, count)| (status.clone(), json!(count.to_string()))).collect();
+            assert_eq!(found.collect::<BTreeMap<_, _>>(), expected, "{as_of}");
+            assert_eq!(data["byStatus"]["totalCount"], json!(expected.len()), "{as_of}");
+            if time.is_empty() && expected.len() == 2 {
+                with_two.get_or_insert(*position);
+            }
+            seen.insert(expected.into_iter().map(|(status, count)| format!("{status} {count}")).collect::<Vec<_>>());
+        }
+    }
+    assert!(positions.len() > 3 && seen.len() > 3, "{positions:?} {seen:?}");
+
+    // Everything else that can be asked for, too: a page that goes on, versions, and both sides of a time.
+    let early = with_two.expect("there are such");
+    let page = async |after: Option<&str>| {
+        let document = format!(
+            "query ($after: String) {{ byStatus(first: 1, after: $after, asOf: {{position: \"{early}\"}}) {{
+                nodes {{ status _history {{ nodes {{ validFrom }} }} }} pageInfo {{ endCursor hasNextPage }} }} }}"
+        );
+        let mut response = shop.ask_with(&document, json!({ "after": after })).await;
+        assert_eq!(response.get("errors"), None);
+        response["data"]["byStatus"].take()
+    };
+    let first = page(None).await;
+    let second = page(first["pageInfo"]["endCursor"].as_str()).await;
+    assert_eq!(first["pageInfo"]["hasNextPage"], true);
+    assert!(first["nodes"][0]["status"].as_str() < second["nodes"][0]["status"].as_str(), "{first} {second}");
+    let versions = |page: &Value| page["nodes"][0]["_history"]["nodes"].as_array().unwrap().len();
+    assert!(versions(&first) > 0 && versions(&second) > 0, "{first} {second}");
+    let by_key = format!("{{ byStatusByKey(status: \"new\", asOf: {{position: \"{early}\"}}) {{ status }} }}");
+    assert_eq!(shop.data(&by_key).await["byStatusByKey"]["status"], "new");
+}
+
+/// Where the definition fails on what was believed, the error names the view, the position and the event.
+#[tokio::test]
+async fn what_cannot_be_computed_says_why() {
+    let shop = Shop::with_orders().await;
+    let zero = order(Operation::Create, 70, 11, "16:00:00", &json!({ "status": "new", "total": "0.00" }));
+    let id = zero.id;
+    let position = shop.append(vec![zero]).await;
+    shop.append(vec![order(Operation::Delete, 80, 11, "16:00:00", &json!({}))]).await;
+    let sql = "CREATE MATERIALIZED VIEW shares WITH (key = 'id') AS
+         SELECT id, CAST(1000 / total AS DECIMAL(20, 2)) AS share FROM orders WHERE total IS NOT NULL";
+    define(&shop, "shares", sql).await;
+    assert_ne!(shop.data("{ shares { nodes { id } } }").await["shares"]["nodes"], json!([]));
+    let error = shop.errors(&format!("{{ shares(asOf: {{position: \"{position}\"}}) {{ nodes {{ id }} }} }}")).await;
+    assert_eq!(
+        error,
+        format!(
+            "POSITION_NOT_KEPT: shares: what shares was believed to be at position {position} is not kept, and cannot be \
+             computed from the mirrors: event {id} cannot be folded: division by zero; ask for a time instead"
+        )
     );
 }
 

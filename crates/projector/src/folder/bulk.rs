@@ -53,7 +53,9 @@ impl Folder {
         }
         self.origins = origins;
         self.transactions = transactions;
-        self.commit(self.views.batch(), until, loaded.newest)?;
+        let mut write = self.views.batch();
+        self.put_progress(&mut write, until, loaded.newest);
+        self.writer.begin_commit(write)?;
         self.recorded_at = Some(recorded_at);
         self.end_bulk_if_due()
     }
@@ -88,8 +90,9 @@ impl Folder {
             self.writer.commit(write)?;
             self.views.end_bulk()?;
             self.bulk_until = None;
-            self.projections.prepare(self.relations());
-            self.projections.go_on(self.checkpoint, self.recorded_at, &mut *self.log)?;
+            let relations = self.relations();
+            self.projections()?.prepare(relations);
+            self.go_on_building()?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! who then shows the generation. Mirrors know what was believed at any position, so that a build that a crash cut short
 //! goes on where it was.
 
+mod as_believed;
 mod differences;
 mod means;
 mod pieces;
@@ -39,6 +40,7 @@ use crate::{
 use differences::Differences;
 use reading::Splits;
 
+pub(crate) use as_believed::AsBelieved;
 pub(crate) use means::Means;
 pub(crate) use round::Round;
 
@@ -65,11 +67,29 @@ pub(crate) struct Build {
 
 struct Shared {
     following: Mutex<Following>,
-    is_cancelled: AtomicBool,
+    is_cancelled: Arc<AtomicBool>,
     means: Arc<Means>,
+    /// Where it is built.
+    to: ViewStore,
     work: Arc<Work>,
     is_over: Mutex<bool>,
     over: Condvar,
+}
+
+impl Shared {
+    /// Of a build that follows nothing.
+    fn new(means: Arc<Means>, to: ViewStore, is_cancelled: Arc<AtomicBool>) -> Self {
+        let nothing = Following { touched: Touched::none(), checkpoint: Position::ZERO, is_replayed: false };
+        Self {
+            following: Mutex::new(nothing),
+            is_cancelled,
+            means,
+            to,
+            work: Arc::default(),
+            is_over: Mutex::new(false),
+            over: Condvar::new(),
+        }
+    }
 }
 
 /// How much was done of the first round, which is nearly all of a build.
@@ -88,14 +108,19 @@ struct Work {
 }
 
 impl Work {
-    /// In aggregates: reading counts one half, folding the other.
     fn progress(&self) -> Progress {
+        self.progress_with(0)
+    }
+
+    /// In aggregates, with so many more changes folded: reading counts one half, folding the other.
+    fn progress_with(&self, more: u64) -> Progress {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let aggregates = of(&self.aggregates);
         let halves = match self.is_read.load(Ordering::Relaxed) {
             false => of(&self.read).min(aggregates),
             true => {
-                let folded = u128::from(aggregates) * u128::from(of(&self.folded)) / u128::from(of(&self.found).max(1));
+                let folded = of(&self.folded) + more;
+                let folded = u128::from(aggregates) * u128::from(folded) / u128::from(of(&self.found).max(1));
                 aggregates + u64::try_from(folded).unwrap_or(u64::MAX).min(aggregates)
             }
         };
@@ -161,11 +186,8 @@ impl Build {
         let touched = if generation.round.until() < checkpoint { Touched::All } else { Touched::none() };
         let shared = Arc::new(Shared {
             following: Mutex::new(Following { touched, checkpoint, is_replayed: false }),
-            is_cancelled: AtomicBool::new(false),
-            means: Arc::clone(means),
             work: Arc::new(Work { before: AtomicU64::new(generation.round.aggregates()), ..Work::default() }),
-            is_over: Mutex::new(false),
-            over: Condvar::new(),
+            ..Shared::new(Arc::clone(means), means.views.clone(), Arc::default())
         });
         Self::go_on(Box::new(Rest { name: Arc::clone(name), live, generation, shared }), log, wake)
     }
@@ -197,7 +219,7 @@ impl Build {
         self.ordered
     }
 
-    pub(crate) fn plan(&self) -> &Plan {
+    pub(crate) fn plan(&self) -> &Arc<Plan> {
         &self.plan
     }
 
@@ -250,16 +272,15 @@ impl Build {
 
 impl Rest {
     fn build(mut self, log: &mut dyn Log) -> Result<Built, ProjectorError> {
-        let views = &self.shared.means.views.clone();
-        let splits = self.look_around(views)?;
-        if let Err(failed) = self.begin_folding(views)? {
+        let splits = self.look_around()?;
+        if let Err(failed) = self.begin_folding()? {
             return Ok(Built::Failed(failed));
         }
         // Of a round that was begun before, nobody has noted what it was of.
         let mut of = Touched::All;
         for number in 0.. {
             if !self.generation.round.is_over() {
-                match self.round(of, views, &splits, log) {
+                match self.round(of, &splits, log) {
                     Ok(()) => {}
                     Err(Stopped::Cancelled) => return Ok(Built::Cancelled),
                     Err(Stopped::Failed(failed)) => return Ok(Built::Failed(failed)),
@@ -302,7 +323,8 @@ impl Rest {
     }
 
     /// Counts the aggregates, and finds where to split them for several threads.
-    fn look_around(&self, views: &ViewStore) -> Result<Splits, ProjectorError> {
+    fn look_around(&self) -> Result<Splits, ProjectorError> {
+        let views = &self.shared.means.views;
         let (mut splits, mut aggregates) = (Splits::new(), 0);
         for relation in self.live.plan.fold.sources() {
             let Over::Rows(name) = over(relation) else { continue };
@@ -316,7 +338,8 @@ impl Rest {
 
     /// Folds that nothing is there, if that was not done: where all rows are one group, it is there from the beginning.
     /// What the index knows of the build is durable afterwards, before anything of it is.
-    fn begin_folding(&mut self, views: &ViewStore) -> Result<Result<(), Failed>, ProjectorError> {
+    fn begin_folding(&mut self) -> Result<Result<(), Failed>, ProjectorError> {
+        let views = self.shared.to.clone();
         if !self.generation.is_begun {
             let mut write = views.batch();
             let nothing = self.live.plan.fold.sources().map(|relation| (relation, Vec::new())).collect();

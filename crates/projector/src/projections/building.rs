@@ -18,21 +18,12 @@ impl Projections {
     pub(super) fn begin_generations(&mut self, checkpoint: Position) -> Vec<(Arc<str>, Arc<Plan>, Generation)> {
         let mut begun = Vec::new();
         for (name, projection) in &mut self.by_name {
-            let record = &mut projection.record;
-            let (Ok(plan), Some(_), false, None) = (&projection.plan, &record.sql, record.is_paused, &record.failed)
-            else {
-                continue;
-            };
-            // What waits to be shown is as it was wanted, too.
-            let mut followed = projection.live.iter().chain(&projection.ready);
-            let is_as_wanted = followed.any(|live| live.plan.is_same(plan));
-            if is_as_wanted && record.build_wanted.is_none() {
+            let (true, Ok(plan)) = (projection.can_be_built(), &projection.plan) else { continue };
+            if projection.is_as_wanted() {
                 projection.cancel_build();
                 continue;
             }
-            if record.given_up.as_ref().is_some_and(|(sql, shape)| (sql, shape) == (&plan.sql, &plan.shape)) {
-                continue;
-            }
+            let record = &mut projection.record;
             let is_built = |build: &Build| build.plan().is_same(plan) && build.ordered() == record.build_wanted;
             if projection.build.as_ref().is_some_and(is_built) {
                 continue;

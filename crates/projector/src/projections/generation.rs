@@ -227,8 +227,11 @@ impl Live {
         for (key, valid_from) in folded.shown.removals {
             write.remove_entry(view, &key, valid_from, &[])?;
         }
+        let mut puts = Vec::with_capacity(folded.shown.puts.len());
         for (key, version) in folded.shown.puts {
-            write.put_entry(view, &key, &to_stored(&version))?;
+            let stored = to_stored(&version);
+            write.put_entry(view, &key, &stored)?;
+            puts.push((key, version.valid_from, stored));
         }
         for (key, version) in folded.shown.superseded {
             // What came and went within one position was never believed at any.
@@ -240,7 +243,11 @@ impl Live {
             match newest {
                 Some(version) => {
                     write.put_head(view, &key, last, version.valid_from, &[])?;
-                    write.put_current(view, &key, &to_stored(&version))?;
+                    // Mostly it is one that was just put: in memory they are the same.
+                    let place = (&*key, version.valid_from);
+                    let put = puts.binary_search_by(|(key, valid_from, _)| (&**key, *valid_from).cmp(&place));
+                    let stored = put.map_or_else(|_| to_stored(&version), |at| puts[at].2.clone());
+                    write.put_current(view, &key, &stored)?;
                 }
                 None => write.remove_current(view, &key)?,
             }

@@ -15,20 +15,27 @@ const REST: f64 = 1.0;
 
 /// What all builds of an index share.
 pub(crate) struct Means {
+    /// Where the mirrors are.
     pub(super) views: ViewStore,
     /// How many changes are folded at once.
     pub(super) at_once: usize,
     turn: Mutex<()>,
+    is_paced: bool,
 }
 
 impl Means {
     pub(crate) fn new(views: ViewStore, at_once: usize) -> Self {
-        Self { views, at_once, turn: Mutex::new(()) }
+        Self { views, at_once, turn: Mutex::new(()), is_paced: true }
+    }
+
+    /// Those of builds that somebody waits for.
+    pub(crate) fn unpaced(views: ViewStore, at_once: usize) -> Self {
+        Self { is_paced: false, ..Self::new(views, at_once) }
     }
 
     /// Does a small part of the work. While others read, one thread of all builds does so at a time, and rests afterwards.
     pub(super) fn work<T>(&self, part: impl FnOnce() -> T) -> T {
-        if self.views.last_read() > EXPECTED {
+        if !self.is_paced || self.views.last_read() > EXPECTED {
             return part();
         }
         let _turn = self.turn.lock().expect("no holder of this lock panics");

@@ -72,7 +72,6 @@ impl<'r> Pieces<'r> {
         live: &'r Live,
         generation: &'r Mutex<&'r mut Generation>,
         shared: &'r Shared,
-        views: &'r ViewStore,
     ) -> Self {
         let (begun, until, at_once, is_first) = {
             let round = &generation.lock().expect("no holder of this lock panics").round;
@@ -86,7 +85,7 @@ impl<'r> Pieces<'r> {
             live,
             generation,
             shared,
-            views,
+            views: &shared.to,
             until,
             is_first,
             open,
@@ -94,7 +93,7 @@ impl<'r> Pieces<'r> {
             waiting: Vec::new(),
             count: 0,
             enough: at_once,
-            write: views.batch(),
+            write: shared.to.batch(),
             written: Instant::now(),
             place: None,
             folded: 0,
@@ -211,11 +210,14 @@ impl<'r> Pieces<'r> {
     fn commit(&mut self, mut write: Batch) -> Result<(), Stopped> {
         let Some(place) = self.place.take() else { return Ok(()) };
         let mut generation = self.generation.lock().expect("no holder of this lock panics");
-        self.shared.work.folded.fetch_add(std::mem::take(&mut self.folded), Ordering::Relaxed);
-        let aggregates = if self.is_first { self.shared.work.progress().aggregates } else { 0 };
+        let (work, folded) = (&self.shared.work, std::mem::take(&mut self.folded));
+        let aggregates = if self.is_first { work.progress_with(folded).aggregates } else { 0 };
         generation.round.come_to(self.partition, place, aggregates);
         write.put_state(&state(self.name), &generation.to_bytes());
-        Ok(write.commit()?)
+        write.commit()?;
+        // What is told of it is durable.
+        work.folded.fetch_add(folded, Ordering::Relaxed);
+        Ok(())
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::streaming::PartitionStream;
 use deltafold_event::Position;
-use deltafold_view::{ViewStore, WriteError};
+use deltafold_view::WriteError;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{self, Handle};
@@ -131,13 +131,7 @@ impl Stop {
 
 impl Rest {
     /// Folds what is left of a round, in which these were touched.
-    pub(super) fn round(
-        &mut self,
-        touched: Touched,
-        views: &ViewStore,
-        splits: &Splits,
-        log: &dyn Log,
-    ) -> Result<(), Stopped> {
+    pub(super) fn round(&mut self, touched: Touched, splits: &Splits, log: &dyn Log) -> Result<(), Stopped> {
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let round = &mut self.generation.round;
         if round.partitions.is_empty() {
@@ -150,7 +144,7 @@ impl Rest {
         let stop = Arc::new(Stop::default());
         let schema = self.live.plan.fold.keyed_schema();
         let streams: Vec<Arc<dyn PartitionStream>> = self
-            .readings(touched, views, splits, threads, log, &stop)?
+            .readings(touched, splits, threads, log, &stop)?
             .map(|reading| Arc::new(Stream::new(Arc::clone(&schema), reading)) as Arc<dyn PartitionStream>)
             .collect();
         let runtime = runtime::Builder::new_multi_thread()
@@ -160,12 +154,12 @@ impl Rest {
             .build()
             .map_err(WriteError::Io)?;
         let _entered = runtime.enter();
-        let sorted = sorted::sorted(&schema, streams, partitions, views.scratch())
+        let sorted = sorted::sorted(&schema, streams, partitions, self.shared.means.views.scratch())
             .map_err(|error| sorted::stopped(&error, until))?;
         let generation = Mutex::new(&mut self.generation);
-        let pieces = (0..).zip(sorted).map(|(number, sorted)| {
-            (Pieces::new(number, &self.name, &self.live, &generation, &self.shared, views), sorted)
-        });
+        let pieces = (0..)
+            .zip(sorted)
+            .map(|(number, sorted)| (Pieces::new(number, &self.name, &self.live, &generation, &self.shared), sorted));
         thread::scope(|scope| {
             let fold = |(pieces, mut sorted)| {
                 let (handle, stop) = (runtime.handle().clone(), &stop);
@@ -188,7 +182,7 @@ impl Rest {
             self.generation.round.aggregates = aggregates;
             self.shared.work.before.store(aggregates, Ordering::Relaxed);
         }
-        let mut write = views.batch();
+        let mut write = self.shared.to.batch();
         write.put_state(&super::state(&self.name), &self.generation.to_bytes());
         Ok(write.commit()?)
     }
@@ -197,12 +191,12 @@ impl Rest {
     fn readings(
         &self,
         touched: Touched,
-        views: &ViewStore,
         splits: &Splits,
         threads: usize,
         log: &dyn Log,
         stop: &Arc<Stop>,
     ) -> Result<impl Iterator<Item = Reading>, ProjectorError> {
+        let views = &self.shared.means.views;
         let written = views.written();
         let mut readings = Vec::new();
         for relation in self.live.plan.fold.sources() {
