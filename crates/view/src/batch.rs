@@ -3,7 +3,7 @@
 use std::{mem, ops::Range, sync::Arc};
 
 use deltafold_event::{EventId, Position, Timestamp};
-use fjall::{Keyspace, Slice};
+use fjall::{Keyspace, OwnedWriteBatch, PersistMode, Slice};
 
 use crate::{
     Mirror, Pending, Stored, WriteError, fault,
@@ -228,7 +228,9 @@ impl Batch {
     fn write_at_once(self, shared: &Shared) -> Result<(), WriteError> {
         let trees = &shared.keyspaces;
         fault::reach("view::io")?;
-        let mut batch = fjall::OwnedWriteBatch::with_capacity(shared.db.clone(), self.len());
+        // What survives the process is with the operating system; as `Database::batch` has it, which gives no capacity.
+        let mut batch =
+            OwnedWriteBatch::with_capacity(shared.db.clone(), self.len()).durability(Some(PersistMode::Buffer));
         for runs in self.pending.map(Arc::unwrap_or_clone).into_iter().chain([self.runs]) {
             for (run, tree) in [
                 (runs.versions, &trees.versions),
@@ -317,7 +319,7 @@ impl Run {
         &self.0[start..end.max(start)]
     }
 
-    pub(crate) fn add_to(self, batch: &mut fjall::OwnedWriteBatch, tree: &Keyspace) {
+    pub(crate) fn add_to(self, batch: &mut OwnedWriteBatch, tree: &Keyspace) {
         for (key, value) in self {
             match value {
                 Some(value) => batch.insert(tree, key, value),

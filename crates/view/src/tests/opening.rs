@@ -38,6 +38,19 @@ fn what_was_committed_is_there_again() {
     assert_ne!(views.mirror("items").unwrap(), mirrors[0]);
 }
 
+/// The files are as a kill would leave them: nothing that a process still had in memory is in them.
+#[test]
+fn what_was_committed_survives_the_process() {
+    let (dir, views) = open();
+    let mirror = views.mirror("orders").unwrap();
+    append(&views, &mirror, "1", &entry(0, 1, Some("{\"n\":1}")));
+    let copy = tempfile::tempdir().unwrap();
+    copy_tree(dir.path(), copy.path());
+    let survived = ViewStore::open(copy.path(), small()).unwrap().snapshot();
+    assert_eq!(survived.reader(&mirror).current("1").unwrap().unwrap().row(), "{\"n\":1}");
+    assert_eq!(survived.checkpoint("orders").unwrap(), Some(position(2)));
+}
+
 #[test]
 fn a_second_opener_is_told_to_use_the_server() {
     let (dir, _views) = open();
