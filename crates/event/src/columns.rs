@@ -137,7 +137,7 @@ impl Columns {
             let name = unescaped(raw_name);
             self.known.iter().position(|known| known.name == name).unwrap_or_else(|| {
                 *is_sorted = false;
-                self.known.push(Known { name, first, from_schema: None, seen: Seen::default() });
+                self.known.push(Known { name: name.into_owned(), first, from_schema: None, seen: Seen::default() });
                 self.known.len() - 1
             })
         };

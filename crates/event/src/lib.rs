@@ -53,4 +53,4 @@ pub use schema_column::SchemaColumn;
 pub use source_position::{Binlog, SourcePosition};
 pub use timestamp::{Timestamp, TimestampError};
 pub use transaction_end::TransactionEnd;
-pub use value::{Canonical, ValueError, canonical_row};
+pub use value::{Canonical, ValueError, canonical_row, unescaped};

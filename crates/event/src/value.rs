@@ -1,5 +1,7 @@
 //! From a source's rows to canonical ones.
 
+use std::borrow::Cow;
+
 use crate::{
     RowSchema, SchemaColumn,
     scan::RawMembers,
@@ -49,7 +51,7 @@ pub fn canonical_row(after: &str, schema: Option<&RowSchema>) -> Result<Canonica
     json.push('{');
     for (index, (name, raw)) in RawMembers::new(trimmed).enumerate() {
         if may_be_unchanged && unchanged::is_placeholder(raw) {
-            unchanged.push(unescaped(name));
+            unchanged.push(unescaped(name).into_owned());
             continue;
         }
         if json.len() > 1 {
@@ -81,12 +83,11 @@ fn column_at<'a>(columns: &'a [SchemaColumn], index: usize, raw_name: &str) -> O
     columns.iter().find(|column| column.name() == name)
 }
 
-/// A member's name without its escapes.
-pub(crate) fn unescaped(raw_name: &str) -> String {
-    if raw_name.contains('\\') {
-        text_of(&format!("\"{raw_name}\"")).map_or_else(|| raw_name.to_owned(), std::borrow::Cow::into_owned)
-    } else {
-        raw_name.to_owned()
+/// The name of one of [`RawMembers`] without its escapes.
+pub fn unescaped(raw_name: &str) -> Cow<'_, str> {
+    match raw_name.contains('\\') {
+        true => text_of(&format!("\"{raw_name}\"")).map_or(raw_name.into(), |name| name.into_owned().into()),
+        false => raw_name.into(),
     }
 }
 

@@ -32,9 +32,9 @@ use datafusion::{
     },
 };
 use deltafold_event::{
-    EventId, Position, Timestamp,
+    EventId, Position, RawMembers, Timestamp,
     arrays::{Values, data_type},
-    members,
+    unescaped,
 };
 
 use crate::{Definition, memory::Memory, relations::Relation};
@@ -205,6 +205,7 @@ impl Source {
         let columns = self.relation.columns();
         let mut values: Vec<Values> =
             columns.iter().map(|column| Values::new(&column.column_type, changes.len())).collect();
+        let mut found: Vec<Option<&str>> = vec![None; columns.len()];
         // A row that comes mostly goes next: it is read once.
         let mut places: Vec<u32> = Vec::with_capacity(changes.len());
         let mut read = 0;
@@ -217,17 +218,28 @@ impl Source {
             last = change.row;
             places.push(read);
             read += 1;
-            // A row is written by a keeper: it is an object.
-            let row = members(change.row).unwrap_or_default();
+            found.fill(None);
+            let mut missing = self.needed.iter().filter(|needed| **needed).count();
             let mut next = 0;
-            for ((column, values), needed) in columns.iter().zip(&mut values).zip(&self.needed) {
-                // Columns mostly come in the row's own order: look on from the last one found.
-                let found = needed.then(|| (next..row.len()).chain(0..next).find(|&at| row[at].0 == column.name));
-                match found.flatten() {
-                    Some(at) => {
-                        next = at + 1;
-                        values.append(row[at].1.get());
+            // A keeper has written it: it need not be checked.
+            let mut members = RawMembers::new(change.row);
+            while missing > 0
+                && let Some((name, value)) = members.next()
+            {
+                let name = unescaped(name);
+                // Members mostly come in the order of the columns: look on from the last one found.
+                let at = (next..columns.len()).chain(0..next).find(|&at| columns[at].name == name);
+                if let Some(at) = at {
+                    next = at + 1;
+                    if self.needed[at] {
+                        found[at] = Some(value);
+                        missing -= 1;
                     }
+                }
+            }
+            for (values, found) in values.iter_mut().zip(&found) {
+                match found {
+                    Some(value) => _ = values.append(value),
                     None => values.append_null(),
                 }
             }

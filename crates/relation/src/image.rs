@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use deltafold_event::{RawMembers, Row};
+use deltafold_event::{RawMembers, Row, unescaped};
 
 use crate::Given;
 
@@ -117,14 +117,6 @@ pub(crate) fn push_member(json: &mut String, name: &str, value: &str) {
     json.push(':');
     json.push_str(value);
     json.push('}');
-}
-
-fn unescaped(name: &str) -> Cow<'_, str> {
-    if name.contains('\\') {
-        serde_json::from_str(&format!("\"{name}\"")).map_or(Cow::Borrowed(name), Cow::Owned)
-    } else {
-        Cow::Borrowed(name)
-    }
 }
 
 #[cfg(test)]
