@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use deltafold_event::{Position, Timestamp};
 use deltafold_relation::{Changes, FoldError, Keeper, KeeperState, Last, RowChange, Schemas, Step};
-use deltafold_view::{Batch, Mirror, Reader, Snapshot};
+use deltafold_view::{Batch, Mirror, Reader, Snapshot, Stored};
 
 use crate::{
     Declared, ProjectorError, ViewInfo, ViewKind,
@@ -64,7 +64,7 @@ impl MirrorView {
     /// Writes the newest records that were held back.
     pub(crate) fn release(&mut self, write: &mut Batch) -> Result<(), ProjectorError> {
         self.released = true;
-        put_newest(&self.mirror, std::mem::take(&mut self.newest), write)
+        put_newest(&self.mirror, std::mem::take(&mut self.newest), write).map(drop)
     }
 
     /// Folds what its keeper is told into changes of the mirror, and says what changes in its relation. `log` takes which
@@ -158,8 +158,13 @@ pub(crate) fn put(mirror: &Mirror, changes: Changes, write: &mut Batch) -> Resul
     for (aggregate, valid_from, order) in changes.removals {
         write.remove_entry(mirror, &aggregate, valid_from, &order.to_bytes())?;
     }
+    // By aggregate, as the entries: of those that are among them the bytes are laid out once.
+    let mut newest = put_newest(mirror, changes.last, write)?.into_iter().peekable();
     for (aggregate, record) in changes.puts {
-        write.put_entry(mirror, &aggregate, &to_stored(&record))?;
+        while newest.next_if(|(earlier, ..)| *earlier < aggregate).is_some() {}
+        let laid_out = newest.next_if(|(_, last, _)| Arc::ptr_eq(&last.record, &record));
+        let stored = laid_out.map_or_else(|| to_stored(&record), |(_, _, stored)| stored);
+        write.put_entry(mirror, &aggregate, &stored)?;
     }
     for (aggregate, record, recorded_to) in changes.superseded {
         write.put_superseded(mirror, &aggregate, &to_stored(&record), recorded_to)?;
@@ -167,7 +172,6 @@ pub(crate) fn put(mirror: &Mirror, changes: Changes, write: &mut Batch) -> Resul
     for (aggregate, position, valid_from, order) in changes.heads {
         write.put_head(mirror, &aggregate, position, valid_from, &order.to_bytes())?;
     }
-    put_newest(mirror, changes.last, write)?;
     for id in changes.unseen {
         write.remove_seen(mirror, id);
     }
@@ -180,18 +184,24 @@ pub(crate) fn put(mirror: &Mirror, changes: Changes, write: &mut Batch) -> Resul
     Ok(())
 }
 
+/// Writes newest records; the entries on record of those that there are, in the same order.
 fn put_newest(
     mirror: &Mirror,
     newest: impl IntoIterator<Item = (Arc<str>, Option<Last>)>,
     write: &mut Batch,
-) -> Result<(), ProjectorError> {
+) -> Result<Vec<(Arc<str>, Last, Stored)>, ProjectorError> {
+    let mut entries = Vec::new();
     for (aggregate, last) in newest {
         match last {
-            Some(last) => write.put_current(mirror, &aggregate, &last_to_stored(&last))?,
+            Some(last) => {
+                let (stored, current) = last_to_stored(&last);
+                write.put_current(mirror, &aggregate, &current)?;
+                entries.push((aggregate, last, stored));
+            }
             None => write.remove_current(mirror, &aggregate)?,
         }
     }
-    Ok(())
+    Ok(entries)
 }
 
 /// The truncates on record of a type, by the positions of their first deliveries, and when they happened.

@@ -11,17 +11,17 @@ use crate::ProjectorError;
 
 /// The entry of a record.
 pub(crate) fn to_stored(record: &Record) -> Stored {
-    entry(record, &record.to_bytes())
+    laid_out(record, &record.to_bytes(), Stored::new)
 }
 
-/// The current entry of an aggregate, from its newest record.
-pub(crate) fn last_to_stored(last: &Last) -> Stored {
-    entry(&last.record, &last.to_bytes())
+/// The entry of an aggregate's newest record, and its current entry, which shares the bytes.
+pub(crate) fn last_to_stored(last: &Last) -> (Stored, Stored) {
+    laid_out(&last.record, &last.record.to_bytes(), |entry| Stored::with_more_memory(entry, &last.tail_bytes()))
 }
 
-fn entry(record: &Record, memory: &[u8]) -> Stored {
+fn laid_out<T>(record: &Record, memory: &[u8], lay_out: impl FnOnce(&Entry<'_>) -> T) -> T {
     let Beside { order, valid_from, recorded_from, position, revision, since, shown } = record.beside();
-    Stored::new(&Entry {
+    lay_out(&Entry {
         valid_from,
         order: &order.to_bytes(),
         recorded_from,

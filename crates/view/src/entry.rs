@@ -2,6 +2,7 @@
 
 use std::{fmt, io::Read};
 
+use byteview::ByteView;
 use deltafold_event::{EventId, Position, Timestamp};
 use fjall::Slice;
 use smallvec::SmallVec;
@@ -107,56 +108,18 @@ impl Stored {
     /// # Panics
     /// When the order is longer than 64 KiB or the row than 4 GiB.
     pub fn new(entry: &Entry<'_>) -> Self {
-        let own_since = (entry.since_valid_from, entry.since_recorded_from) != (entry.valid_from, entry.recorded_from);
-        let own_position = entry.position != entry.recorded_from;
-        let flag = |on: bool, bit: u8| if on { bit } else { 0 };
-        let flags = flag(entry.row.is_some(), HAS_ROW)
-            | flag(entry.incomplete, INCOMPLETE)
-            | flag(entry.event.is_some(), HAS_EVENT)
-            | flag(own_since, OWN_SINCE)
-            | flag(own_position, OWN_POSITION);
-        let row = entry.row.unwrap_or_default().as_bytes();
-        let order_len = u16::try_from(entry.order.len()).expect("an order key is at most a few hundred bytes long");
-        let row_len = u32::try_from(row.len()).expect("a row is at most as long as a message");
+        let (bytes, header) = lay_out(entry, &[]);
+        Self { bytes: bytes.into(), header }
+    }
 
-        let mut bytes = SmallVec::<[u8; FIXED_BYTES + 40]>::new();
-        bytes.extend_from_slice(&[LAYOUT, flags]);
-        bytes.extend_from_slice(&entry.valid_from.as_micros().to_be_bytes());
-        bytes.extend_from_slice(&entry.recorded_from.to_bytes());
-        bytes.extend_from_slice(&entry.revision.to_be_bytes());
-        bytes.extend_from_slice(&order_len.to_be_bytes());
-        bytes.extend_from_slice(&row_len.to_be_bytes());
-        if own_since {
-            bytes.extend_from_slice(&entry.since_valid_from.as_micros().to_be_bytes());
-            bytes.extend_from_slice(&entry.since_recorded_from.to_bytes());
-        }
-        if own_position {
-            bytes.extend_from_slice(&entry.position.to_bytes());
-        }
-        if let Some(event) = &entry.event {
-            bytes.extend_from_slice(event.as_bytes());
-        }
-        let order_start = bytes.len();
-        let row_start = order_start + entry.order.len();
-        let memory_start = row_start + row.len();
-        // Read from where they are, so that they are copied once.
-        let mut parts = (&*bytes).chain(entry.order).chain(row).chain(entry.memory);
-        let bytes = Slice::from_reader(&mut parts, memory_start + entry.memory.len()).expect("memory can be read");
-        let header = Header {
-            valid_from: entry.valid_from,
-            recorded_from: entry.recorded_from,
-            since_valid_from: entry.since_valid_from,
-            since_recorded_from: entry.since_recorded_from,
-            event: entry.event,
-            revision: entry.revision,
-            position: entry.position,
-            incomplete: entry.incomplete,
-            has_row: entry.row.is_some(),
-            order_start,
-            row_start,
-            memory_start,
-        };
-        Self { bytes, header }
+    /// Lays out an entry, and the same with more at the end of its memory: the bytes they have in common are there once.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    pub fn with_more_memory(entry: &Entry<'_>, more: &[u8]) -> (Self, Self) {
+        let (bytes, header) = lay_out(entry, more);
+        let without = bytes.slice(..bytes.len() - more.len());
+        (Self { bytes: without.into(), header }, Self { bytes: bytes.into(), header })
     }
 
     /// Reads an entry from disk; its row is not copied.
@@ -269,6 +232,60 @@ impl Header {
     }
 }
 
+fn lay_out(entry: &Entry<'_>, more: &[u8]) -> (ByteView, Header) {
+    let own_since = (entry.since_valid_from, entry.since_recorded_from) != (entry.valid_from, entry.recorded_from);
+    let own_position = entry.position != entry.recorded_from;
+    let flag = |on: bool, bit: u8| if on { bit } else { 0 };
+    let flags = flag(entry.row.is_some(), HAS_ROW)
+        | flag(entry.incomplete, INCOMPLETE)
+        | flag(entry.event.is_some(), HAS_EVENT)
+        | flag(own_since, OWN_SINCE)
+        | flag(own_position, OWN_POSITION);
+    let row = entry.row.unwrap_or_default().as_bytes();
+    let order_len = u16::try_from(entry.order.len()).expect("an order key is at most a few hundred bytes long");
+    let row_len = u32::try_from(row.len()).expect("a row is at most as long as a message");
+
+    let mut bytes = SmallVec::<[u8; FIXED_BYTES + 40]>::new();
+    bytes.extend_from_slice(&[LAYOUT, flags]);
+    bytes.extend_from_slice(&entry.valid_from.as_micros().to_be_bytes());
+    bytes.extend_from_slice(&entry.recorded_from.to_bytes());
+    bytes.extend_from_slice(&entry.revision.to_be_bytes());
+    bytes.extend_from_slice(&order_len.to_be_bytes());
+    bytes.extend_from_slice(&row_len.to_be_bytes());
+    if own_since {
+        bytes.extend_from_slice(&entry.since_valid_from.as_micros().to_be_bytes());
+        bytes.extend_from_slice(&entry.since_recorded_from.to_bytes());
+    }
+    if own_position {
+        bytes.extend_from_slice(&entry.position.to_bytes());
+    }
+    if let Some(event) = &entry.event {
+        bytes.extend_from_slice(event.as_bytes());
+    }
+    let order_start = bytes.len();
+    let row_start = order_start + entry.order.len();
+    let memory_start = row_start + row.len();
+    // Read from where they are, so that they are copied once.
+    let mut parts = (&*bytes).chain(entry.order).chain(row).chain(entry.memory).chain(more);
+    let len = memory_start + entry.memory.len() + more.len();
+    let bytes = ByteView::from_reader(&mut parts, len).expect("memory can be read");
+    let header = Header {
+        valid_from: entry.valid_from,
+        recorded_from: entry.recorded_from,
+        since_valid_from: entry.since_valid_from,
+        since_recorded_from: entry.since_recorded_from,
+        event: entry.event,
+        revision: entry.revision,
+        position: entry.position,
+        incomplete: entry.incomplete,
+        has_row: entry.row.is_some(),
+        order_start,
+        row_start,
+        memory_start,
+    };
+    (bytes, header)
+}
+
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     let (first, after) = rest.split_first_chunk::<N>()?;
     *rest = after;
@@ -303,6 +320,9 @@ mod tests {
             assert_eq!(stored.entry(), entry);
             let decoded = Stored::decode(stored.bytes().clone()).unwrap();
             assert!(decoded == stored);
+            let without_memory = Entry { memory: b"", ..entry };
+            let (without, with) = Stored::with_more_memory(&without_memory, entry.memory);
+            assert!(without == Stored::new(&without_memory) && with == stored);
             for cut in 0..stored.bytes().len() - entry.memory.len() {
                 assert!(Stored::decode(stored.bytes()[..cut].into()).is_err());
             }

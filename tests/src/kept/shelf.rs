@@ -84,7 +84,8 @@ impl Shelf {
             assert_eq!(**record, read);
         }
         for last in self.last.values_mut() {
-            *last = Last::from_bytes(&last.to_bytes(), last.record.beside()).expect("a record can be read again");
+            let bytes = [&last.record.to_bytes()[..], &last.tail_bytes()].concat();
+            *last = Last::from_bytes(&bytes, last.record.beside()).expect("a record can be read again");
         }
     }
 

@@ -9,7 +9,7 @@ use super::{Given, Record, RecordKind, Since};
 use crate::Last;
 
 /// The first byte of [`Record::to_bytes`].
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 /// Why bytes are not a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -147,19 +147,17 @@ impl Record {
 }
 
 impl Last {
-    /// The number of revisions (u64, big-endian), then [`Record::to_bytes`].
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.revisions.to_be_bytes().to_vec();
-        bytes.extend_from_slice(&self.record.to_bytes());
-        bytes
+    /// What its bytes have after [`Record::to_bytes`]: the number of revisions, big-endian.
+    pub fn tail_bytes(&self) -> [u8; 8] {
+        self.revisions.to_be_bytes()
     }
 
-    /// From [`Self::to_bytes`] and what was kept beside it.
+    /// From [`Record::to_bytes`] and [`Self::tail_bytes`], and what was kept beside them.
     ///
     /// # Errors
     /// As [`Record::from_bytes`].
     pub fn from_bytes(bytes: &[u8], beside: Beside<'_>) -> Result<Self, RecordError> {
-        let Some((revisions, record)) = bytes.split_first_chunk::<8>() else {
+        let Some((record, revisions)) = bytes.split_last_chunk() else {
             return Err(RecordError::Damaged("too short".to_owned()));
         };
         Ok(Self { record: Record::from_bytes(record, beside)?.into(), revisions: u64::from_be_bytes(*revisions) })
@@ -201,7 +199,7 @@ mod tests {
     #[test]
     fn bytes_never_change() {
         let hex = |record: &Record| record.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        assert_eq!(hex(&record()), "020000010100000001017401027b7d01016101027b7d0001000000");
+        assert_eq!(hex(&record()), "030000010100000001017401027b7d01016101027b7d0001000000");
         let other = Record {
             id: EventId::from_bytes([2; 16]),
             event_type: "paid".into(),
@@ -214,7 +212,7 @@ mod tests {
         };
         assert_eq!(
             hex(&other),
-            "02011002020202020202020202020202020202000101010470616964010c01ffffffffffffffffff0101017401027b7d01016101027b7d000101013401013501027b7d00"
+            "03011002020202020202020202020202020202000101010470616964010c01ffffffffffffffffff0101017401027b7d01016101027b7d000101013401013501027b7d00"
         );
         assert_eq!(Record::from_bytes(&other.to_bytes(), other.beside()), Ok(other));
     }
@@ -227,6 +225,9 @@ mod tests {
         assert_eq!(Record::from_bytes(&[9, 0], record.beside()), Err(RecordError::Format(9)));
         assert!(Record::from_bytes(&bytes[..bytes.len() - 1], record.beside()).is_err());
         let last = Last { record: record.into(), revisions: 4 };
-        assert_eq!(Last::from_bytes(&last.to_bytes(), last.record.beside()), Ok(last.clone()));
+        assert_eq!(
+            Last::from_bytes(&[&bytes[..], &last.tail_bytes()].concat(), last.record.beside()),
+            Ok(last.clone())
+        );
     }
 }
