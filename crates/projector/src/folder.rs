@@ -1,7 +1,7 @@
 //! Folding a run of commits into all views at once.
 //!
-//! The mirrors come first. What follows from them, which is the derived views and the commit of everything, goes on on
-//! another thread while the mirrors take the next commits ([`Folder::fold_ahead`]).
+//! The mirrors come first. What follows from them, which is the derived views and then the commit of everything, goes on
+//! on other threads while the mirrors take the next commits ([`Folder::fold_ahead`], `writer`).
 
 mod bulk;
 
@@ -13,13 +13,13 @@ use std::{
 use deltafold_event::{Position, StoredEvent, Timestamp, control};
 use deltafold_relation::{Consistent, Observed, OriginInfo, Origins, Schemas, Step, Transactions};
 use deltafold_store::Batch;
-use deltafold_view::{Snapshot, ViewStore};
+use deltafold_view::{Pending, Snapshot, ViewStore};
 
 use crate::{
     Catalog, Log, Options, ProjectorError, ViewInfo,
     mirror::MirrorView,
     projections::{Changes, Followed, Projections},
-    writer::Writer,
+    writer::{Derived, Writer},
 };
 
 /// The name, in the view store, of the checkpoint that all mirrors share: one reader of the log feeds them all.
@@ -348,11 +348,12 @@ impl Folder {
         if is_bulk {
             return self.writer.begin_commit(write);
         }
-        let (recorded_at, kept, views) = (self.recorded_at, self.options.kept_beliefs, self.views.clone());
+        let (recorded_at, kept) = (self.recorded_at, self.options.kept_beliefs);
         // In the middle of what is read again nobody is to read.
         let is_end = !self.is_half_way();
         let relations = self.relations();
-        let mut projections = self.projections()?;
+        self.writer.derived()?;
+        let mut projections = lock(&self.projections);
         projections.prepare(relations);
         let followed = projections.followed();
         drop(projections);
@@ -360,24 +361,31 @@ impl Folder {
         let show = show.filter(|_| followed.is_quiet);
         self.followed = Some(followed);
         let (projections, catalog) = (Arc::clone(&self.projections), show.as_ref().map(|_| self.mirrors_catalog()));
-        let pending = write.pending();
-        let follow = move || {
-            let mut projections = lock(&projections);
-            projections.fold(&changes, checkpoint, &views, &mut write)?;
-            if let (true, false, Some(recorded_at)) = (is_end, projections.is_empty(), recorded_at) {
+        let is_quiet = self.followed()?.is_quiet;
+        let derive = move |mut write: deltafold_view::Batch, pending: &Pending| -> Result<Derived, ProjectorError> {
+            let mut following = lock(&projections);
+            following.fold(&changes, checkpoint, pending, &mut write)?;
+            if let (true, false, Some(recorded_at)) = (is_end, following.is_empty(), recorded_at) {
                 write.put_end(checkpoint, recorded_at);
             }
-            write.commit()?;
-            projections.follow(&changes, checkpoint, is_replay);
             if let Some(recorded_at) = recorded_at {
-                projections.forget_if_due(recorded_at, kept)?;
+                following.forget_if_due(recorded_at, kept)?;
             }
-            if let (Some(show), Some(catalog)) = (show, catalog) {
-                show(projections.in_catalog(catalog));
-            }
-            Ok(())
+            let shown = show.zip(catalog.map(|catalog| following.in_catalog(catalog)));
+            drop(following);
+            let then = move || {
+                // Where something is built, nothing is folded ahead.
+                if !is_quiet {
+                    lock(&projections).follow(&changes, checkpoint, is_replay);
+                }
+                if let Some((show, catalog)) = shown {
+                    show(catalog);
+                }
+                Ok(())
+            };
+            Ok((write, Box::new(then)))
         };
-        self.writer.begin(Some(pending), follow)
+        self.writer.begin(write, derive)
     }
 
     /// Calls something as soon as a view that is being built has come so far that [`Self::go_on_building`] is due. It may

@@ -19,7 +19,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use deltafold_event::{Position, StoredEvent, Timestamp, control as aggregate};
 use deltafold_relation::RowChange;
-use deltafold_view::{Batch, Snapshot, ViewStore};
+use deltafold_view::{Batch, Pending, Snapshot, ViewStore};
 
 use crate::{Catalog, Log, ProjectorError, ViewInfo, catalog::ProjectionInfo};
 use build::Build;
@@ -277,23 +277,25 @@ impl Projections {
     }
 
     /// Folds what changed in relations into the views that are shown; what it writes becomes durable with what the
-    /// changes stem from. `until`: everything before it will have been folded. A projection that fails stops alone.
+    /// changes stem from. `until`: everything before it will have been folded; `pending`: what is not committed yet of
+    /// batches before. A projection that fails stops alone.
     pub(crate) fn fold(
         &mut self,
         changes: &Changes,
         until: Position,
-        views: &ViewStore,
+        pending: &Pending,
         write: &mut Batch,
     ) -> Result<(), ProjectorError> {
+        let written = self.views.written();
         for (name, projection) in &mut self.by_name {
             if let Some(ready) = &projection.ready {
-                match ready.fold(changes, until, &views.written(), write)? {
+                match ready.fold(changes, until, &ready.memory(&written, pending), write)? {
                     Ok(()) => write.put_checkpoint(&format!("{}{name}", record::READY), until),
                     Err(failed) => projection.fail(name, failed),
                 }
             }
             let Some(live) = &projection.live else { continue };
-            if let Err(failed) = live.fold(changes, until, &views.written(), write)? {
+            if let Err(failed) = live.fold(changes, until, &live.memory(&written, pending), write)? {
                 projection.fail(name, failed);
                 projection.live = None;
                 continue;

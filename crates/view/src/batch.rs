@@ -14,8 +14,8 @@ use crate::{
 /// Changes to any number of mirrors, with their states and checkpoints. Of several puts to one place the last counts.
 pub struct Batch {
     pub(crate) shared: Arc<Shared>,
-    /// What others may read already.
-    pending: Option<Arc<Runs>>,
+    /// What others may read already, in parts.
+    pending: Vec<Arc<Runs>>,
     /// What was added since.
     pub(crate) runs: Runs,
 }
@@ -38,15 +38,16 @@ pub(crate) struct Run(Vec<(Slice, Option<Slice>)>);
 
 impl Batch {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, pending: None, runs: Runs::default() }
+        Self { shared, pending: Vec::new(), runs: Runs::default() }
     }
 
-    /// What is in it so far, to be read before it is committed. What is added later goes to other keys.
+    /// What was added since this was asked last, to be read before it is committed. What is added later goes to other
+    /// keys.
     pub fn pending(&mut self) -> Pending {
-        let so_far = mem::replace(self, Self::new(self.shared.clone()));
-        let runs = Arc::new(so_far.into_runs());
-        self.pending = Some(runs.clone());
-        Pending(runs)
+        self.runs.settle();
+        let runs = Arc::new(mem::take(&mut self.runs));
+        self.pending.push(runs.clone());
+        Pending(vec![runs])
     }
 
     /// Puts an entry on record, in place of one at the same `(valid_from, order)`.
@@ -173,7 +174,7 @@ impl Batch {
 
     /// How many changes it holds.
     pub fn len(&self) -> usize {
-        self.pending.as_deref().map_or(0, Runs::len) + self.runs.len()
+        self.pending.iter().map(|part| part.len()).sum::<usize>() + self.runs.len()
     }
 
     /// Whether it holds none.
@@ -216,10 +217,8 @@ impl Batch {
 
     /// All of it, in order.
     pub(crate) fn into_runs(self) -> Runs {
-        let mut runs = match self.pending {
-            Some(pending) => Arc::unwrap_or_clone(pending).followed_by(self.runs),
-            None => self.runs,
-        };
+        let parts = self.pending.into_iter().map(Arc::unwrap_or_clone).chain([self.runs]);
+        let mut runs = parts.fold(Runs::default(), Runs::followed_by);
         runs.settle();
         runs
     }
@@ -231,7 +230,7 @@ impl Batch {
         // What survives the process is with the operating system; as `Database::batch` has it, which gives no capacity.
         let mut batch =
             OwnedWriteBatch::with_capacity(shared.db.clone(), self.len()).durability(Some(PersistMode::Buffer));
-        for runs in self.pending.map(Arc::unwrap_or_clone).into_iter().chain([self.runs]) {
+        for runs in self.pending.into_iter().map(Arc::unwrap_or_clone).chain([self.runs]) {
             for (run, tree) in [
                 (runs.versions, &trees.versions),
                 (runs.current, &trees.current),
@@ -308,6 +307,12 @@ impl Run {
 
     /// What becomes of a key, if it is in the run, which is in order; none: removed.
     pub(crate) fn get(&self, key: &[u8]) -> Option<Option<&Slice>> {
+        // Mostly it is of another view than all of them.
+        if self.0.first().is_none_or(|(first, _)| *key < **first)
+            || self.0.last().is_some_and(|(last, _)| **last < *key)
+        {
+            return None;
+        }
         let at = self.0.binary_search_by(|(there, _)| (**there).cmp(key)).ok()?;
         Some(self.0[at].1.as_ref())
     }

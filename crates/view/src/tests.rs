@@ -2,6 +2,7 @@
 
 mod model;
 mod opening;
+mod pending;
 mod reading;
 mod snapshots;
 mod tables;

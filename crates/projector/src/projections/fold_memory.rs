@@ -2,17 +2,17 @@
 
 use deltafold_event::Timestamp;
 use deltafold_projection::{Memory, Pair, Version};
-use deltafold_view::{ReadError, Reader, Stored};
+use deltafold_view::{PendingReader, ReadError, Stored};
 
 use crate::ProjectorError;
 
-/// A generation as the last commit left it.
+/// A generation as the last batch left it.
 pub(crate) struct FoldMemory {
-    reader: Reader,
+    reader: PendingReader,
 }
 
 impl FoldMemory {
-    pub(crate) fn new(reader: Reader) -> Self {
+    pub(crate) fn new(reader: PendingReader) -> Self {
         Self { reader }
     }
 }
@@ -38,7 +38,7 @@ impl Memory for FoldMemory {
     }
 
     fn last_in(&self, from: &[u8], until: &[u8]) -> Result<Option<Pair>, Self::Error> {
-        Ok(self.reader.memories(from, until).next_back().transpose()?)
+        Ok(self.reader.last_memory(from, until)?)
     }
 
     fn newest(&self, key: &str) -> Result<Option<Version>, Self::Error> {

@@ -9,7 +9,7 @@ use arrow::array::RecordBatch;
 use deltafold_event::{Column, EventId, Position, Timestamp};
 use deltafold_projection::{Change, FoldError, Folded, Memory, Relations, Version};
 use deltafold_relation::RowChange;
-use deltafold_view::{Batch, Entry, Mirror, Snapshot, Stored};
+use deltafold_view::{Batch, Entry, Mirror, Pending, PendingReader, Snapshot, Stored};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -145,7 +145,7 @@ impl Live {
         &self,
         changes: &Changes,
         until: Position,
-        written: &Snapshot,
+        memory: &FoldMemory,
         write: &mut Batch,
     ) -> Result<Result<(), Failed>, ProjectorError> {
         let mut of_relations: BTreeMap<&str, Vec<Change<'_>>> = BTreeMap::new();
@@ -159,7 +159,7 @@ impl Live {
         if of_relations.values().all(Vec::is_empty) {
             return Ok(Ok(()));
         }
-        self.fold_changes(of_relations, false, until, written, write)
+        self.fold_changes(of_relations, false, until, memory, write)
     }
 
     /// Folds changes by relation. `is_first`: nothing was folded before.
@@ -168,20 +168,20 @@ impl Live {
         mut changes: BTreeMap<&str, Vec<Change<'_>>>,
         is_first: bool,
         until: Position,
-        written: &Snapshot,
+        memory: &FoldMemory,
         write: &mut Batch,
     ) -> Result<Result<(), Failed>, ProjectorError> {
         if !self.skipped.is_empty() {
             changes.values_mut().for_each(|changes| changes.retain(|change| !self.skipped.contains(&change.event)));
         }
         let slices = changes.iter().map(|(relation, changes)| (*relation, changes.as_slice())).collect();
-        let folded = self.plan.fold.fold(&slices, is_first, last_before(until), &self.memory(written));
+        let folded = self.plan.fold.fold(&slices, is_first, last_before(until), memory);
         self.take(folded, until, write)
     }
 
-    /// What is remembered of it.
-    pub(crate) fn memory(&self, written: &Snapshot) -> FoldMemory {
-        FoldMemory::new(written.reader(&self.view))
+    /// What is remembered of it, with what is pending.
+    pub(crate) fn memory(&self, written: &Snapshot, pending: &Pending) -> FoldMemory {
+        FoldMemory::new(PendingReader::new(written, pending.clone(), &self.view))
     }
 
     /// Folds changes by key, as `deltafold_projection::Fold::keyed` gave them.
