@@ -359,6 +359,28 @@ fn the_shop_s_views_are_their_queries_over_the_database_s_own_rows() {
     assert!(compared > 5_000, "{compared} rows were compared");
 }
 
+/// Where commits are rarer than beliefs are kept, each lets go of what was believed before it.
+#[test]
+fn a_rare_commit_forgets_what_was_believed_before_it() {
+    const HOURS: i64 = 3_600_000_000;
+    let shop = Recording { folder: "shop", stream: "shop", declared: "" };
+    let (mut commits, schemas) = shop.commits(100);
+    let sql = "CREATE MATERIALIZED VIEW v WITH (key = 'status') AS
+         SELECT status, count(*) AS orders FROM orders GROUP BY status";
+    let order = control(Ordered::Defined { sql: sql.to_owned() }, &commits[1]);
+    commits[1].push(order);
+    let mut kept = OnDisk::new(&schemas);
+    for (number, commit) in commits.iter().enumerate() {
+        kept.fold_at(commit, Timestamp::from_micros(2 * HOURS * number as i64));
+        kept.finish_building();
+    }
+    let end = kept.checkpoint();
+    // It waits for what is being forgotten.
+    kept.restart();
+    let first = kept.views().snapshot().first_end_since(Timestamp::MIN).expect("the index can be read");
+    assert_eq!(first, Some(end), "of {} commits", commits.len());
+}
+
 fn control(ordered: Ordered, commit: &[StoredEvent]) -> StoredEvent {
     named("v", ordered, commit)
 }

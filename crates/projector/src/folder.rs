@@ -361,27 +361,22 @@ impl Folder {
         let show = show.filter(|_| followed.is_quiet);
         self.followed = Some(followed);
         let (projections, catalog) = (Arc::clone(&self.projections), show.as_ref().map(|_| self.mirrors_catalog()));
-        let is_quiet = self.followed()?.is_quiet;
         let derive = move |mut write: deltafold_view::Batch, pending: &Pending| -> Result<Derived, ProjectorError> {
             let mut following = lock(&projections);
             following.fold(&changes, checkpoint, pending, &mut write)?;
             if let (true, false, Some(recorded_at)) = (is_end, following.is_empty(), recorded_at) {
                 write.put_end(checkpoint, recorded_at);
             }
-            if let Some(recorded_at) = recorded_at {
-                following.forget_if_due(recorded_at, kept)?;
-            }
             let shown = show.zip(catalog.map(|catalog| following.in_catalog(catalog)));
             drop(following);
             let then = move || {
-                // Where something is built, nothing is folded ahead.
-                if !is_quiet {
-                    lock(&projections).follow(&changes, checkpoint, is_replay);
-                }
                 if let Some((show, catalog)) = shown {
                     show(catalog);
                 }
-                Ok(())
+                // Waits while the next batch is derived, which nobody waits for longer because of that.
+                let mut projections = lock(&projections);
+                projections.follow(&changes, checkpoint, is_replay);
+                recorded_at.map_or(Ok(()), |recorded_at| projections.forget_if_due(recorded_at, kept))
             };
             Ok((write, Box::new(then)))
         };

@@ -117,6 +117,27 @@ impl OnDisk {
         kept
     }
 
+    /// Folds commits that were recorded at a moment.
+    pub fn fold_at(&mut self, events: &[StoredEvent], committed_at: Timestamp) {
+        self.log.take(events);
+        let commits = events.chunk_by(|a, b| a.position.version() == b.position.version());
+        let batches: Vec<Arc<Batch>> = commits
+            .map(|events| {
+                let version = events[0].position.version();
+                Arc::new(Batch { version, committed_at, events: events.to_vec() })
+            })
+            .collect();
+        let (folder, _) = self.open.as_mut().expect("it is open");
+        if batches.len() % 2 == 1 {
+            return folder.fold(&batches).expect("the index can be written");
+        }
+        // As one does that is behind: the mirrors go ahead of the rest.
+        for batch in batches.chunks(1) {
+            folder.fold_ahead(batch, |_| ()).expect("the index can be written");
+        }
+        folder.settle().expect("the index can be written");
+    }
+
     /// Lets readers see what was folded in bulk.
     pub fn end_bulk(&mut self) {
         self.open.as_mut().expect("it is open").0.end_bulk().expect("the index can be written");
@@ -323,23 +344,7 @@ impl Kept for OnDisk {
     }
 
     fn fold(&mut self, events: &[StoredEvent]) {
-        self.log.take(events);
-        let commits = events.chunk_by(|a, b| a.position.version() == b.position.version());
-        let batches: Vec<Arc<Batch>> = commits
-            .map(|events| {
-                let version = events[0].position.version();
-                Arc::new(Batch { version, committed_at: Timestamp::from_micros(0), events: events.to_vec() })
-            })
-            .collect();
-        let (folder, _) = self.open.as_mut().expect("it is open");
-        if batches.len() % 2 == 1 {
-            return folder.fold(&batches).expect("the index can be written");
-        }
-        // As one does that is behind: the mirrors go ahead of the rest.
-        for batch in batches.chunks(1) {
-            folder.fold_ahead(batch, |_| ()).expect("the index can be written");
-        }
-        folder.settle().expect("the index can be written");
+        self.fold_at(events, Timestamp::from_micros(0));
     }
 
     fn restart(&mut self) {
