@@ -231,7 +231,8 @@ impl Source {
                 let at = (next..columns.len()).chain(0..next).find(|&at| columns[at].name == name);
                 if let Some(at) = at {
                     next = at + 1;
-                    if self.needed[at] {
+                    // Of several with one name the first counts.
+                    if self.needed[at] && found[at].is_none() {
                         found[at] = Some(value);
                         missing -= 1;
                     }
@@ -272,5 +273,38 @@ fn need(operator: &Operator, relations: &mut [Source]) {
             need(input, relations);
         }
         Operator::Union { inputs, .. } => inputs.iter().for_each(|input| need(input, relations)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use deltafold_event::ColumnType;
+
+    use super::*;
+    use crate::{NoMemory, Relation, Relations, Statement};
+
+    /// What a row says of a column does not hang on what else it says.
+    #[test]
+    fn of_members_with_one_name_the_first_counts() {
+        let column = |name: &str| deltafold_event::Column { name: name.to_owned(), column_type: ColumnType::Text };
+        let relation = Relation::new(["id", "a", "b", "é"].map(column).to_vec(), vec!["id".to_owned()]);
+        let relations: Relations = [("t".to_owned(), relation)].into_iter().collect();
+        let sql = "CREATE MATERIALIZED VIEW v AS SELECT id, a, b, \"é\" FROM t";
+        let statement = Statement::parse("v.sql", sql).expect("it is right");
+        let fold =
+            Fold::new(&Definition::check(&statement, &relations).expect("it is right")).expect("it can be folded");
+        let shown = |row| {
+            let valid_from = Timestamp::from_micros(1);
+            let changes = [Change { row, valid_from, weight: 1, event: EventId::from_bytes([1; 16]) }];
+            let changes = BTreeMap::from([("t", &changes[..])]);
+            let folded = fold.fold(&changes, true, Position::ZERO, &NoMemory::<Infallible>::default());
+            folded.expect("it can be folded").shown.puts[0].1.row.clone().expect("there is a row")
+        };
+        let expected = r#"{"id":"1","a":"x","b":"z","é":"w"}"#;
+        assert_eq!(&*shown(expected), expected);
+        assert_eq!(&*shown(r#"{"id":"1","a":"x","a":"y","a":"y","b":"z","\u00e9":"w"}"#), expected);
+        assert_eq!(&*shown(r#"{"\u00e9":"w","b":"z","other":{"a":1},"a":"x","id":"1"}"#), expected);
     }
 }
