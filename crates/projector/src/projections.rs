@@ -289,13 +289,13 @@ impl Projections {
         let written = self.views.written();
         for (name, projection) in &mut self.by_name {
             if let Some(ready) = &projection.ready {
-                match ready.fold(changes, until, &ready.memory(&written, pending), write)? {
+                match ready.fold(changes, until, &ready.memory_with(&written, pending.clone()), write)? {
                     Ok(()) => write.put_checkpoint(&format!("{}{name}", record::READY), until),
                     Err(failed) => projection.fail(name, failed),
                 }
             }
             let Some(live) = &projection.live else { continue };
-            if let Err(failed) = live.fold(changes, until, &live.memory(&written, pending), write)? {
+            if let Err(failed) = live.fold(changes, until, &live.memory_with(&written, pending.clone()), write)? {
                 projection.fail(name, failed);
                 projection.live = None;
                 continue;

@@ -7,7 +7,7 @@ use fjall::{Iter, Readable, Slice};
 use itertools::{EitherOrBoth, Itertools};
 
 use crate::{
-    Memory, Mirror, ReadError, Reader, Snapshot, Stored,
+    Mirror, ReadError, Reader, Snapshot, Stored,
     batch::{Run, Runs},
     key::{self, Key},
 };
@@ -71,7 +71,7 @@ impl PendingReader {
         }
     }
 
-    /// As [`Reader::memories`].
+    /// What a fold remembers from one key until before another, with the keys, in their order.
     pub fn memories<'a>(
         &'a self,
         from: &[u8],
@@ -150,6 +150,11 @@ impl PendingReader {
     }
 }
 
+/// A key of what a fold remembers, and what is under it.
+pub type Memory = (Box<[u8]>, Box<[u8]>);
+
+type Pair = (Slice, Slice);
+
 /// What becomes of a key.
 type Change = (Slice, Option<Slice>);
 
@@ -157,8 +162,6 @@ fn memory(pair: Result<Pair, ReadError>) -> Result<Memory, ReadError> {
     let (key, value) = pair?;
     Ok((key[4..].into(), (*value).into()))
 }
-
-type Pair = (Slice, Slice);
 
 /// Pairs of a tree with changes to it, both in the same order.
 fn merged<'a>(

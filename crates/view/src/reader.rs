@@ -133,15 +133,6 @@ impl Reader {
         Ok(found.map(|value| (*value).into()))
     }
 
-    /// What a fold remembers from one key until before another, with the keys.
-    pub fn memories(&self, from: &[u8], until: &[u8]) -> Memories {
-        let trees = &self.snapshot.shared.keyspaces;
-        let (from, until) = (key::fold(self.view(), from), key::fold(self.view(), until));
-        // An empty range, which the trees refuse.
-        let until = until.max(from.clone());
-        Memories(self.snapshot.moment.trees.range(&trees.folds, from..until))
-    }
-
     pub(crate) fn view(&self) -> ViewId {
         self.mirror.view
     }
@@ -157,33 +148,6 @@ impl fmt::Debug for Reader {
             .field("mirror", &self.mirror.name())
             .field("commit", &self.snapshot.moment.commit)
             .finish()
-    }
-}
-
-/// A key of what a fold remembers, and what is under it.
-pub type Memory = (Box<[u8]>, Box<[u8]>);
-
-/// What a fold remembers, in the order of the keys; from behind, the other way round.
-pub struct Memories(Iter);
-
-impl Memories {
-    fn pair(pair: Guard) -> Result<Memory, ReadError> {
-        let (key, value) = pair.into_inner()?;
-        Ok((key[4..].into(), (*value).into()))
-    }
-}
-
-impl Iterator for Memories {
-    type Item = Result<Memory, ReadError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.0.next().map(Self::pair)
-    }
-}
-
-impl DoubleEndedIterator for Memories {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        self.0.next_back().map(Self::pair)
     }
 }
 

@@ -23,7 +23,7 @@ use std::{
 };
 
 use deltafold_event::Position;
-use deltafold_view::{Batch, Pending, Snapshot, ViewStore, WriteError};
+use deltafold_view::{Batch, Snapshot, ViewStore, WriteError};
 
 use super::{
     Changes, Wake,
@@ -344,13 +344,8 @@ impl Rest {
             let mut write = views.batch();
             let nothing = self.live.plan.fold.sources().map(|relation| (relation, Vec::new())).collect();
             let until = self.generation.round.until();
-            if let Err(failed) = self.live.fold_changes(
-                nothing,
-                true,
-                until,
-                &self.live.memory(&views.written(), &Pending::default()),
-                &mut write,
-            )? {
+            let memory = self.live.memory(&views.written());
+            if let Err(failed) = self.live.fold_changes(nothing, true, until, &memory, &mut write)? {
                 return Ok(Err(failed));
             }
             self.generation.is_begun = true;
@@ -398,8 +393,7 @@ impl Rest {
             .iter()
             .map(|(relation, rows, log)| (*relation, rows.changes().chain(log.iter().map(LogChange::change)).collect()))
             .collect();
-        let folded =
-            self.live.fold_changes(changes, false, until, &self.live.memory(written, &Pending::default()), write)?;
+        let folded = self.live.fold_changes(changes, false, until, &self.live.memory(written), write)?;
         self.generation.round = self.generation.round.ended_at(until);
         write.put_state(&state(&self.name), &self.generation.to_bytes());
         Ok(folded)

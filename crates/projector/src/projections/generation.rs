@@ -179,9 +179,14 @@ impl Live {
         self.take(folded, until, write)
     }
 
-    /// What is remembered of it, with what is pending.
-    pub(crate) fn memory(&self, written: &Snapshot, pending: &Pending) -> FoldMemory {
-        FoldMemory::new(PendingReader::new(written, pending.clone(), &self.view))
+    /// What is remembered of it.
+    pub(crate) fn memory(&self, written: &Snapshot) -> FoldMemory {
+        self.memory_with(written, Pending::default())
+    }
+
+    /// Likewise, with what is not committed yet.
+    pub(crate) fn memory_with(&self, written: &Snapshot, pending: Pending) -> FoldMemory {
+        FoldMemory::new(PendingReader::new(written, pending, &self.view))
     }
 
     /// Folds changes by key, as `deltafold_projection::Fold::keyed` gave them.

@@ -12,7 +12,7 @@ use arrow::{
 };
 use deltafold_event::Position;
 use deltafold_projection::NoMemory;
-use deltafold_view::{Batch, Pending, ViewStore};
+use deltafold_view::{Batch, ViewStore};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -165,7 +165,7 @@ impl<'r> Pieces<'r> {
         let folded = match self.is_first {
             true => self.live.fold_keyed(rows, self.until, &NoMemory::default(), &mut self.write)?,
             false => {
-                let memory = self.live.memory(&self.views.written(), &Pending::default());
+                let memory = self.live.memory(&self.views.written());
                 self.live.fold_keyed(rows, self.until, &memory, &mut self.write)?
             }
         };
@@ -182,7 +182,7 @@ impl<'r> Pieces<'r> {
     fn fold_part(&mut self, rows: &RecordBatch) -> Result<(), Stopped> {
         self.write()?;
         let mut write = self.views.batch();
-        let memory = self.live.memory(&self.views.written(), &Pending::default());
+        let memory = self.live.memory(&self.views.written());
         self.live.fold_keyed(rows, self.until, &memory, &mut write)?.map_err(Stopped::Failed)?;
         self.come_to(rows);
         self.open = self.place.as_ref().map(|place| place.key.clone());
