@@ -4,6 +4,7 @@
 //! on other threads while the mirrors take the next commits ([`Folder::fold_ahead`], `writer`).
 
 mod bulk;
+mod progress;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,9 +12,12 @@ use std::{
 };
 
 use deltafold_event::{Position, StoredEvent, Timestamp, control};
-use deltafold_relation::{Consistent, Observed, OriginInfo, Origins, Schemas, Step, Transactions};
+use deltafold_relation::{Consistent, Observed, Origins, Schemas, Step, Transactions};
 use deltafold_store::Batch;
-use deltafold_view::{Pending, Snapshot, ViewStore};
+use deltafold_view::{Pending, ViewStore};
+
+pub use progress::consistent;
+use progress::{NEWEST, RECORDED_AT, TRANSACTIONS, moment};
 
 use crate::{
     Catalog, Log, Options, ProjectorError, ViewInfo,
@@ -26,20 +30,8 @@ use crate::{
 /// Everything below it is in a [`deltafold_view::Snapshot`] that has it.
 pub const CHECKPOINT: &str = "mirrors";
 
-/// The name of the state that keeps [`Catalog::newest`]: [`Timestamp::to_bytes`].
-const NEWEST: &str = "mirrors/newest";
-
 /// The name of the state that keeps what is known of origins: [`Origins::to_bytes`].
 pub(crate) const ORIGINS: &str = "mirrors/origins";
-
-/// The name of the state that keeps [`Catalog::recorded_at`]: [`Timestamp::to_bytes`].
-const RECORDED_AT: &str = "mirrors/recorded_at";
-
-/// How the names of the states begin that keep which transactions are whole.
-const TRANSACTIONS: &str = "transactions/";
-
-/// The name of the state that keeps [`Catalog::consistent`]: the moment, and a byte that says whether it is estimated.
-const CONSISTENT: &str = "mirrors/consistent";
 
 /// Called with what there is to read.
 type Show = Arc<dyn Fn(Catalog) + Send + Sync>;
@@ -424,63 +416,6 @@ impl Folder {
     fn relations(&self) -> Vec<Arc<ViewInfo>> {
         self.mirrors.values().filter_map(MirrorView::info).collect()
     }
-
-    /// Takes what was folded up to a checkpoint as done, and writes so.
-    fn put_progress(&mut self, write: &mut deltafold_view::Batch, checkpoint: Position, newest: Option<Timestamp>) {
-        let newest = newest.max(self.newest);
-        self.transactions.settle();
-        if let Some(newest) = newest {
-            write.put_state(NEWEST, &newest.to_bytes());
-        }
-        if self.origins.take_changed() {
-            write.put_state(ORIGINS, &self.origins.to_bytes());
-        }
-        for (name, state) in self.transactions.take_changes() {
-            let name = format!("{TRANSACTIONS}{name}");
-            match state {
-                Some(state) => write.put_state(&name, &state),
-                None => write.remove_state(&name),
-            }
-        }
-        // While a database's new epoch is folded in pieces, what was folded of it before is taken back in pieces.
-        let is_replay = self.origins.replay().is_some();
-        let consistent = self.transactions.consistent();
-        let consistent = consistent.map(|found| Consistent { estimated: found.estimated || is_replay, ..found });
-        if let Some(Consistent { at, estimated }) = consistent {
-            write.put_state(CONSISTENT, &[&at.to_bytes()[..], &[u8::from(estimated)]].concat());
-        }
-        write.put_checkpoint(CHECKPOINT, checkpoint);
-        if let (false, false, Some(recorded_at)) = (self.is_bulk(), is_replay, self.recorded_at) {
-            write.put_state(RECORDED_AT, &recorded_at.to_bytes());
-        }
-        self.newest = newest;
-        self.consistent = consistent;
-        self.checkpoint = checkpoint;
-    }
-
-    /// What there is to read.
-    pub fn catalog(&self) -> Catalog {
-        lock(&self.projections).in_catalog(self.mirrors_catalog())
-    }
-
-    /// The databases that events come from.
-    pub fn origins(&self) -> Vec<OriginInfo> {
-        self.origins.infos()
-    }
-
-    /// What there is to read but for derived views.
-    fn mirrors_catalog(&self) -> Catalog {
-        Catalog {
-            views: self.relations(),
-            projections: Vec::new(),
-            checkpoint: self.checkpoint,
-            recorded_at: self.recorded_at,
-            newest: self.newest,
-            origins: self.origins.infos(),
-            consistent: self.consistent,
-            failure: None,
-        }
-    }
 }
 
 /// The projections, once the thread that folds them is done with them.
@@ -507,20 +442,4 @@ pub(crate) fn learn(schemas: &mut Schemas, stored: &StoredEvent) {
     if let Err(error) = schemas.observe(stored) {
         tracing::error!(position = %stored.position, %error, "a $schema event cannot be read");
     }
-}
-
-/// The newest moment at which every transaction is whole that a snapshot holds, which may hold more than the last
-/// catalog told of; none while it holds none.
-///
-/// # Errors
-/// When the index cannot be read.
-pub fn consistent(snapshot: &Snapshot) -> Result<Option<Consistent>, deltafold_view::ReadError> {
-    let bytes = snapshot.state(CONSISTENT)?.unwrap_or_default();
-    let Some((at, &[estimated])) = bytes.split_first_chunk() else { return Ok(None) };
-    Ok(Some(Consistent { at: Timestamp::from_bytes(*at), estimated: estimated != 0 }))
-}
-
-fn moment(snapshot: &Snapshot, state: &str) -> Result<Option<Timestamp>, ProjectorError> {
-    let bytes = snapshot.state(state)?;
-    Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(Timestamp::from_bytes))
 }
