@@ -93,15 +93,18 @@ impl Writer {
         Ok(())
     }
 
-    /// Waits until it is known what follows from the last batch.
+    /// Waits until it is known what follows from the last batch, and what that changes.
     pub(crate) fn derived(&self) -> Result<(), ProjectorError> {
-        let mut running = self.running.borrow_mut();
-        let Some(ahead) = running.as_mut().and_then(|running| running.ahead.as_mut()) else { return Ok(()) };
-        if ahead.all.is_none() {
-            ahead.all = ahead.derived.recv().ok();
+        if let Some(ahead) = self.running.borrow_mut().as_mut().and_then(|running| running.ahead.as_mut()) {
+            if ahead.all.is_none() {
+                ahead.all = ahead.derived.recv().ok();
+            }
+            if ahead.all.is_some() {
+                return Ok(());
+            }
         }
-        // Else it has failed, and the thread says why.
-        if ahead.all.is_some() { Ok(()) } else { running.take().map_or(Ok(()), |running| join(running.thread)) }
+        // It has failed, and the thread says why; or what it changes is known once it is committed.
+        self.settle()
     }
 
     /// The store with every batch in it.
