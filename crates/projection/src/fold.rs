@@ -291,7 +291,7 @@ mod tests {
         let column = |name: &str| deltafold_event::Column { name: name.to_owned(), column_type: ColumnType::Text };
         let relation = Relation::new(["id", "a", "b", "é"].map(column).to_vec(), vec!["id".to_owned()]);
         let relations: Relations = [("t".to_owned(), relation)].into_iter().collect();
-        let sql = "CREATE MATERIALIZED VIEW v AS SELECT id, a, b, \"é\" FROM t";
+        let sql = "CREATE MATERIALIZED VIEW v WITH (key = 'id') AS SELECT id, a, b, \"é\" FROM t";
         let statement = Statement::parse("v.sql", sql).expect("it is right");
         let fold =
             Fold::new(&Definition::check(&statement, &relations).expect("it is right")).expect("it can be folded");
