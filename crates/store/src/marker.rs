@@ -16,9 +16,11 @@ const FORMAT: u32 = 1;
 pub(crate) async fn check(data_dir: &Path) -> Result<Uuid, OpenError> {
     let at = data_dir.join("deltafold.json");
     for _ in 0..2 {
+        // Looked for before the mark is read: whoever makes it has left the mark.
+        let has_events = data_dir.join("events").join("_delta_log").is_dir();
         match read(&at).await? {
             Some(text) => return compare(data_dir, &text),
-            None if data_dir.join("events").join("_delta_log").is_dir() => break,
+            None if has_events => break,
             None => write(&at).await?,
         }
     }
