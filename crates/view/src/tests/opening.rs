@@ -78,7 +78,7 @@ fn another_format_is_named() {
     drop(views);
     let Err(error) = ViewStore::open(dir.path(), small()) else { panic!("opened an unknown format") };
     assert!(matches!(error, OpenError::Version { expected: 3, .. }), "{error}");
-    assert!(error.to_string().contains("has format 9, this version reads 2"), "{error}");
+    assert!(error.to_string().contains("has format 9, this version reads 3"), "{error}");
     ViewStore::reset(dir.path()).unwrap();
     ViewStore::open(dir.path(), small()).unwrap();
 }
