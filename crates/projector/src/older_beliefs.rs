@@ -133,7 +133,6 @@ impl OlderBeliefs {
         let shown = shown(snapshot, view)?;
         let mirrors: Vec<_> = catalog.views.iter().filter(|view| view.kind == ViewKind::Mirror).cloned().collect();
         let plan = Plan::new(view, &shown.sql, &plan_relations(&mirrors)).map_err(OlderBeliefsError::Failed)?;
-        std::fs::create_dir_all(self.views.scratch()).map_err(broken)?;
         let folder = TempDir::new_in(self.views.scratch()).map_err(broken)?;
         let sizes = deltafold_view::Options {
             row_cache_bytes: 4 << 20,

@@ -156,13 +156,13 @@ impl ViewStore {
         check_format(dir, &keyspaces)?;
         let views = registered(dir, &keyspaces)?;
         let moment = Moment { trees: db.snapshot(), commit: Some(0) };
-        // The index is ours now: nobody else has files there.
+        // The index is ours now: nobody else has files there. It is made here, as two sorts that find it missing would
+        // both make it, and the second fail.
         let scratch = dir.join("scratch");
+        let io = |source| OpenError::Io { dir: dir.to_owned(), source };
         match fs::remove_dir_all(&scratch) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(OpenError::Io { dir: dir.to_owned(), source });
-            }
-            _ => {}
+            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(io(source)),
+            _ => fs::create_dir(&scratch).map_err(io)?,
         }
         let shared = Shared {
             scratch,
@@ -310,8 +310,7 @@ impl ViewStore {
         Ok(self.shared.db.persist(PersistMode::SyncAll)?)
     }
 
-    /// A folder for what need not outlive the process. It may not be there yet; what a process leaves in it goes when the
-    /// index is opened again.
+    /// A folder for what need not outlive the process: what is left in it goes when the index is opened again.
     pub fn scratch(&self) -> &Path {
         &self.shared.scratch
     }
