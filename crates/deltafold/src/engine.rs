@@ -77,10 +77,13 @@ impl Engine {
         self.api.execute(request).await
     }
 
-    /// Ends folding; what was folded is on disk, what was not will be folded next time.
+    /// Ends folding; what was folded is on disk, what was not will be folded next time. The process is about to end, too.
     pub(crate) async fn stop(self) {
         drop(self.api);
         self.projector.stop().await;
+        if let Err(error) = self.views.leave_open() {
+            tracing::warn!(%error, "what was folded last may have to be folded again");
+        }
     }
 }
 

@@ -310,6 +310,17 @@ impl ViewStore {
         Ok(self.shared.db.persist(PersistMode::SyncAll)?)
     }
 
+    /// Leaves the index open until the process ends, with what was committed made safe as [`Self::sync`] does. To close it
+    /// takes longer: what is being compacted is waited for, and what is in memory given back piece by piece.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn leave_open(self) -> Result<(), WriteError> {
+        let synced = self.sync();
+        std::mem::forget(self);
+        synced
+    }
+
     /// A folder for what need not outlive the process: what is left in it goes when the index is opened again.
     pub fn scratch(&self) -> &Path {
         &self.shared.scratch
