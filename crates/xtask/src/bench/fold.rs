@@ -5,7 +5,7 @@ use crate::head::{self, Case};
 use crate::ingest::{clear, data_dir, ingest};
 use crate::numbers::Series;
 use crate::options::{Options, deltafold, work_dir};
-use crate::process::measure;
+use crate::process::{self, measure};
 use crate::servers::{Processors, answering};
 use crate::stream::Stream;
 use anyhow::{Context, Result, ensure};
@@ -20,7 +20,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let millions = counts.events as f64 / 1e6;
     let data = data_dir("fold")?;
     clear(&data)?;
-    measure(&mut ingest(&stream.file, &data)?)?;
+    process::run(&mut ingest(&stream.file, &data)?)?;
     let (mut rate, mut processor, mut peak) = <(Series, Series, Series)>::default();
     for run in 1..=options.runs {
         clear(&data.join("index"))?;

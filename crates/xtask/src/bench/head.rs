@@ -6,7 +6,7 @@
 use crate::ingest::{clear, data_dir, ingest};
 use crate::numbers::Series;
 use crate::options::{Options, deltafold, work_dir};
-use crate::process::measure;
+use crate::process::{self, measure};
 use crate::servers::{Processors, answering};
 use crate::stream::Stream;
 use anyhow::{Context, Result, ensure};
@@ -39,9 +39,9 @@ pub(crate) fn run(options: &Options, stream: &Stream, case: &Case) -> Result<()>
     let (mut rate, mut processor, mut peak) = <(Series, Series, Series)>::default();
     for run in 1..=options.runs {
         clear(&data)?;
-        measure(&mut ingest(&beginning, &data)?)?;
-        measure(&mut query(&data, &definitions)?)?;
-        measure(&mut ingest(&rest, &data)?)?;
+        process::run(&mut ingest(&beginning, &data)?)?;
+        process::run(&mut query(&data, &definitions)?)?;
+        process::run(&mut ingest(&rest, &data)?)?;
         let (_, usage) = measure(&mut query(&data, &definitions)?)?;
         check_totals(&data, &expected).with_context(|| format!("run {run}"))?;
         rate.push(lines as f64 / usage.elapsed_s);

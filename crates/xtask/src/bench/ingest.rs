@@ -2,7 +2,7 @@
 
 use crate::numbers::{Series, figure};
 use crate::options::{Options, deltafold, work_dir};
-use crate::process::measure;
+use crate::process::{self, measure};
 use crate::stream::Stream;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!("  processor seconds per million   {processor}");
     println!("  peak memory, MiB                {peak}");
     let before = Audit::of(&data)?.bytes as f64 / counts.events as f64;
-    measure(Command::new(deltafold()?).arg("--data").arg(&data).arg("compact"))?;
+    process::run(Command::new(deltafold()?).arg("--data").arg(&data).arg("compact"))?;
     let after = Audit::of(&data)?;
     after.check(counts).context("after compaction")?;
     println!(

@@ -7,7 +7,7 @@ use crate::ingest::{clear, data_dir, ingest};
 use crate::load::Load;
 use crate::numbers::{Series, figure};
 use crate::options::Options;
-use crate::process::{self, measure, while_pinned};
+use crate::process::{self, while_pinned};
 use crate::servers::{LOAD_PROCESSOR, Processors, answering, bare};
 use crate::stream::Stream;
 use anyhow::{Context, Result};
@@ -50,7 +50,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let model = &stream.generated.model;
     let data = data_dir("reads")?;
     clear(&data)?;
-    measure(&mut ingest(&stream.file, &data)?)?;
+    process::run(&mut ingest(&stream.file, &data)?)?;
     let positions = positions_by_line(&data, Model::watched)?;
     let kinds = kinds(model, &positions)?;
     println!("hot key: {} events of one order", model.history[&Model::HOT].len());

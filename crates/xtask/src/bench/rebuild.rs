@@ -6,7 +6,7 @@ use crate::ingest::{clear, data_dir, ingest};
 use crate::load::Load;
 use crate::numbers::{Series, figure};
 use crate::options::{Options, deltafold, work_dir};
-use crate::process::measure;
+use crate::process::{self, measure};
 use crate::servers::{Processors, answering};
 use crate::stream::Stream;
 use anyhow::{Context, Result, ensure};
@@ -38,8 +38,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let (mut rate, mut processor, mut peak) = <(Series, Series, Series)>::default();
     for run in 1..=options.runs {
         clear(&data)?;
-        measure(&mut ingest(&stream.file, &data)?)?;
-        measure(&mut query(&data, "{ orders(first: 1) { totalCount } }", None)?)?;
+        process::run(&mut ingest(&stream.file, &data)?)?;
+        process::run(&mut query(&data, "{ orders(first: 1) { totalCount } }", None)?)?;
         let (_, usage) = measure(&mut query(&data, "{ totals(first: 1) { totalCount } }", Some(&definitions))?)?;
         check_totals(&data, &expected).with_context(|| format!("run {run}"))?;
         rate.push(events / usage.elapsed_s);
