@@ -1,9 +1,11 @@
 //! Writing: what a keeper made of a batch of events, all of it or nothing.
 
-use std::{mem, ops::Range, sync::Arc};
+use std::{hash::BuildHasher, mem, ops::Range, sync::Arc};
 
 use deltafold_event::{EventId, Position, Timestamp};
 use fjall::{Keyspace, OwnedWriteBatch, PersistMode, Slice};
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
 
 use crate::{
     Mirror, Pending, Stored, WriteError, fault,
@@ -32,9 +34,16 @@ pub(crate) struct Runs {
     pub(crate) meta: Run,
 }
 
-/// Changes to one tree; none removes.
+/// Changes to one tree.
 #[derive(Clone, Default)]
-pub(crate) struct Run(Vec<(Slice, Option<Slice>)>);
+pub(crate) struct Run {
+    changes: Vec<Change>,
+    /// Where each key is, by its hash, once [`Run::index`] was called.
+    places: HashTable<u32>,
+}
+
+/// What becomes of a key; none: it is removed.
+pub(crate) type Change = (Slice, Option<Slice>);
 
 impl Batch {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
@@ -45,6 +54,8 @@ impl Batch {
     /// keys.
     pub fn pending(&mut self) -> Pending {
         self.runs.settle();
+        let Runs { current, seen, folds, .. } = &mut self.runs;
+        [current, seen, folds].into_iter().for_each(Run::index);
         let runs = Arc::new(mem::take(&mut self.runs));
         self.pending.push(runs.clone());
         Pending(vec![runs])
@@ -211,7 +222,7 @@ impl Batch {
     /// What it changes of newest entries.
     fn current(&self) -> Run {
         let mut current = self.runs.current.clone();
-        current.0.extend(self.pending.iter().flat_map(|pending| pending.current.0.iter().cloned()));
+        current.changes.extend(self.pending.iter().flat_map(|pending| pending.current.changes.iter().cloned()));
         current
     }
 
@@ -272,56 +283,62 @@ impl Runs {
 
 impl Run {
     fn put(&mut self, key: impl AsRef<[u8]>, value: impl Into<Slice>) {
-        self.0.push((Slice::new(key.as_ref()), Some(value.into())));
+        self.changes.push((Slice::new(key.as_ref()), Some(value.into())));
     }
 
     fn remove(&mut self, key: impl AsRef<[u8]>) {
-        self.0.push((Slice::new(key.as_ref()), None));
+        self.changes.push((Slice::new(key.as_ref()), None));
     }
 
     /// Changes that come after these.
     pub(crate) fn append(&mut self, mut later: Self) {
-        self.0.append(&mut later.0);
+        self.changes.append(&mut later.changes);
+        self.places.clear();
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.changes.len()
     }
 
     /// In key order, which is how trees like it, and one change per key.
     pub(crate) fn settle(&mut self) {
         // Stable: of equal keys the last one put comes last, and stays.
-        self.0.sort_by(|(a, _), (b, _)| a.cmp(b));
-        self.0.reverse();
-        self.0.dedup_by(|(a, _), (b, _)| a == b);
-        self.0.reverse();
+        self.changes.sort_by(|(a, _), (b, _)| a.cmp(b));
+        self.changes.reverse();
+        self.changes.dedup_by(|(a, _), (b, _)| a == b);
+        self.changes.reverse();
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Slice, Option<&Slice>)> {
-        self.0.iter().map(|(key, value)| (key, value.as_ref()))
+        self.changes.iter().map(|(key, value)| (key, value.as_ref()))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.changes.is_empty()
     }
 
-    /// What becomes of a key, if it is in the run, which is in order; none: removed.
-    pub(crate) fn get(&self, key: &[u8]) -> Option<Option<&Slice>> {
-        // Mostly it is of another view than all of them.
-        if self.0.first().is_none_or(|(first, _)| *key < **first)
-            || self.0.last().is_some_and(|(last, _)| **last < *key)
-        {
-            return None;
+    /// Has keys be found at once, which takes some time for each. Nothing is added later.
+    fn index(&mut self) {
+        let Self { changes, places } = self;
+        *places = HashTable::with_capacity(changes.len());
+        for (at, (key, _)) in changes.iter().enumerate() {
+            let at = u32::try_from(at).expect("a batch has fewer than 2³² changes");
+            places.insert_unique(hash(key), at, |&at| hash(&changes[at as usize].0));
         }
-        let at = self.0.binary_search_by(|(there, _)| (**there).cmp(key)).ok()?;
-        Some(self.0[at].1.as_ref())
+    }
+
+    /// What becomes of a key, if it is in the run, which was indexed; none: removed.
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Option<&Slice>> {
+        debug_assert_eq!(self.places.len(), self.changes.len(), "it was not indexed");
+        let at = *self.places.find(hash(key), |&at| *self.changes[at as usize].0 == *key)?;
+        Some(self.changes[at as usize].1.as_ref())
     }
 
     /// Those with keys in a range, of a run that is in order.
-    pub(crate) fn within(&self, range: Range<&[u8]>) -> &[(Slice, Option<Slice>)] {
-        let before = |end: &[u8]| self.0.partition_point(|(key, _)| **key < *end);
+    pub(crate) fn within(&self, range: Range<&[u8]>) -> &[Change] {
+        let before = |end: &[u8]| self.changes.partition_point(|(key, _)| **key < *end);
         let (start, end) = (before(range.start), before(range.end));
-        &self.0[start..end.max(start)]
+        &self.changes[start..end.max(start)]
     }
 
     pub(crate) fn add_to(self, batch: &mut OwnedWriteBatch, tree: &Keyspace) {
@@ -334,19 +351,23 @@ impl Run {
     }
 }
 
-impl FromIterator<(Slice, Option<Slice>)> for Run {
-    fn from_iter<T: IntoIterator<Item = (Slice, Option<Slice>)>>(changes: T) -> Self {
-        Self(changes.into_iter().collect())
+impl FromIterator<Change> for Run {
+    fn from_iter<T: IntoIterator<Item = Change>>(changes: T) -> Self {
+        Self { changes: changes.into_iter().collect(), places: HashTable::new() }
     }
 }
 
 impl IntoIterator for Run {
-    type Item = (Slice, Option<Slice>);
-    type IntoIter = std::vec::IntoIter<Self::Item>;
+    type Item = Change;
+    type IntoIter = std::vec::IntoIter<Change>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        self.changes.into_iter()
     }
+}
+
+fn hash(key: &[u8]) -> u64 {
+    FixedState::with_seed(0).hash_one(key)
 }
 
 fn prefix(mirror: &Mirror, aggregate: &str) -> Result<Key, WriteError> {

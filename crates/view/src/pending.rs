@@ -8,7 +8,7 @@ use itertools::{EitherOrBoth, Itertools};
 
 use crate::{
     Mirror, ReadError, Reader, Snapshot, Stored,
-    batch::{Run, Runs},
+    batch::{Change, Run, Runs},
     key::{self, Key},
 };
 
@@ -154,9 +154,6 @@ impl PendingReader {
 pub type Memory = (Box<[u8]>, Box<[u8]>);
 
 type Pair = (Slice, Slice);
-
-/// What becomes of a key.
-type Change = (Slice, Option<Slice>);
 
 fn memory(pair: Result<Pair, ReadError>) -> Result<Memory, ReadError> {
     let (key, value) = pair?;
