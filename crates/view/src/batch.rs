@@ -4,7 +4,7 @@ use std::{hash::BuildHasher, mem, ops::Range, sync::Arc};
 
 use deltafold_event::{EventId, Position, Timestamp};
 use fjall::{Keyspace, OwnedWriteBatch, PersistMode, Slice};
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use crate::{
@@ -40,6 +40,8 @@ pub(crate) struct Run {
     changes: Vec<Change>,
     /// Where each key is, by its hash, once [`Run::index`] was called.
     places: HashTable<u32>,
+    /// Of a seed of its own: whoever writes the rows says what the keys are.
+    hasher: RandomState,
 }
 
 /// What becomes of a key; none: it is removed.
@@ -319,18 +321,18 @@ impl Run {
 
     /// Has keys be found at once, which takes some time for each. Nothing is added later.
     fn index(&mut self) {
-        let Self { changes, places } = self;
+        let Self { changes, places, hasher } = self;
         *places = HashTable::with_capacity(changes.len());
         for (at, (key, _)) in changes.iter().enumerate() {
             let at = u32::try_from(at).expect("a batch has fewer than 2³² changes");
-            places.insert_unique(hash(key), at, |&at| hash(&changes[at as usize].0));
+            places.insert_unique(hasher.hash_one(&**key), at, |&at| hasher.hash_one(&*changes[at as usize].0));
         }
     }
 
     /// What becomes of a key, if it is in the run, which was indexed; none: removed.
     pub(crate) fn get(&self, key: &[u8]) -> Option<Option<&Slice>> {
         debug_assert_eq!(self.places.len(), self.changes.len(), "it was not indexed");
-        let at = *self.places.find(hash(key), |&at| *self.changes[at as usize].0 == *key)?;
+        let at = *self.places.find(self.hasher.hash_one(key), |&at| *self.changes[at as usize].0 == *key)?;
         Some(self.changes[at as usize].1.as_ref())
     }
 
@@ -353,7 +355,7 @@ impl Run {
 
 impl FromIterator<Change> for Run {
     fn from_iter<T: IntoIterator<Item = Change>>(changes: T) -> Self {
-        Self { changes: changes.into_iter().collect(), places: HashTable::new() }
+        Self { changes: changes.into_iter().collect(), ..Self::default() }
     }
 }
 
@@ -364,10 +366,6 @@ impl IntoIterator for Run {
     fn into_iter(self) -> Self::IntoIter {
         self.changes.into_iter()
     }
-}
-
-fn hash(key: &[u8]) -> u64 {
-    FixedState::with_seed(0).hash_one(key)
 }
 
 fn prefix(mirror: &Mirror, aggregate: &str) -> Result<Key, WriteError> {

@@ -156,8 +156,8 @@ impl ViewStore {
         check_format(dir, &keyspaces)?;
         let views = registered(dir, &keyspaces)?;
         let moment = Moment { trees: db.snapshot(), commit: Some(0) };
-        // The index is ours now: nobody else has files there. It is made here, as two sorts that find it missing would
-        // both make it, and the second fail.
+        // The index is ours now: nobody else has files there. The folder is made here, as two sorts that find it missing
+        // would both make it, and the second fail.
         let scratch = dir.join("scratch");
         let io = |source| OpenError::Io { dir: dir.to_owned(), source };
         match fs::remove_dir_all(&scratch) {
