@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 const TICKS_PER_SECOND: f64 = 100.0;
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How much memory is touched before a run: about what a run uses, with the files that it writes.
-const TOUCHED: usize = 4 << 30;
+/// How much memory is touched before a run, if there is twice as much: about what a run uses, with the files that it writes.
+const TOUCHED: u64 = 4 << 30;
 const PAGE: usize = 4 << 10;
 
 /// What a process used.
@@ -29,10 +29,16 @@ pub(crate) struct Usage {
 pub(crate) fn measure(command: &mut Command) -> Result<(String, Usage)> {
     let synced = Command::new("sync").status().context("start sync")?;
     anyhow::ensure!(synced.success(), "sync failed ({synced})");
-    let mut memory = vec![0u8; TOUCHED];
-    memory.iter_mut().step_by(PAGE).for_each(|byte| *std::hint::black_box(byte) = 1);
-    drop(memory);
+    touch_memory()?;
     run(command)
+}
+
+fn touch_memory() -> Result<()> {
+    let text = std::fs::read_to_string("/proc/meminfo").context("read how much memory there is")?;
+    let available = kib(&text, "MemAvailable:")? * 1024.0;
+    let mut memory = vec![0u8; TOUCHED.min(available as u64 / 2) as usize];
+    memory.iter_mut().step_by(PAGE).for_each(|byte| *std::hint::black_box(byte) = 1);
+    Ok(())
 }
 
 /// Runs `command` to its end and returns its stdout; another exit code than 0 is an error.
@@ -69,9 +75,14 @@ pub(crate) fn run(command: &mut Command) -> Result<(String, Usage)> {
 /// Of a running process: the most memory it has held so far.
 pub(crate) fn peak_memory_mib(process: u32) -> Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{process}/status")).context("read a process's status")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("the status has no VmHWM")?;
-    let kib: f64 = line.trim().trim_end_matches(" kB").trim().parse().context("VmHWM is a number")?;
-    Ok(kib / 1024.0)
+    Ok(kib(&text, "VmHWM:")? / 1024.0)
+}
+
+/// What the kernel says under a name, in KiB.
+fn kib(text: &str, name: &str) -> Result<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let line = line.with_context(|| format!("the kernel does not say {name}"))?;
+    line.trim().trim_end_matches(" kB").trim().parse().with_context(|| format!("{name} is a number"))
 }
 
 /// Of a running process: user and system time so far.
