@@ -175,9 +175,8 @@ impl Group {
         let base = match &stand.base {
             Some((_, entry)) if entry.content.partials.len() == zero.partials.len() => entry.content.clone(),
             Some(_) => return Err(Fault::Damaged),
-            None => zero.clone(),
+            None => Arc::new(zero.clone()),
         };
-        let base = Arc::new(base);
         // What was believed, what is now, and how the two differ.
         let (mut old, mut new) = (base.clone(), base);
         let mut more = zero;
@@ -196,7 +195,7 @@ impl Group {
             let there = tail.next_if(|(there, _)| *there == at).map(|(_, entry)| entry);
             let mut elements: BTreeMap<(u8, Element), i64> = BTreeMap::new();
             if let Some(there) = there {
-                old = Arc::new(there.content.clone());
+                old = there.content.clone();
                 elements.extend(there.elements.iter().cloned());
             }
             while let Some(row) = rows.next_if(|row| deltas.at[*row] == at) {
@@ -217,7 +216,7 @@ impl Group {
                     }
                 }
             }
-            let mut content = Content { cells: before.1.cells.clone(), ..old.plus(&more) };
+            let mut content = old.plus(&more, before.1.cells.clone());
             self.change_cells(&elements, &mut multisets, &mut content)?;
             let is_same = content == *before.1;
             new = if content == *old {
@@ -235,7 +234,7 @@ impl Group {
                 [(&of(&before.1), -1), (&of(&new), 1), (&of(&before.0), 1), (&of(&old), -1)],
             );
             let is_kept = !(is_same && elements.is_empty());
-            let entry = Entry { content: (*new).clone(), elements: elements.into_iter().collect() };
+            let entry = Entry { content: new.clone(), elements: elements.into_iter().collect() };
             changed.moment(at, is_kept.then_some(entry), there);
         }
         changed.write(self.operator, group, &stand, tail.len(), writes)?;

@@ -1,5 +1,7 @@
 //! What a group remembers of its moments.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Given, Values, keys, ordered::Element, partial::Partial};
@@ -29,12 +31,11 @@ impl Content {
         Self { rows: 0, partials: given.iter().map(zero).collect(), cells: vec![None; given.len()] }
     }
 
-    /// What it adds up to with something more; shows as before what is kept.
-    pub(super) fn plus(&self, more: &Self) -> Self {
-        let mut sum = self.clone();
-        sum.rows += more.rows;
-        sum.partials.iter_mut().zip(&more.partials).for_each(|(sum, more)| sum.add(more));
-        sum
+    /// What it adds up to with something more; shows these cells.
+    pub(super) fn plus(&self, more: &Self, cells: Vec<Option<Element>>) -> Self {
+        let mut partials = self.partials.clone();
+        partials.iter_mut().zip(&more.partials).for_each(|(sum, more)| sum.add(more));
+        Self { rows: self.rows + more.rows, partials, cells }
     }
 
     pub(super) fn is_zero(&self) -> bool {
@@ -74,7 +75,7 @@ impl Content {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
     /// What everything until then adds up to.
-    pub(super) content: Content,
+    pub(super) content: Arc<Content>,
     /// Which values came and went then, by call.
     pub(super) elements: Vec<((u8, Element), i64)>,
 }
