@@ -78,7 +78,7 @@ pub struct SortedRuns<'a> {
     heads: OneRun<'a>,
     superseded: OneRun<'a>,
     /// Keys in the order of arrival: event ids do not come sorted.
-    seen: Vec<[u8; 20]>,
+    seen: Vec<Slice>,
     meta: Run,
 }
 
@@ -121,7 +121,7 @@ impl SortedRuns<'_> {
         (self.current)(Some(current))?;
         (self.heads)(Some(heads))?;
         (self.superseded)(Some(superseded))?;
-        self.seen.extend(seen.iter().map(|(key, _)| <[u8; 20]>::try_from(&**key).expect("a key of `seen`")));
+        self.seen.extend(seen.into_iter().map(|(key, _)| key));
         self.meta.append(meta);
         Ok(())
     }
@@ -152,7 +152,7 @@ impl SortedRuns<'_> {
         seen.dedup();
         let mut run = one_run(&self.shared.keyspaces.seen);
         for keys in seen.chunks(SEEN_AT_ONCE) {
-            run(Some(keys.iter().map(|key| (Slice::new(key), Some(Slice::new(&[])))).collect()))?;
+            run(Some(keys.iter().map(|key| (key.clone(), Some(Slice::new(&[])))).collect()))?;
         }
         run(None)
     }

@@ -11,8 +11,12 @@
 //! | folds | 0, position | – |
 //! | meta | `checkpoint/` name, `state/` name, `view/` name, `generation/` number and name, … | – |
 //!
-//! The view is a u32; the aggregate its UTF-8 with `00` escaped as `00 FF`, ended by `00 00`; times have their sign
-//! flipped. All numbers are big-endian, so that bytes order as what they say.
+//! The view is one byte up to 251, else `FD` and a u16, or `FF` and a u32 ([CompactSize], but big-endian): trees compare the
+//! first bytes of keys before all else, and keep short ones without an allocation. The aggregate is its UTF-8 with `00`
+//! escaped as `00 FF`, ended by `00 00`; times have their sign flipped. All numbers are big-endian, so that bytes order as
+//! what they say.
+//!
+//! [CompactSize]: https://developer.bitcoin.org/reference/transactions.html#compactsize-unsigned-integers
 
 use deltafold_event::{EventId, Position, Timestamp};
 use smallvec::SmallVec;
@@ -33,20 +37,39 @@ pub(crate) struct ViewId(pub(crate) u32);
 
 impl ViewId {
     /// The beginning of all keys of the view.
-    pub(crate) fn prefix(self) -> [u8; 4] {
-        self.0.to_be_bytes()
+    pub(crate) fn prefix(self) -> SmallVec<[u8; 8]> {
+        match (u8::try_from(self.0), u16::try_from(self.0)) {
+            (Ok(number @ ..=MOST_IN_ONE_BYTE), _) => SmallVec::from_slice(&[number]),
+            (_, Ok(number)) => [IN_TWO_BYTES].into_iter().chain(number.to_be_bytes()).collect(),
+            _ => [IN_FOUR_BYTES].into_iter().chain(self.0.to_be_bytes()).collect(),
+        }
     }
 
     /// Above all keys of the view.
-    pub(crate) fn end(self) -> [u8; 4] {
-        self.0.checked_add(1).expect("view ids are few").to_be_bytes()
+    pub(crate) fn end(self) -> SmallVec<[u8; 8]> {
+        Self(self.0.checked_add(1).expect("view ids are few")).prefix()
+    }
+}
+
+const MOST_IN_ONE_BYTE: u8 = 251;
+const IN_TWO_BYTES: u8 = 0xFD;
+const IN_FOUR_BYTES: u8 = 0xFF;
+
+/// Where the view's part of a key ends.
+pub(crate) fn view_len(key: &[u8]) -> Option<usize> {
+    match *key.first()? {
+        ..=MOST_IN_ONE_BYTE => Some(1),
+        IN_TWO_BYTES => Some(3),
+        IN_FOUR_BYTES => Some(5),
+        _ => None,
     }
 }
 
 /// The beginning of all keys of an aggregate; in `current`, the key.
 pub(crate) fn aggregate(view: ViewId, id: &str) -> Key {
-    let mut key = Key::with_capacity(4 + id.len() + 2);
-    key.extend_from_slice(&view.prefix());
+    let prefix = view.prefix();
+    let mut key = Key::with_capacity(prefix.len() + id.len() + 2);
+    key.extend_from_slice(&prefix);
     if id.as_bytes().contains(&0) {
         for &byte in id.as_bytes() {
             key.push(byte);
@@ -70,7 +93,7 @@ pub(crate) fn end_of(aggregate: &[u8]) -> Key {
 
 /// Where the aggregate's part of a key ends.
 pub(crate) fn aggregate_len(key: &[u8]) -> Option<usize> {
-    let mut at = 4;
+    let mut at = view_len(key)?;
     loop {
         at += key.get(at..)?.iter().position(|&byte| byte == 0)?;
         match key.get(at + 1)? {
@@ -83,7 +106,8 @@ pub(crate) fn aggregate_len(key: &[u8]) -> Option<usize> {
 /// The aggregate id of a key.
 pub(crate) fn aggregate_id(key: &[u8]) -> Result<Box<str>, ReadError> {
     let damaged = || ReadError::Corrupt(format!("a key of {} bytes names no aggregate", key.len()));
-    let raw = key.get(4..aggregate_len(key).ok_or_else(damaged)? - 2).ok_or_else(damaged)?;
+    let (start, end) = view_len(key).zip(aggregate_len(key)).ok_or_else(damaged)?;
+    let raw = &key[start..end - 2];
     let bytes = if raw.contains(&0) {
         let mut bytes = Vec::with_capacity(raw.len());
         let mut rest = raw.iter();
@@ -152,22 +176,23 @@ pub(crate) fn split_superseded(key: &[u8]) -> Result<(&[u8], Position, Position)
 }
 
 /// A key of `seen`.
-pub(crate) fn seen(view: ViewId, event: EventId) -> [u8; 20] {
-    let mut key = [0; 20];
-    key[..4].copy_from_slice(&view.prefix());
-    key[4..].copy_from_slice(event.as_bytes());
-    key
+pub(crate) fn seen(view: ViewId, event: EventId) -> Key {
+    under(view, event.as_bytes())
 }
 
 /// A key of `folds`.
-pub(crate) fn fold(view: ViewId, key: &[u8]) -> Vec<u8> {
-    [&view.prefix()[..], key].concat()
+pub(crate) fn fold(view: ViewId, key: &[u8]) -> Key {
+    under(view, key)
 }
 
 /// A key of `folds`, under no view, that marks where a batch has ended.
-pub(crate) fn end(position: Position) -> [u8; 12] {
-    let mut key = [0; 12];
-    key[4..].copy_from_slice(&position.to_bytes());
+pub(crate) fn end(position: Position) -> Key {
+    under(ViewId(0), &position.to_bytes())
+}
+
+fn under(view: ViewId, rest: &[u8]) -> Key {
+    let mut key = Key::from_slice(&view.prefix());
+    key.extend_from_slice(rest);
     key
 }
 
@@ -213,6 +238,18 @@ mod tests {
     const VIEW: ViewId = ViewId(7);
 
     #[test]
+    fn views_order_as_their_numbers_and_enclose_their_keys() {
+        let numbers = [0, 1, 250, 251, 252, 255, 256, 65_534, 65_535, 65_536, u32::MAX - 1];
+        for pair in numbers.windows(2) {
+            let [low, high] = [pair[0], pair[1]].map(ViewId);
+            let key = aggregate(low, "\u{10FFFF}");
+            assert!(low.prefix()[..] < key[..] && key[..] < low.end()[..] && low.end() <= high.prefix(), "{pair:?}");
+            assert_eq!(view_len(&key), Some(low.prefix().len()));
+            assert_eq!(&*aggregate_id(&key).unwrap(), "\u{10FFFF}");
+        }
+    }
+
+    #[test]
     fn aggregates_order_as_their_ids_and_enclose_their_keys() {
         let ids = ["", "\0", "\0\u{1}", "a", "a\0", "a\0b", "a\u{1}", "ab", "b", "é"];
         for pair in ids.windows(2) {
@@ -228,8 +265,11 @@ mod tests {
 
     #[test]
     fn a_key_without_an_aggregate_is_damage() {
-        assert!(aggregate_id(&[0, 0, 0, 1, b'a']).is_err());
-        assert!(aggregate_id(&[0, 0, 0, 1, b'a', 0]).is_err());
+        assert!(aggregate_id(&[1, b'a']).is_err());
+        assert!(aggregate_id(&[1, b'a', 0]).is_err());
+        assert!(aggregate_id(&[0xFD, 0, b'a', 0]).is_err());
+        assert!(aggregate_id(&[0xFE, b'a', 0, 0]).is_err());
+        assert!(aggregate_id(&[]).is_err());
         assert!(split_superseded(&[0; 15]).is_err());
     }
 

@@ -157,7 +157,8 @@ type Pair = (Slice, Slice);
 
 fn memory(pair: Result<Pair, ReadError>) -> Result<Memory, ReadError> {
     let (key, value) = pair?;
-    Ok((key[4..].into(), (*value).into()))
+    let start = key::view_len(&key).ok_or_else(|| ReadError::Corrupt("a key names no view".to_owned()))?;
+    Ok((key[start..].into(), (*value).into()))
 }
 
 /// Pairs of a tree with changes to it, both in the same order.

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The format of the whole index. A change of it means a rebuild.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// All mirrors of a data directory, on disk. Cheap to clone; the last clone to go closes the files.
 ///

@@ -6,8 +6,9 @@
 //! | operator, group, `M`, call, element | how many there are of a value now |
 //! | operator, group, `T`, moment | the entry of an older moment |
 //!
-//! The operator is its number in the plan, a u16; a group is the bytes of its row (`arrow::row`), of which none is the
-//! beginning of another; moments have their sign flipped, so that bytes order as what they say.
+//! The operator is its number in the plan, in one byte up to 127, else in two with the first bit set; a group is the
+//! bytes of its row (`arrow::row`), of which none is the beginning of another; moments have their sign flipped, so that
+//! bytes order as what they say.
 
 const NEWEST: u8 = b'L';
 const MOMENT: u8 = b'T';
@@ -15,7 +16,10 @@ const VALUE: u8 = b'M';
 
 fn begin(operator: u16, kind: u8, group: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(group.len() + 16);
-    key.extend_from_slice(&operator.to_be_bytes());
+    match u8::try_from(operator) {
+        Ok(operator @ ..0x80) => key.push(operator),
+        _ => key.extend_from_slice(&(0x8000 | operator).to_be_bytes()),
+    }
     key.extend_from_slice(group);
     key.push(kind);
     key
