@@ -253,7 +253,7 @@ impl Api {
     fn reading(&self, built: &Built, catalog: Arc<Catalog>) -> Result<Reading, ApiError> {
         let inner = &*self.inner;
         let (log, limits, tables) = (inner.log.clone(), inner.limits.clone(), inner.tables.clone());
-        let (snapshot, older) = (inner.views.snapshot(), inner.older.clone());
+        let (snapshot, older) = (inner.views.snapshot_for_request(), inner.older.clone());
         Reading::new(built.model.clone(), catalog, snapshot, log, limits, tables, older)
     }
 

@@ -54,7 +54,7 @@ impl ViewStore {
     /// The store with everything that was committed, what readers are kept from included.
     pub fn written(&self) -> Snapshot {
         if !self.shared.is_bulk() && !self.shared.is_hidden() {
-            return self.committed();
+            return self.snapshot();
         }
         let moment = Moment { trees: self.shared.db.snapshot(), commit: None };
         Snapshot { shared: self.shared.clone(), moment: Arc::new(moment) }

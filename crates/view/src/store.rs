@@ -23,6 +23,8 @@ use crate::{
     snapshot::Moment,
 };
 
+const NO_REQUEST: u64 = u64::MAX;
+
 /// The format of the whole index. A change of it means a rebuild.
 const FORMAT: u32 = 4;
 
@@ -51,8 +53,8 @@ pub(crate) struct Shared {
     /// Whether readers are kept from what is committed.
     hidden: AtomicBool,
     opened: Instant,
-    /// When somebody began to read last, in milliseconds since then.
-    read_ms: AtomicU64,
+    /// When somebody last began to read for an answer, in milliseconds since then; [`NO_REQUEST`]: nobody did.
+    request_ms: AtomicU64,
     /// For files that need not outlive the process.
     scratch: PathBuf,
     /// Registered views by name; those of mirrors have no generation.
@@ -167,7 +169,7 @@ impl ViewStore {
         let shared = Shared {
             scratch,
             opened: Instant::now(),
-            read_ms: AtomicU64::new(0),
+            request_ms: AtomicU64::new(NO_REQUEST),
             keyspaces,
             newest: Cache::new(options.row_cache_bytes),
             histories: Cache::new(options.history_cache_bytes),
@@ -255,22 +257,25 @@ impl ViewStore {
         self.shared.mirrors()
     }
 
-    /// The store as the last commit left it, for those who are to be let go first ([`Self::last_read`]).
+    /// The store as the last commit left it.
     pub fn snapshot(&self) -> Snapshot {
-        let since = self.shared.opened.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
-        self.shared.read_ms.store(since, Ordering::Relaxed);
-        self.committed()
-    }
-
-    /// How long ago somebody began to read.
-    pub fn last_read(&self) -> Duration {
-        let read = Duration::from_millis(self.shared.read_ms.load(Ordering::Relaxed));
-        self.shared.opened.elapsed().saturating_sub(read)
-    }
-
-    pub(crate) fn committed(&self) -> Snapshot {
         let moment = self.shared.published.read().expect("no holder of this lock panics").clone();
         Snapshot { shared: self.shared.clone(), moment }
+    }
+
+    /// Likewise, for somebody who waits for an answer: what can wait lets them go first ([`Self::last_request`]).
+    pub fn snapshot_for_request(&self) -> Snapshot {
+        let since = self.shared.opened.elapsed().as_millis().try_into().unwrap_or(NO_REQUEST);
+        self.shared.request_ms.store(since, Ordering::Relaxed);
+        self.snapshot()
+    }
+
+    /// How long ago somebody last began to read for an answer; none: nobody did.
+    pub fn last_request(&self) -> Option<Duration> {
+        match self.shared.request_ms.load(Ordering::Relaxed) {
+            NO_REQUEST => None,
+            since => Some(self.shared.opened.elapsed().saturating_sub(Duration::from_millis(since))),
+        }
     }
 
     /// Keeps what is committed from here on from readers, until [`Self::show`]: they see the store as it is now. Only in

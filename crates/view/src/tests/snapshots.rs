@@ -163,3 +163,12 @@ fn a_full_cache_forgets_rather_than_misleads() {
         }
     }
 }
+
+#[test]
+fn only_requests_count_as_such() {
+    let (_dir, views) = open();
+    views.snapshot();
+    assert_eq!(views.last_request(), None);
+    views.snapshot_for_request();
+    assert!(views.last_request().is_some());
+}

@@ -35,7 +35,7 @@ impl Means {
 
     /// Does a small part of the work. While others read, one thread of all builds does so at a time, and rests afterwards.
     pub(super) fn work<T>(&self, part: impl FnOnce() -> T) -> T {
-        if !self.is_paced || self.views.last_read() > EXPECTED {
+        if !self.is_paced || self.views.last_request().is_none_or(|ago| ago > EXPECTED) {
             return part();
         }
         let _turn = self.turn.lock().expect("no holder of this lock panics");
