@@ -81,8 +81,19 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    fn to_bytes(&self) -> Vec<u8> {
-        postcard::to_allocvec(self).expect("all of it can be written")
+    fn to_bytes(&self) -> Box<[u8]> {
+        self.to_bytes_behind(&[])
+    }
+
+    /// Behind something short. Mostly there is room for it without an allocation that grows.
+    fn to_bytes_behind(&self, before: &[u8]) -> Box<[u8]> {
+        let mut room = [0; 256];
+        let (begin, rest) = room.split_at_mut(before.len());
+        begin.copy_from_slice(before);
+        match postcard::to_slice(self, rest).map(|entry| before.len() + entry.len()) {
+            Ok(len) => room[..len].into(),
+            Err(_) => [before, &postcard::to_allocvec(self).expect("all of it can be written")].concat().into(),
+        }
     }
 
     fn from_bytes<E>(bytes: &[u8]) -> Result<Self, Fault<E>> {
@@ -157,9 +168,8 @@ impl Changed {
         writes: &mut Writes,
     ) -> Result<(), Fault<E>> {
         let moment = |at: i64| keys::moment(operator, group, at);
-        let newest = |at: i64, entry: &Entry| {
-            (keys::newest(operator, group), Some([&keys::at_bytes(at)[..], &entry.to_bytes()].concat().into()))
-        };
+        let newest =
+            |at: i64, entry: &Entry| (keys::newest(operator, group), Some(entry.to_bytes_behind(&keys::at_bytes(at))));
         let Self { mut kept, gone } = self;
         // The newest entry of the tail has no key of its own among the moments.
         let had_key = |at: i64| stand.newest != Some(at);
@@ -169,7 +179,7 @@ impl Changed {
         let last = if as_before > 0 { None } else { kept.pop() };
         for (at, entry, is_new) in &kept {
             if *is_new || !had_key(*at) {
-                writes.put(moment(*at), Some(entry.to_bytes().into()));
+                writes.put(moment(*at), Some(entry.to_bytes()));
             }
         }
         if as_before > 0 {
@@ -178,7 +188,7 @@ impl Changed {
         match (last, &stand.base) {
             (Some((at, entry, is_new)), base) => {
                 if let (true, Some((before, base))) = (stand.tail.is_empty(), base) {
-                    writes.put(moment(*before), Some(base.to_bytes().into()));
+                    writes.put(moment(*before), Some(base.to_bytes()));
                 }
                 if is_new || had_key(at) {
                     let (key, value) = newest(at, &entry);
