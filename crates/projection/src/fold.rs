@@ -45,7 +45,7 @@ use plan::Planner;
 use versions::Rows;
 
 pub use error::FoldError;
-pub use keyed::{ORDER, row_hash};
+pub use keyed::{KEY_HASH, ONLY_KEY, ORDER, Order, keyed_hash};
 pub use versions::Shown;
 
 /// A row of a relation that came or went.

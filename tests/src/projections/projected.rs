@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use datafusion::arrow::{
     array::RecordBatch,
-    compute::{SortColumn, concat_batches, lexsort_to_indices, partition, take_record_batch},
+    compute::{concat_batches, partition, sort_to_indices, take_record_batch},
 };
 use deltafold_event::{Position, StoredEvent, Timestamp};
 use deltafold_projection::{Change, Definition, Fold, ORDER};
@@ -65,12 +65,12 @@ impl Projected {
         });
         let keyed: Vec<RecordBatch> = keyed.collect();
         let all = concat_batches(&built.fold.keyed_schema(), &keyed).expect("they are of one schema");
-        let column = |name| all.column_by_name(name).expect("it is there").clone();
-        let columns = ORDER.map(|name| SortColumn { values: column(name), options: None });
-        let order = lexsort_to_indices(&columns, None).expect("they can be sorted");
+        let order = all.column_by_name(ORDER).expect("it is there");
+        let order = sort_to_indices(order, None, None).expect("they can be sorted");
         let all = take_record_batch(&all, &order).expect("they are places in it");
         let mut random = SmallRng::seed_from_u64(seed);
-        let parts = partition(&all.columns()[..ORDER.len()]).expect("they can be compared").ranges();
+        let order = all.column_by_name(ORDER).expect("it is there").clone();
+        let parts = partition(&[order]).expect("they can be compared").ranges();
         let mut parts = parts.into_iter().peekable();
         while let Some(mut piece) = parts.next() {
             while let Some(next) = parts.next_if(|_| random.random_ratio(2, 3)) {

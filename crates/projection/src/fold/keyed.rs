@@ -6,16 +6,13 @@
 //! | one level of groups | the group, as the bytes of its row | what the groups are made of |
 //! | several | the same for all: they are folded by their moments | the number of the relation, the row |
 //!
-//! Before them come those of [`ORDER`].
+//! Before them come [`ORDER`] and [`KEY_HASH`].
 
-use std::{collections::BTreeMap, convert::Infallible, hash::BuildHasher, sync::Arc};
+use std::{borrow::Borrow, collections::BTreeMap, convert::Infallible, hash::BuildHasher, sync::Arc};
 
 use arrow::{
-    array::{
-        Array, ArrayRef, AsArray, BinaryArray, FixedSizeBinaryArray, FixedSizeBinaryBuilder, Int8Array, Int64Array,
-        RecordBatch, StringArray, UInt16Array, UInt64Array,
-    },
-    datatypes::{DataType, Field, Int8Type, Int64Type, Schema, SchemaRef, UInt16Type},
+    array::{ArrayRef, AsArray, BinaryArray, BinaryBuilder, RecordBatch, StringArray, UInt16Array, UInt64Array},
+    datatypes::{DataType, Field, Schema, SchemaRef, UInt16Type},
 };
 use deltafold_event::{EventId, Position, Timestamp, arrays::data_type};
 use foldhash::quality::FixedState;
@@ -27,18 +24,95 @@ use super::{
 };
 use crate::memory::{Memory, NoMemory};
 
-/// The first columns: the key (binary), the moment (int64, microseconds), the weight (int8), the event (16 bytes) and a hash
-/// of the row (uint64). Whoever sorts by all of them has each key together, its moments in order, and at each what goes
-/// before what comes; rows of which all of them are the same are to be folded at once.
-pub const ORDER: [&str; 5] = ["key", "moment", "weight", "event", "row"];
-
+/// The first column, binary: where a change comes in the order in which they are folded ([`Order`]).
+pub const ORDER: &str = "order";
+/// The second column, uint64: a hash of the key, by which changes are put into partitions.
+pub const KEY_HASH: &str = "key hash";
 /// How many columns come before those that are folded.
-const BEFORE: usize = ORDER.len();
+const BEFORE: usize = 2;
 
-/// The hash by which rows that came with one event are told apart.
-pub fn row_hash(row: &str) -> u64 {
-    FixedState::with_seed(0).hash_one(row)
+/// The hash of a key or of a row: by the latter those that came with one event are told apart.
+pub fn keyed_hash(bytes: &[u8]) -> u64 {
+    FixedState::with_seed(0).hash_one(bytes)
 }
+
+/// Changes in their order: each key together, its moments in order, and at each what goes before what comes.
+///
+/// | bytes | what |
+/// |---|---|
+/// | 4 | the key's length |
+/// | … | the key |
+/// | 8 | the moment, microseconds |
+/// | 1 | the weight |
+/// | 16 | the event |
+/// | 8 | the hash of the row |
+///
+/// Numbers are big-endian, signed ones with their sign flipped, so that bytes order as what they say: one column is
+/// sorted and merged much faster than several. Changes of which all of it is the same are to be folded at once.
+#[derive(Clone, Copy)]
+pub struct Order<'b>(&'b BinaryArray);
+
+impl<'b> Order<'b> {
+    /// Of rows that [`Fold::keyed`] gave.
+    ///
+    /// # Panics
+    /// When the columns are others.
+    pub fn of(rows: &'b RecordBatch) -> Self {
+        Self(rows.column(0).as_binary())
+    }
+
+    /// All of it.
+    pub fn place(self, row: usize) -> &'b [u8] {
+        self.0.value(row)
+    }
+
+    /// The key, with its length.
+    pub fn key(self, row: usize) -> &'b [u8] {
+        Self::key_of(self.place(row))
+    }
+
+    /// The key of a place, with its length.
+    pub fn key_of(place: &[u8]) -> &[u8] {
+        &place[..place.len() - OF_KEY_BYTES]
+    }
+
+    /// The key, with its length, and the moment.
+    pub fn key_and_moment(self, row: usize) -> &'b [u8] {
+        let place = self.place(row);
+        &place[..place.len() - OF_MOMENT_BYTES]
+    }
+
+    fn moment(self, row: usize) -> i64 {
+        i64::from_be_bytes(self.behind_key(row)) ^ i64::MIN
+    }
+
+    fn weight(self, row: usize) -> i8 {
+        let [weight] = self.behind_key_from::<1>(row, 8);
+        i8::from_be_bytes([weight ^ SIGN])
+    }
+
+    fn event(self, row: usize) -> EventId {
+        EventId::from_bytes(self.behind_key_from(row, 9))
+    }
+
+    fn behind_key<const N: usize>(self, row: usize) -> [u8; N] {
+        self.behind_key_from(row, 0)
+    }
+
+    fn behind_key_from<const N: usize>(self, row: usize, from: usize) -> [u8; N] {
+        let place = self.place(row);
+        let from = place.len() - OF_KEY_BYTES + from;
+        place[from..from + N].try_into().expect("a place has all of these")
+    }
+}
+
+/// The key, with its length, where there is only one.
+pub const ONLY_KEY: [u8; 4] = [0; 4];
+
+/// What comes behind a key, and behind a moment.
+const OF_KEY_BYTES: usize = 33;
+const OF_MOMENT_BYTES: usize = 25;
+const SIGN: u8 = 0x80;
 
 /// What changes are told apart by.
 enum Level<'f> {
@@ -75,13 +149,7 @@ impl Fold {
             Level::Group(below, _) => below.schema().fields().iter().map(|field| field.data_type().clone()).collect(),
             Level::None => vec![DataType::UInt16, DataType::Utf8],
         };
-        let before = [
-            Field::new(ORDER[0], DataType::Binary, false),
-            Field::new(ORDER[1], DataType::Int64, false),
-            Field::new(ORDER[2], DataType::Int8, false),
-            Field::new(ORDER[3], DataType::FixedSizeBinary(16), false),
-            Field::new(ORDER[4], DataType::UInt64, false),
-        ];
+        let before = [Field::new(ORDER, DataType::Binary, false), Field::new(KEY_HASH, DataType::UInt64, false)];
         let folded = types.into_iter().enumerate().map(|(at, of)| Field::new(format!("column {at}"), of, true));
         Arc::new(Schema::new(before.into_iter().chain(folded).collect::<Vec<_>>()))
     }
@@ -108,63 +176,63 @@ impl Fold {
                 &mut Writes::default(),
             )
         };
-        let (keys, deltas) = match self.level() {
+        let of_row = |deltas: &Deltas, row: usize| {
+            // Nothing below a group makes more of a change than it was.
+            let weight = i8::try_from(deltas.weight[row]).expect("it was one of 8 bits");
+            (deltas.at[row], weight, &changes[deltas.cause[row] as usize])
+        };
+        Ok(match self.level() {
             Level::View => {
                 let deltas = self.canonical(given(&self.root)?)?;
-                (self.rows.keys(&deltas.rows).map(Some).collect::<BinaryArray>(), deltas)
+                let keys = self.rows.keys(&deltas.rows).map(String::into_bytes);
+                let of_rows = keys.enumerate().map(|(row, key)| (key, of_row(&deltas, row)));
+                self.batch(deltas.rows.columns(), of_rows)
             }
             Level::Group(below, group) => {
                 let deltas = given(below)?;
                 let groups = group.groups(&deltas)?;
                 let key = |row: usize| groups.as_ref().map_or(&[][..], |groups| row_bytes(groups, row));
-                (BinaryArray::from_iter_values((0..deltas.len()).map(key)), deltas)
+                self.batch(deltas.rows.columns(), (0..deltas.len()).map(|row| (key(row), of_row(&deltas, row))))
             }
             Level::None => {
                 let number = u16::try_from(number.unwrap_or_default()).expect("a definition has few relations");
-                let columns: Vec<ArrayRef> = vec![
+                let columns: [ArrayRef; 2] = [
                     Arc::new(UInt16Array::from_value(number, changes.len())),
                     Arc::new(StringArray::from_iter_values(changes.iter().map(|change| change.row))),
                 ];
-                let keys = BinaryArray::from_iter_values(changes.iter().map(|_| []));
-                let of_rows = changes.iter().map(|change| (change.valid_from.as_micros(), change.weight, change));
-                return Ok(self.batch(keys, columns, of_rows));
+                let of_rows = changes.iter().map(|change| ([], (change.valid_from.as_micros(), change.weight, change)));
+                self.batch(&columns, of_rows)
             }
-        };
-        let columns = deltas.rows.columns().to_vec();
-        let of_row = |row: usize| {
-            // Nothing below a group makes more of a change than it was.
-            let weight = i8::try_from(deltas.weight[row]).expect("it was one of 8 bits");
-            (deltas.at[row], weight, &changes[deltas.cause[row] as usize])
-        };
-        Ok(self.batch(keys, columns, (0..deltas.len()).map(of_row)))
+        })
     }
 
+    /// Columns with what comes before them: of each row the key, the moment, the weight and the change that it stems from.
     fn batch<'c>(
         &self,
-        keys: BinaryArray,
-        columns: Vec<ArrayRef>,
-        of_rows: impl Iterator<Item = (i64, i8, &'c Change<'c>)>,
+        columns: &[ArrayRef],
+        of_rows: impl ExactSizeIterator<Item = (impl Borrow<[u8]>, (i64, i8, &'c Change<'c>))>,
     ) -> RecordBatch {
-        let (mut moments, mut weights) = (Vec::with_capacity(keys.len()), Vec::with_capacity(keys.len()));
-        let mut events = FixedSizeBinaryBuilder::with_capacity(keys.len(), 16);
-        let mut rows: Vec<u64> = Vec::with_capacity(keys.len());
-        let mut last = "";
-        for (moment, weight, change) in of_rows {
-            moments.push(moment);
-            weights.push(weight);
-            events.append_value(change.event.as_bytes()).expect("an id has 16 bytes");
-            let is_last = std::ptr::eq(last, change.row);
-            rows.push(rows.last().copied().filter(|_| is_last).unwrap_or_else(|| row_hash(change.row)));
-            last = change.row;
+        let mut order = BinaryBuilder::with_capacity(of_rows.len(), of_rows.len() * (OF_KEY_BYTES + 20));
+        let mut hashes: Vec<u64> = Vec::with_capacity(of_rows.len());
+        let mut place = Vec::new();
+        let (mut last, mut hash) = ("", 0);
+        for (key, (moment, weight, change)) in of_rows {
+            let key = key.borrow();
+            if !std::ptr::eq(last, change.row) {
+                (last, hash) = (change.row, keyed_hash(change.row.as_bytes()));
+            }
+            place.clear();
+            place.extend_from_slice(&u32::try_from(key.len()).expect("a key is no longer than a row").to_be_bytes());
+            place.extend_from_slice(key);
+            place.extend_from_slice(&(moment ^ i64::MIN).to_be_bytes());
+            place.push(weight.to_be_bytes()[0] ^ SIGN);
+            place.extend_from_slice(change.event.as_bytes());
+            place.extend_from_slice(&hash.to_be_bytes());
+            order.append_value(&place);
+            hashes.push(keyed_hash(key));
         }
-        let before: [ArrayRef; BEFORE] = [
-            Arc::new(keys),
-            Arc::new(Int64Array::from(moments)),
-            Arc::new(Int8Array::from(weights)),
-            Arc::new(events.finish()),
-            Arc::new(UInt64Array::from(rows)),
-        ];
-        RecordBatch::try_new(self.keyed_schema(), before.into_iter().chain(columns).collect())
+        let before: [ArrayRef; BEFORE] = [Arc::new(order.finish()), Arc::new(UInt64Array::from(hashes))];
+        RecordBatch::try_new(self.keyed_schema(), before.into_iter().chain(columns.iter().cloned()).collect())
             .expect("operators give what their schemas say")
     }
 
@@ -182,15 +250,13 @@ impl Fold {
         recorded_from: Position,
         memory: &M,
     ) -> Result<Folded, FoldError<M::Error>> {
-        let at = rows.column(1).as_primitive::<Int64Type>().values();
-        let weight = rows.column(2).as_primitive::<Int8Type>().values();
-        let events = rows.column(3).as_fixed_size_binary();
+        let order = Order::of(rows);
         let columns = || rows.columns().iter().skip(BEFORE).cloned().collect::<Vec<_>>();
         let schema = match self.level() {
             Level::View => None,
             Level::Group(below, _) => Some(below.schema().clone()),
             Level::None => {
-                let changes = self.changes_of(rows, at, weight, events);
+                let changes = self.changes_of(rows, order);
                 let changes = changes.iter().map(|(name, changes)| (*name, changes.as_slice())).collect();
                 return self.fold(&changes, false, recorded_from, memory);
             }
@@ -204,8 +270,8 @@ impl Fold {
         });
         let deltas = Deltas {
             rows: RecordBatch::try_new(schema, columns()).expect("they are the columns that were given"),
-            at: at.to_vec(),
-            weight: weight.iter().copied().map(i64::from).collect(),
+            at: (0..rows.num_rows()).map(|row| order.moment(row)).collect(),
+            weight: (0..rows.num_rows()).map(|row| order.weight(row).into()).collect(),
             cause: (0..rows.num_rows()).map(number).collect(),
             same: None,
         };
@@ -213,32 +279,22 @@ impl Fold {
             true => self.rows.fold(&deltas, recorded_from, memory).map(|shown| Folded { memory: Vec::new(), shown }),
             false => self.fold_given(&Given::Grouped(&deltas), recorded_from, memory),
         };
-        folded.map_err(|fault| FoldError::of(fault, |cause| (cause < events.len()).then(|| event(events, cause))))
+        folded.map_err(|fault| FoldError::of(fault, |cause| (cause < rows.num_rows()).then(|| order.event(cause))))
     }
 
     /// Rows of relations as they came.
-    fn changes_of<'a>(
-        &'a self,
-        rows: &'a RecordBatch,
-        at: &[i64],
-        weight: &[i8],
-        events: &FixedSizeBinaryArray,
-    ) -> BTreeMap<&'a str, Vec<Change<'a>>> {
+    fn changes_of<'a>(&'a self, rows: &'a RecordBatch, order: Order<'_>) -> BTreeMap<&'a str, Vec<Change<'a>>> {
         let relations = rows.column(BEFORE).as_primitive::<UInt16Type>();
         let texts = rows.column(BEFORE + 1).as_string::<i32>();
         let mut changes: BTreeMap<&str, Vec<Change<'_>>> = BTreeMap::new();
         for row in 0..rows.num_rows() {
             changes.entry(&self.relations[usize::from(relations.value(row))].name).or_default().push(Change {
                 row: texts.value(row),
-                valid_from: Timestamp::from_micros(at[row]),
-                weight: weight[row],
-                event: event(events, row),
+                valid_from: Timestamp::from_micros(order.moment(row)),
+                weight: order.weight(row),
+                event: order.event(row),
             });
         }
         changes
     }
-}
-
-fn event(events: &FixedSizeBinaryArray, row: usize) -> EventId {
-    EventId::from_bytes(events.value(row).try_into().expect("an id has 16 bytes"))
 }

@@ -95,7 +95,7 @@ impl Rows {
     }
 
     /// The key of each row.
-    pub(crate) fn keys(&self, rows: &RecordBatch) -> impl Iterator<Item = String> {
+    pub(crate) fn keys(&self, rows: &RecordBatch) -> impl ExactSizeIterator<Item = String> {
         (0..rows.num_rows()).map(|row| {
             let part = |&at: &usize| {
                 let mut json = String::new();

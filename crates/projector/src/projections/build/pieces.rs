@@ -5,15 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arrow::{
-    array::{AsArray, RecordBatch},
-    compute::concat_batches,
-    datatypes::{Int8Type, Int64Type, UInt64Type},
-};
+use arrow::{array::RecordBatch, compute::concat_batches};
 use deltafold_event::Position;
-use deltafold_projection::NoMemory;
+use deltafold_projection::{NoMemory, ONLY_KEY, Order};
 use deltafold_view::{Batch, ViewStore};
-use serde::{Deserialize, Serialize};
 
 use super::{
     super::generation::{Generation, Live},
@@ -27,15 +22,8 @@ const WRITTEN_EVERY: Duration = Duration::from_secs(2);
 /// From how many times as many changes on those of one moment are folded in several pieces, too.
 const OF_MOMENT: usize = 4;
 
-/// Where the last change that is folded stands in the order in which they come (`deltafold_projection::ORDER`).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct Place {
-    key: Vec<u8>,
-    moment: i64,
-    weight: i8,
-    event: [u8; 16],
-    row: u64,
-}
+/// Where the last change that is folded stands in the order in which they come ([`Order::place`]).
+pub(super) type Place = Vec<u8>;
 
 /// A partition of a round, as it is folded.
 pub(super) struct Pieces<'r> {
@@ -77,7 +65,10 @@ impl<'r> Pieces<'r> {
             let round = &generation.lock().expect("no holder of this lock panics").round;
             (round.place(partition).cloned(), round.until(), round.at_once(), round.is_first())
         };
-        let open = if live.plan.fold.has_keys() { begun.as_ref().map(|place| place.key.clone()) } else { Some(vec![]) };
+        let open = match live.plan.fold.has_keys() {
+            true => begun.as_deref().map(|place| Order::key_of(place).to_owned()),
+            false => Some(ONLY_KEY.to_vec()),
+        };
         Self {
             partition,
             at_once,
@@ -106,8 +97,8 @@ impl<'r> Pieces<'r> {
         let rows = match &self.begun {
             None => rows,
             Some(begun) => {
-                let keys = Keys(&rows);
-                let passed = keys.first(|at| keys.place(at) > *begun);
+                let keys = Keys::of(&rows);
+                let passed = keys.first(|at| keys.order.place(at) > &**begun);
                 self.shared.work.folded.fetch_add(passed as u64, Ordering::Relaxed);
                 rows.slice(passed, rows.num_rows() - passed)
             }
@@ -131,18 +122,22 @@ impl<'r> Pieces<'r> {
         let Some(first) = self.waiting.first() else { return Ok(()) };
         let mut rest = concat_batches(&first.schema(), &self.waiting).expect("they are of one schema");
         while rest.num_rows() > 0 {
-            let keys = Keys(&rest);
+            let keys = Keys::of(&rest);
             let rows = rest.num_rows();
             let of_first = keys.first(|at| keys.key(at) > keys.key(0));
             let is_open = self.open.as_deref() == Some(keys.key(0)) || of_first >= self.at_once;
             let last = if is_end { rows } else { keys.first(|at| keys.key(at) == keys.key(rows - 1)) };
             let end = match (is_open, of_first < rows || is_end) {
                 (true, true) => of_first,
-                (true, false) => match keys.first(|at| keys.moment(at) == keys.moment(rows - 1)) {
-                    0 if rows >= OF_MOMENT * self.at_once => keys.first(|at| keys.place(at) == keys.place(rows - 1)),
-                    // What there is of one moment is folded at once.
-                    before => before,
-                },
+                (true, false) => {
+                    match keys.first(|at| keys.order.key_and_moment(at) == keys.order.key_and_moment(rows - 1)) {
+                        0 if rows >= OF_MOMENT * self.at_once => {
+                            keys.first(|at| keys.order.place(at) == keys.order.place(rows - 1))
+                        }
+                        // What there is of one moment is folded at once.
+                        before => before,
+                    }
+                }
                 (false, true) => keys.first_of_many(self.at_once).unwrap_or(last).min(last),
                 (false, false) => 0,
             };
@@ -185,12 +180,12 @@ impl<'r> Pieces<'r> {
         let memory = self.live.memory(&self.views.written());
         self.live.fold_keyed(rows, self.until, &memory, &mut write)?.map_err(Stopped::Failed)?;
         self.come_to(rows);
-        self.open = self.place.as_ref().map(|place| place.key.clone());
+        self.open = self.place.as_deref().map(|place| Order::key_of(place).to_owned());
         self.commit(write)
     }
 
     fn come_to(&mut self, rows: &RecordBatch) {
-        self.place = Some(Keys(rows).place(rows.num_rows() - 1));
+        self.place = Some(Order::of(rows).place(rows.num_rows() - 1).to_owned());
         self.folded += rows.num_rows() as u64;
     }
 
@@ -223,30 +218,23 @@ impl<'r> Pieces<'r> {
 
 /// Changes in their order.
 #[derive(Clone, Copy)]
-struct Keys<'b>(&'b RecordBatch);
+struct Keys<'b> {
+    order: Order<'b>,
+    rows: usize,
+}
 
 impl<'b> Keys<'b> {
+    fn of(rows: &'b RecordBatch) -> Self {
+        Self { order: Order::of(rows), rows: rows.num_rows() }
+    }
+
     fn key(self, at: usize) -> &'b [u8] {
-        self.0.column(0).as_binary::<i32>().value(at)
-    }
-
-    fn moment(self, at: usize) -> i64 {
-        self.0.column(1).as_primitive::<Int64Type>().value(at)
-    }
-
-    fn place(self, at: usize) -> Place {
-        Place {
-            key: self.key(at).to_owned(),
-            moment: self.moment(at),
-            weight: self.0.column(2).as_primitive::<Int8Type>().value(at),
-            event: self.0.column(3).as_fixed_size_binary().value(at).try_into().expect("an id has 16 bytes"),
-            row: self.0.column(4).as_primitive::<UInt64Type>().value(at),
-        }
+        self.order.key(at)
     }
 
     /// The first for which something is true, which then is for all that follow.
     fn first(self, is: impl Fn(usize) -> bool) -> usize {
-        let (mut from, mut until) = (0, self.0.num_rows());
+        let (mut from, mut until) = (0, self.rows);
         while from < until {
             let middle = from.midpoint(until);
             if is(middle) { until = middle } else { from = middle + 1 }
@@ -256,7 +244,7 @@ impl<'b> Keys<'b> {
 
     /// Where the first key begins that has so many changes.
     fn first_of_many(self, many: usize) -> Option<usize> {
-        let rows = self.0.num_rows();
+        let rows = self.rows;
         let mut at = 0;
         while at + many <= rows {
             // Only a key that spans so many can be one.

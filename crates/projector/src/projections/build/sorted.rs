@@ -4,7 +4,7 @@
 use std::{path::Path, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, BinaryArray},
+    array::{ArrayRef, UInt64Array},
     datatypes::SchemaRef,
 };
 use datafusion::{
@@ -25,13 +25,13 @@ use datafusion::{
     },
 };
 use deltafold_event::Position;
-use deltafold_projection::{ORDER, row_hash};
+use deltafold_projection::{KEY_HASH, ORDER, keyed_hash};
 use deltafold_view::WriteError;
 
 use super::{super::record::Failed, Stopped};
 
 /// How much of what is sorted is held in memory, in bytes.
-const IN_MEMORY: usize = 256 << 20;
+const IN_MEMORY: usize = 512 << 20;
 /// How many changes come at once. Their rows may be long.
 const ROWS: usize = 2_048;
 
@@ -43,10 +43,9 @@ pub(super) fn sorted(
     scratch: &Path,
 ) -> Result<Vec<SendableRecordBatchStream>> {
     let read = StreamingTableExec::try_new(schema.clone(), sources, None, [], false, None)?;
-    let columns = ORDER.iter().map(|name| col(name, schema)).collect::<Result<Vec<_>>>()?;
-    let by_key = Partitioning::Hash(vec![Arc::clone(&columns[0])], partitions);
+    let by_key = Partitioning::Hash(vec![col(KEY_HASH, schema)?], partitions);
     let by_key = RepartitionExec::try_new(Arc::new(read), by_key)?;
-    let order = LexOrdering::new(columns.into_iter().map(PhysicalSortExpr::new_default)).expect("there are columns");
+    let order = LexOrdering::new([PhysicalSortExpr::new_default(col(ORDER, schema)?)]).expect("there is a column");
     let sorted = SortExec::new(order, Arc::new(by_key)).with_preserve_partitioning(true);
     let disk = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![scratch.to_owned()]))
@@ -63,12 +62,12 @@ pub(super) fn sorted(
 /// What tells whether another version of the program puts keys into the same partitions, and changes into the same
 /// order: some hashes.
 pub(super) fn hashes() -> u64 {
-    let probes: Vec<String> = (0..64).map(|number| format!("probe {number}")).collect();
-    let keys: ArrayRef = Arc::new(BinaryArray::from_iter_values(&probes));
-    let mut of_keys = vec![0; probes.len()];
-    create_hashes([&keys], REPARTITION_RANDOM_STATE.random_state(), &mut of_keys).expect("keys can be hashed");
-    let of_rows = probes.iter().map(|probe| row_hash(probe));
-    of_keys.into_iter().chain(of_rows).fold(0, |sum, hash| sum.rotate_left(5) ^ hash)
+    let probes = UInt64Array::from_iter_values((0..64_u64).map(|probe| keyed_hash(&probe.to_be_bytes())));
+    let ours = probes.values().to_vec();
+    let probes: ArrayRef = Arc::new(probes);
+    let mut of_partitions = vec![0; probes.len()];
+    create_hashes([&probes], REPARTITION_RANDOM_STATE.random_state(), &mut of_partitions).expect("they can be hashed");
+    of_partitions.into_iter().chain(ours).fold(0, |sum, hash| sum.rotate_left(5) ^ hash)
 }
 
 /// What a failed sort means: a disk that refuses stops all that is written, anything else this build.
