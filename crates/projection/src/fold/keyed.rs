@@ -47,8 +47,8 @@ pub fn keyed_hash(bytes: &[u8]) -> u64 {
 /// | 16 | the event |
 /// | 8 | the hash of the row |
 ///
-/// Numbers are big-endian, signed ones with their sign flipped, so that bytes order as what they say: one column is
-/// sorted and merged much faster than several. Changes of which all of it is the same are to be folded at once.
+/// Numbers are big-endian, signed ones with their sign flipped, so that bytes order as what they say: several
+/// columns would be brought into such a format for each merge. Changes of which all of it is the same are to be folded at once.
 #[derive(Clone, Copy)]
 pub struct Order<'b>(&'b BinaryArray);
 
@@ -83,26 +83,23 @@ impl<'b> Order<'b> {
     }
 
     fn moment(self, row: usize) -> i64 {
-        i64::from_be_bytes(self.behind_key(row)) ^ i64::MIN
+        i64::from_be_bytes(self.behind_key(row, 0)) ^ i64::MIN
     }
 
     fn weight(self, row: usize) -> i8 {
-        let [weight] = self.behind_key_from::<1>(row, 8);
+        let [weight] = self.behind_key(row, 8);
         i8::from_be_bytes([weight ^ SIGN])
     }
 
     fn event(self, row: usize) -> EventId {
-        EventId::from_bytes(self.behind_key_from(row, 9))
+        EventId::from_bytes(self.behind_key(row, 9))
     }
 
-    fn behind_key<const N: usize>(self, row: usize) -> [u8; N] {
-        self.behind_key_from(row, 0)
-    }
-
-    fn behind_key_from<const N: usize>(self, row: usize, from: usize) -> [u8; N] {
+    /// The bytes so far behind the key.
+    fn behind_key<const N: usize>(self, row: usize, at: usize) -> [u8; N] {
         let place = self.place(row);
-        let from = place.len() - OF_KEY_BYTES + from;
-        place[from..from + N].try_into().expect("a place has all of these")
+        let at = place.len() - OF_KEY_BYTES + at;
+        place[at..at + N].try_into().expect("a place has all of these")
     }
 }
 
@@ -296,5 +293,48 @@ impl Fold {
             });
         }
         changes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use deltafold_event::{Column, ColumnType};
+
+    use super::*;
+    use crate::{Definition, Relation, Relations, Statement};
+
+    /// Bytes order as what they say, and say it.
+    #[test]
+    fn changes_order_by_key_moment_weight_and_event() {
+        let column = |name: &str| Column { name: name.to_owned(), column_type: ColumnType::BigInt };
+        let relation = Relation::new(["id", "a"].map(column).to_vec(), vec!["id".to_owned()]);
+        let relations: Relations = [("t".to_owned(), relation)].into_iter().collect();
+        let sql = "CREATE MATERIALIZED VIEW v WITH (key = 'a') AS SELECT a, count(*) AS n FROM t GROUP BY a";
+        let statement = Statement::parse("v.sql", sql).expect("it is right");
+        let fold =
+            Fold::new(&Definition::check(&statement, &relations).expect("it is right")).expect("it can be folded");
+        let rows = [r#"{"id":1,"a":-7}"#, r#"{"id":1,"a":0}"#, r#"{"id":1,"a":300}"#];
+        let moments = [i64::MIN, -1, 0, i64::MAX];
+        let mut changes: Vec<Change<'_>> = Vec::new();
+        for (row, moment) in rows.into_iter().flat_map(|row| moments.map(|moment| (row, moment))) {
+            let valid_from = Timestamp::from_micros(moment);
+            for (weight, event) in [(-1, 3), (-1, 9), (1, 3), (1, 9)] {
+                changes.push(Change { row, valid_from, weight, event: EventId::from_bytes([event; 16]) });
+            }
+        }
+        let keyed = fold.keyed("t", &changes).expect("they can be told apart");
+        let order = Order::of(&keyed);
+        assert_eq!(keyed.num_rows(), changes.len());
+        for (row, change) in changes.iter().enumerate() {
+            let said = (order.moment(row), order.weight(row), order.event(row));
+            assert_eq!(said, (change.valid_from.as_micros(), change.weight, change.event));
+        }
+        for (low, high) in (0..).zip(1..changes.len()) {
+            assert!(order.place(low) < order.place(high), "{:?} comes before {:?}", changes[low], changes[high]);
+        }
+        let keys: BTreeSet<&[u8]> = (0..changes.len()).map(|row| order.key(row)).collect();
+        assert_eq!(keys.len(), rows.len());
     }
 }
