@@ -37,16 +37,16 @@ pub(crate) struct ViewId(pub(crate) u32);
 
 impl ViewId {
     /// The beginning of all keys of the view.
-    pub(crate) fn prefix(self) -> SmallVec<[u8; 8]> {
+    pub(crate) fn prefix(self) -> Key {
         match (u8::try_from(self.0), u16::try_from(self.0)) {
-            (Ok(number @ ..=MOST_IN_ONE_BYTE), _) => SmallVec::from_slice(&[number]),
+            (Ok(number @ ..=MOST_IN_ONE_BYTE), _) => Key::from_slice(&[number]),
             (_, Ok(number)) => [IN_TWO_BYTES].into_iter().chain(number.to_be_bytes()).collect(),
             _ => [IN_FOUR_BYTES].into_iter().chain(self.0.to_be_bytes()).collect(),
         }
     }
 
     /// Above all keys of the view.
-    pub(crate) fn end(self) -> SmallVec<[u8; 8]> {
+    pub(crate) fn end(self) -> Key {
         Self(self.0.checked_add(1).expect("view ids are few")).prefix()
     }
 }
@@ -67,9 +67,8 @@ pub(crate) fn view_len(key: &[u8]) -> Option<usize> {
 
 /// The beginning of all keys of an aggregate; in `current`, the key.
 pub(crate) fn aggregate(view: ViewId, id: &str) -> Key {
-    let prefix = view.prefix();
-    let mut key = Key::with_capacity(prefix.len() + id.len() + 2);
-    key.extend_from_slice(&prefix);
+    let mut key = view.prefix();
+    key.reserve(id.len() + 2);
     if id.as_bytes().contains(&0) {
         for &byte in id.as_bytes() {
             key.push(byte);
@@ -191,7 +190,7 @@ pub(crate) fn end(position: Position) -> Key {
 }
 
 fn under(view: ViewId, rest: &[u8]) -> Key {
-    let mut key = Key::from_slice(&view.prefix());
+    let mut key = view.prefix();
     key.extend_from_slice(rest);
     key
 }

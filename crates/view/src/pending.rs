@@ -9,7 +9,7 @@ use itertools::{EitherOrBoth, Itertools};
 use crate::{
     Mirror, ReadError, Reader, Snapshot, Stored,
     batch::{Change, Run, Runs},
-    key::{self, Key},
+    key,
 };
 
 /// What batches change that are not committed yet ([`crate::Batch::pending`]).
@@ -122,7 +122,7 @@ impl PendingReader {
     /// As [`Reader::keys`].
     pub fn keys(&self) -> impl Iterator<Item = Result<Box<str>, ReadError>> {
         let view = self.reader.view();
-        let (start, end) = (Key::from_slice(&view.prefix()), Key::from_slice(&view.end()));
+        let (start, end) = (view.prefix(), view.end());
         let changes = self.changes(|runs| &runs.current, &start..&end).into_iter();
         let Snapshot { shared, moment } = self.reader.snapshot();
         let pairs = moment.trees.range(&shared.keyspaces.current, start..end).map(|pair| Ok(pair.into_inner()?));

@@ -25,10 +25,10 @@ enum Scan {
 pub(crate) fn all(reader: &Reader, at: At, after: Option<&str>) -> Versions {
     let start = match after {
         Some(aggregate) => key::end_of(&key::aggregate(reader.view(), aggregate)),
-        None => Key::from_slice(&reader.view().prefix()),
+        None => reader.view().prefix(),
     };
     let trees = &reader.snapshot.shared.keyspaces;
-    let end = Key::from_slice(&reader.view().end());
+    let end = reader.view().end();
     let range = |tree| reader.snapshot.moment.trees.range(tree, start.clone()..end.clone());
     if at.is_now() {
         return Versions(Scan::Now(range(&trees.current)));
@@ -155,7 +155,7 @@ impl Past {
                 return;
             }
         }
-        let last = Key::from_slice(&self.reader.view().end());
+        let last = self.reader.view().end();
         self.on_record = Pairs(self.reader.versions(end, last)).peekable();
     }
 }

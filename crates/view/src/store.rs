@@ -23,6 +23,7 @@ use crate::{
     snapshot::Moment,
 };
 
+/// In place of when there was one.
 const NO_REQUEST: u64 = u64::MAX;
 
 /// The format of the whole index. A change of it means a rebuild.

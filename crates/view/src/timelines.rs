@@ -51,8 +51,8 @@ impl Reader {
     /// The timelines as believed at a position, of a part of the aggregates.
     pub fn timelines(&self, at: Position, part: Part<'_>) -> Timelines {
         let end_of = |aggregate: &str| key::end_of(&key::aggregate(self.view(), aggregate));
-        let start = part.after.map_or_else(|| Key::from_slice(&self.view().prefix()), end_of);
-        let end = part.until.map_or_else(|| Key::from_slice(&self.view().end()), end_of);
+        let start = part.after.map_or_else(|| self.view().prefix(), end_of);
+        let end = part.until.map_or_else(|| self.view().end(), end_of);
         self.timelines_in(at, start..end)
     }
 
