@@ -128,6 +128,24 @@ fn law_4_a_view_is_its_query_in_batch_at_every_moment() {
     });
 }
 
+/// The smallest history that has broken law 5: a snapshot of nothing.
+#[test]
+fn of_a_history_without_events_a_view_is_its_query_over_nothing() {
+    let batch = Batch::default();
+    for seed in 0..64 {
+        let script = Script { rows_before: 0, snapshot: false, steps: vec![], seed, restored: None };
+        let stream = Stream::of(&script);
+        assert!(stream.stored(&Delivery::of(&stream, seed), &[1]).is_empty());
+        let tables = Table::at(&naive(&stream, &[]), &[], Timestamp::MAX);
+        for (written, definition) in definitions(&script) {
+            let projected = Projected::new(&stream.schemas, &definition);
+            let expected = batch.rows(&definition, &written.query, &tables);
+            assert_eq!(difference(&projected.at(Timestamp::MAX), &expected), None, "{}", written.query);
+            assert_eq!(projected.rebuilt(&definition).versions(), projected.versions(), "{}", written.query);
+        }
+    }
+}
+
 #[test]
 fn law_5_a_rebuild_gives_the_same() {
     laws::hold("law 5", |script| {

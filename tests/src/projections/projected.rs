@@ -25,14 +25,15 @@ pub struct Projected {
     keepers: InMemory,
     fold: Fold,
     memory: Remembered,
-    is_begun: bool,
 }
 
 impl Projected {
-    /// With nothing folded.
+    /// With nothing folded; it begins as a server does, before there is anything.
     pub fn new(schemas: &Schemas, definition: &Definition) -> Self {
         let fold = Fold::new(definition).expect("what was checked can be folded");
-        Self { keepers: InMemory::new(schemas), fold, memory: Remembered::default(), is_begun: false }
+        let mut projected = Self { keepers: InMemory::new(schemas), fold, memory: Remembered::default() };
+        projected.fold_first(&BTreeMap::new(), true, Position::ZERO);
+        projected
     }
 
     /// Folds commits that follow those folded before.
@@ -57,7 +58,6 @@ impl Projected {
     pub fn built_by_key(&self, definition: &Definition, seed: u64) -> Self {
         let mut built = Self::new(&Schemas::new(), definition);
         let changes = self.keepers.shown();
-        built.fold_changes(&BTreeMap::new(), Position::ZERO);
         let keyed = built.fold.sources().map(|relation| {
             let changes = changes.get(relation).map(Vec::as_slice).unwrap_or_default();
             let changes: Vec<Change<'_>> = changes.iter().map(change).collect();
@@ -84,12 +84,15 @@ impl Projected {
     }
 
     fn fold_changes(&mut self, changes: &BTreeMap<String, Vec<RowChange>>, at: Position) {
+        self.fold_first(changes, false, at);
+    }
+
+    fn fold_first(&mut self, changes: &BTreeMap<String, Vec<RowChange>>, is_first: bool, at: Position) {
         let of_types: BTreeMap<&str, Vec<Change<'_>>> =
             changes.iter().map(|(name, rows)| (name.as_str(), rows.iter().map(change).collect())).collect();
         let slices = of_types.iter().map(|(name, changes)| (*name, changes.as_slice())).collect();
-        let folded = self.fold.fold(&slices, !self.is_begun, at, &self.memory);
+        let folded = self.fold.fold(&slices, is_first, at, &self.memory);
         let folded = folded.unwrap_or_else(|error| panic!("it cannot be folded: {error}"));
-        self.is_begun = true;
         self.memory.apply(folded);
     }
 
