@@ -46,7 +46,7 @@ use versions::Rows;
 
 pub use error::FoldError;
 pub use keyed::{KEY_HASH, ONLY_KEY, ORDER, Order, keyed_hash};
-pub use versions::Shown;
+pub use versions::{Newest, Shown};
 
 /// A row of a relation that came or went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

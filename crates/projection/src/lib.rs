@@ -22,7 +22,7 @@ mod types;
 mod typing;
 
 pub use definition::{Column, Definition};
-pub use fold::{Change, Fold, FoldError, Folded, KEY_HASH, Kept, ONLY_KEY, ORDER, Order, Shown, keyed_hash};
+pub use fold::{Change, Fold, FoldError, Folded, KEY_HASH, Kept, Newest, ONLY_KEY, ORDER, Order, Shown, keyed_hash};
 pub use memory::{Memory, NoMemory, Pair, Version};
 pub use problem::{Place, Problem};
 pub use relations::{Relation, Relations};

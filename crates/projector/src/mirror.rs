@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use deltafold_event::{Position, Timestamp};
-use deltafold_relation::{Changes, FoldError, Keeper, KeeperState, Last, RowChange, Schemas, Step};
+use deltafold_relation::{Changes, FoldError, Keeper, KeeperState, Last, NewestMoved, RowChange, Schemas, Step};
 use deltafold_view::{Batch, Mirror, Reader, Snapshot, Stored};
 
 use crate::{
@@ -169,8 +169,8 @@ pub(crate) fn put(mirror: &Mirror, changes: Changes, write: &mut Batch) -> Resul
     for (aggregate, record, recorded_to) in changes.superseded {
         write.put_superseded(mirror, &aggregate, &to_stored(&record), recorded_to)?;
     }
-    for (aggregate, position, valid_from, order) in changes.heads {
-        write.put_head(mirror, &aggregate, position, valid_from, &order.to_bytes())?;
+    for NewestMoved { aggregate, position, valid_from, order, is_back } in changes.moves {
+        write.put_head(mirror, &aggregate, position, (valid_from, &order.to_bytes()), is_back)?;
     }
     for id in changes.unseen {
         write.remove_seen(mirror, id);

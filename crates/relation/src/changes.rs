@@ -18,8 +18,8 @@ pub struct Changes {
     pub removals: Vec<(Arc<str>, Timestamp, OrderKey)>,
     /// Records that were believed from their `recorded_from` until before this position.
     pub superseded: Vec<(Arc<str>, Arc<Record>, Position)>,
-    /// The newest record of an aggregate, as believed from a position on: its valid time and order.
-    pub heads: Vec<(Arc<str>, Position, Timestamp, OrderKey)>,
+    /// Where another record became the newest of its aggregate. There may be several at one position.
+    pub moves: Vec<NewestMoved>,
     /// The newest record of each aggregate that was touched; none where it has no records any more.
     pub last: Vec<(Arc<str>, Option<Last>)>,
     /// Events without a source position that were taken back.
@@ -30,6 +30,21 @@ pub struct Changes {
     pub rows: Vec<RowChange>,
     /// The keeper's own state, when it changed.
     pub state: Option<KeeperState>,
+}
+
+/// From a position on, the newest record of an aggregate is another one than was believed before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewestMoved {
+    /// Whose records.
+    pub aggregate: Arc<str>,
+    /// The position.
+    pub position: Position,
+    /// The valid time of the record that was the newest until then.
+    pub valid_from: Timestamp,
+    /// Its order.
+    pub order: OrderKey,
+    /// Whether the newest record stands before it now, or there is none.
+    pub is_back: bool,
 }
 
 /// One row that came (+1) or went (-1) at a moment of valid time.

@@ -14,7 +14,7 @@ use deltafold_event::{EventId, Operation, OrderKey, Position, StoredEvent, Times
 use foldhash::HashMap;
 
 use crate::{
-    Changes, FoldError, KeeperState, Memory, Place, Record, RowChange, Schemas, Step, TypeEvent,
+    Changes, FoldError, KeeperState, Memory, NewestMoved, Place, Record, RowChange, Schemas, Step, TypeEvent,
     by_aggregate::KeyNotes,
     fold::cascade::{Cascade, Visits},
     image::same,
@@ -22,13 +22,21 @@ use crate::{
     work::Work,
 };
 
-/// From a position on, the newest record of an aggregate stands here.
-struct Head {
+/// At a position the newest record of an aggregate became another one.
+struct Move {
     /// Where the aggregate stands in [`Fold::works`].
     work: usize,
     position: Position,
-    valid_from: Timestamp,
-    order: OrderKey,
+    /// Where the newest record stood before.
+    from: (Timestamp, OrderKey),
+    is_back: bool,
+}
+
+impl Move {
+    /// Where a record stands in the history of its aggregate.
+    fn place(record: &Record) -> (Timestamp, OrderKey) {
+        (record.valid_from, record.order.clone())
+    }
 }
 
 /// One batch while it is folded.
@@ -44,7 +52,7 @@ pub(crate) struct Fold<'a, M> {
     /// The events without a position that the batch has brought, or taken back (false).
     seen: HashMap<EventId, bool>,
     changes: Changes,
-    heads: Vec<Head>,
+    moves: Vec<Move>,
     /// The position from which what is being folded counts as recorded.
     position: Position,
     /// What the event still has to change in other aggregates.
@@ -69,7 +77,7 @@ impl<'a, M: Memory> Fold<'a, M> {
             index: HashMap::default(),
             seen: HashMap::default(),
             changes: Changes::default(),
-            heads: Vec::new(),
+            moves: Vec::new(),
             position: Position::ZERO,
             cascades: VecDeque::new(),
             visits: Visits::default(),
@@ -247,12 +255,11 @@ impl<'a, M: Memory> Fold<'a, M> {
                     self.changes.superseded.push((Arc::clone(&work.id), was, self.position));
                 }
             }
-            let place = |record: &Arc<Record>| (record.valid_from, record.order.clone());
-            let newest = work.last().map(place);
-            if newest != newest_before.as_ref().map(place)
-                && let Some((valid_from, order)) = newest
-            {
-                self.heads.push(Head { work: at, position: self.position, valid_from, order });
+            let Some(before) = newest_before else { continue };
+            let (from, newest) = (Move::place(&before), work.last().map(|newest| Move::place(newest)));
+            if newest.as_ref() != Some(&from) {
+                let is_back = newest.is_none_or(|newest| newest < from);
+                self.moves.push(Move { work: at, position: self.position, from, is_back });
             }
         }
         Ok(())
@@ -266,14 +273,11 @@ impl<'a, M: Memory> Fold<'a, M> {
         for (rank, work) in sorted.iter().enumerate() {
             ranks[*work] = rank;
         }
-        // Of several at one position, the last one counts.
-        self.heads.reverse();
-        self.heads.sort_by_key(|head| ranks[head.work]);
-        self.heads.dedup_by_key(|head| (head.work, head.position));
-        let heads = self.heads.into_iter().map(|Head { work, position, valid_from, order }| {
-            (Arc::clone(&self.works[work].id), position, valid_from, order)
+        self.moves.sort_by_key(|moved| ranks[moved.work]);
+        let moves = self.moves.into_iter().map(|Move { work, position, from: (valid_from, order), is_back }| {
+            NewestMoved { aggregate: Arc::clone(&self.works[work].id), position, valid_from, order, is_back }
         });
-        self.changes.heads = heads.collect();
+        self.changes.moves = moves.collect();
         for work in sorted.into_iter().map(|work| &self.works[work]) {
             for slot in work.slots() {
                 if let Some(stored) = &slot.stored

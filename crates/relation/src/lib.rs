@@ -35,7 +35,7 @@ mod transactions;
 mod work;
 
 pub use by_aggregate::ByAggregate;
-pub use changes::{Changes, RowChange};
+pub use changes::{Changes, NewestMoved, RowChange};
 pub use error::FoldError;
 pub use keeper::Keeper;
 pub use memory::{Last, Memory};

@@ -1,6 +1,7 @@
 //! A keeper's memory in memory, for tests.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     ops::Range,
@@ -8,7 +9,10 @@ use std::{
 
 use deltafold_event::{EventId, OrderKey, Position, StoredEvent, Timestamp};
 
-use crate::{Changes, Keeper, KeeperState, Last, Memory, Observed, Origins, Record, Schemas, Step};
+use crate::{Changes, Keeper, KeeperState, Last, Memory, NewestMoved, Observed, Origins, Record, Schemas, Step};
+
+/// An aggregate, the position, and where its newest record had stood until then; the greatest place first.
+pub(crate) type Moved = (String, Position, Reverse<(Timestamp, OrderKey)>);
 
 /// A [`Memory`] that holds everything in maps, laid out as a view does, and checks what it is told to write.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -19,8 +23,8 @@ pub struct InMemory {
     pub last: BTreeMap<String, Last>,
     /// What was believed before, by aggregate, and until when.
     pub superseded: Vec<(String, Record, Position)>,
-    /// The newest record by aggregate, as believed from a position on.
-    pub heads: BTreeMap<(String, Position), (Timestamp, OrderKey)>,
+    /// Where the newest record became another one, and whether it moved back.
+    pub moves: BTreeMap<Moved, bool>,
     /// Events without a position.
     pub seen: BTreeSet<EventId>,
     /// The keeper's state.
@@ -124,9 +128,9 @@ impl InMemory {
             assert!(record.recorded_from < until, "a belief lasts");
             self.superseded.push((aggregate.to_string(), Record::clone(&record), until));
         }
-        for (aggregate, position, valid_from, order) in changes.heads {
-            let key = (aggregate.to_string(), position);
-            self.heads.insert(key, (valid_from, order));
+        for NewestMoved { aggregate, position, valid_from, order, is_back } in changes.moves {
+            let from = Reverse((valid_from, order));
+            *self.moves.entry((aggregate.to_string(), position, from)).or_default() |= is_back;
         }
         self.seen.retain(|id| !changes.unseen.contains(id));
         self.seen.extend(changes.seen);
@@ -144,6 +148,18 @@ impl InMemory {
             key(one).cmp(&key(other))
         });
         self.check();
+    }
+
+    /// Whether no record that was believed at a position stands above where the next move from there on began, be it
+    /// known of all moves or only of those back.
+    pub fn is_bounded(&self, aggregate: &str, by: Position) -> bool {
+        let newest = self.as_of(aggregate, Timestamp::MAX, by).map(|newest| (newest.valid_from, newest.order.clone()));
+        let from = |is_counted: fn(bool) -> bool| {
+            let later = |of: &str, position: Position| of == aggregate && position > by;
+            let mut moves = self.moves.iter().filter(|((of, position, _), _)| later(of, *position));
+            moves.find(|(_, is_back)| is_counted(**is_back)).map(|((.., Reverse(from)), _)| from)
+        };
+        [from(|_| true), from(|is_back| is_back)].into_iter().flatten().all(|from| newest.as_ref() <= Some(from))
     }
 
     fn check(&self) {

@@ -27,7 +27,7 @@ impl Reader {
     /// When the index cannot be read.
     pub fn valid_to(&self, version: &Version, position: Position) -> Result<Option<Timestamp>, ReadError> {
         let aggregate = key::aggregate(self.view(), &version.key);
-        let Some(end) = self.end_of_belief(&aggregate, position)? else { return Ok(None) };
+        let end = self.end_of_belief(&aggregate, position)?;
         let shown = version.entry();
         let same = (shown.since_valid_from, shown.since_recorded_from, shown.event);
         // Just above the entry: no order begins with another, so the entry's own key is the only one below.
@@ -63,8 +63,7 @@ impl Reader {
 
     /// Likewise, of the aggregate with this key: a search of the trees, of use where entries are many.
     pub(crate) fn search(&self, aggregate: Key, at: At) -> Result<Option<Believed>, ReadError> {
-        let Some(end) = self.end_of_belief(&aggregate, at.position)? else { return Ok(None) };
-        let end = end.min(key::after_time(&aggregate, at.time));
+        let end = self.end_of_belief(&aggregate, at.position)?.min(key::after_time(&aggregate, at.time));
 
         let mut on_record = None;
         for pair in self.below(&self.snapshot.shared.keyspaces.versions, &end) {
@@ -114,24 +113,23 @@ impl Reader {
         Ok(shared.histories.get(aggregate, moment.commit, read)?.and_then(|history| history.0))
     }
 
-    /// Above all that was believed of the aggregate at the position; none when nothing was.
-    fn end_of_belief(&self, aggregate: &[u8], position: Position) -> Result<Option<Key>, ReadError> {
+    /// Above all that was believed of the aggregate at the position.
+    fn end_of_belief(&self, aggregate: &[u8], position: Position) -> Result<Key, ReadError> {
         if position == Position::MAX {
-            return Ok(Some(key::end_of(aggregate)));
+            return Ok(key::end_of(aggregate));
         }
-        let trees = &self.snapshot.shared.keyspaces;
-        let Some(head) = self.below(&trees.heads, &key::head(aggregate, position.next())).next() else {
-            return Ok(None);
+        let Snapshot { shared, moment } = &self.snapshot;
+        // Without an upper bound no run is searched twice.
+        let later = key::heads_from(aggregate, position.next()).to_vec()..;
+        let head = moment.trees.range(&shared.keyspaces.heads, later).next().map(Guard::key).transpose()?;
+        let Some(head) = head.filter(|head| head.starts_with(aggregate)) else {
+            return Ok(key::end_of(aggregate));
         };
-        let (key, head) = head.into_inner()?;
-        if !key.starts_with(aggregate) {
-            return Ok(None);
-        }
-        let mut end = Key::from_slice(aggregate);
-        end.extend_from_slice(&head);
+        let damaged = || ReadError::Corrupt(format!("a head of {} bytes is too short", head.len()));
+        let (_, mut end) = key::split_head(&head).ok_or_else(damaged)?;
         // Above the head itself, and above all of `superseded` at its place.
         end.extend_from_slice(&[0xFF; 17]);
-        Ok(Some(end))
+        Ok(end)
     }
 
     /// What stands below a key of a tree, whosever it is, nearest first. Without a lower bound no run is searched

@@ -4,7 +4,7 @@ use std::{hash::BuildHasher, mem, ops::Range, sync::Arc};
 
 use deltafold_event::{EventId, Position, Timestamp};
 use fjall::{Keyspace, OwnedWriteBatch, PersistMode, Slice};
-use foldhash::fast::RandomState;
+use foldhash::{fast::RandomState, quality::FixedState};
 use hashbrown::HashTable;
 
 use crate::{
@@ -43,6 +43,9 @@ pub(crate) struct Run {
     /// Of a seed of its own: whoever writes the rows says what the keys are.
     hasher: RandomState,
 }
+
+/// Of how many moves of a newest entry to a later place one is kept.
+const FORTH: u64 = 8;
 
 /// What becomes of a key; none: it is removed.
 pub(crate) type Change = (Slice, Option<Slice>);
@@ -108,8 +111,10 @@ impl Batch {
         Ok(())
     }
 
-    /// Says that from `position` on the newest entry of the aggregate, as then believed, stands at
-    /// `(valid_from, order)`. Due whenever that changes: reads as of a position look nowhere above it.
+    /// Says that until `position` the newest entry of the aggregate, as then believed, stood at `(valid_from, order)`.
+    /// Due whenever that changes, unless there was none before: reads as of an earlier position look nowhere above it.
+    /// `is_back`: the newest entry stands before that place now, or there is none. Of the others, which only spare reads
+    /// what was recorded since, one in [`FORTH`] is kept.
     ///
     /// # Errors
     /// When the aggregate id is too long for a key.
@@ -118,11 +123,14 @@ impl Batch {
         mirror: &Mirror,
         aggregate: &str,
         position: Position,
-        valid_from: Timestamp,
-        order: &[u8],
+        (valid_from, order): (Timestamp, &[u8]),
+        is_back: bool,
     ) -> Result<(), WriteError> {
-        let key = key::head(&prefix(mirror, aggregate)?, position);
-        self.runs.heads.put(key, &*key::head_value(valid_from, order));
+        let key = key::head(&prefix(mirror, aggregate)?, position, valid_from, order);
+        // By chance, so that there is no rhythm in which none is kept; but always the same.
+        if is_back || FixedState::default().hash_one(&*key).is_multiple_of(FORTH) {
+            self.runs.heads.put(key, []);
+        }
         Ok(())
     }
 

@@ -33,16 +33,12 @@ impl ViewStore {
             }
         }
         self.remove(&trees.superseded, std::mem::take(&mut gone))?;
-        // Of the heads up to the position the newest of each aggregate stays: it tells of what was so from there on.
-        let mut last: Option<Slice> = None;
+        // A head tells of the positions below its own.
         for (number, pair) in trees.heads.prefix(view.view.prefix()).enumerate() {
             let head = pair.key()?;
-            let is_before = key::head_position(&head).is_some_and(|position| position <= before);
-            let same_aggregate = |last: &Slice| last[..last.len() - 8] == head[..head.len() - 8];
-            if is_before && let Some(older) = last.take().filter(same_aggregate) {
-                gone.push(older);
+            if key::split_head(&head).is_some_and(|(position, _)| position <= before) {
+                gone.push(head);
             }
-            last = is_before.then_some(head);
             if number % AT_ONCE == AT_ONCE - 1 {
                 self.remove(&trees.heads, std::mem::take(&mut gone))?;
                 if stop() {

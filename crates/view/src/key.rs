@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | versions | view, aggregate, `valid_from`, order | entry |
 //! | current | view, aggregate | the newest entry |
-//! | heads | view, aggregate, position | `valid_from` and order of what was then the newest entry |
+//! | heads | view, aggregate, position, and `valid_from` and order, each bit flipped, of what was the newest entry until then | – |
 //! | superseded | view, aggregate, `valid_from`, order, `recorded_from`, `recorded_to` | entry |
 //! | seen | view, event id | – |
 //! | folds | view, whatever a fold calls it | whatever it remembers |
@@ -139,21 +139,27 @@ pub(crate) fn after_time(aggregate: &[u8], time: Timestamp) -> Key {
     }
 }
 
-/// A key of `heads`.
-pub(crate) fn head(aggregate: &[u8], position: Position) -> Key {
+/// A key of `heads`. Of several at a position the one with the last place comes first: no order is the beginning of
+/// another.
+pub(crate) fn head(aggregate: &[u8], position: Position, valid_from: Timestamp, order: &[u8]) -> Key {
+    let mut key = heads_from(aggregate, position);
+    key.extend(coordinate(&[], valid_from, order).into_iter().map(|byte| !byte));
+    key
+}
+
+/// The beginning of the keys in `heads` of an aggregate and a position.
+pub(crate) fn heads_from(aggregate: &[u8], position: Position) -> Key {
     let mut key = Key::from_slice(aggregate);
     key.extend_from_slice(&position.to_bytes());
     key
 }
 
-/// The position at the end of a key of `heads`.
-pub(crate) fn head_position(key: &[u8]) -> Option<Position> {
-    key.last_chunk().copied().map(Position::from_bytes)
-}
-
-/// A value of `heads`.
-pub(crate) fn head_value(valid_from: Timestamp, order: &[u8]) -> Key {
-    coordinate(&[], valid_from, order)
+/// Of a key of `heads`: the position, and the coordinate of what was the newest until then.
+pub(crate) fn split_head(key: &[u8]) -> Option<(Position, Key)> {
+    let (aggregate, rest) = key.split_at_checked(aggregate_len(key)?)?;
+    let (position, place) = rest.split_first_chunk()?;
+    let coordinate = aggregate.iter().copied().chain(place.iter().map(|byte| !byte));
+    Some((Position::from_bytes(*position), coordinate.collect()))
 }
 
 /// A key of `superseded`.

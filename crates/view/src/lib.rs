@@ -22,7 +22,6 @@
 //! let mut batch = views.batch();
 //! batch.put_entry(&orders, "7", &entry).expect("the key is short");
 //! batch.put_current(&orders, "7", &entry).expect("the key is short");
-//! batch.put_head(&orders, "7", position, noon, b"order").expect("the key is short");
 //! batch.put_checkpoint("orders", position.next());
 //! batch.commit().expect("written");
 //!

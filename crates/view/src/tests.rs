@@ -50,10 +50,12 @@ fn entry(valid_from: i64, at: i64, row: Option<&str>) -> Stored {
 /// Appends an entry as the aggregate's newest.
 fn append(views: &ViewStore, mirror: &Mirror, aggregate: &str, stored: &Stored) {
     let mut batch = views.batch();
-    let Entry { valid_from, order, recorded_from, .. } = stored.entry();
+    let recorded_from = stored.entry().recorded_from;
+    if let Some(before) = views.written().reader(mirror).last(aggregate).unwrap() {
+        batch.put_head(mirror, aggregate, recorded_from, before.coordinate(), false).unwrap();
+    }
     batch.put_entry(mirror, aggregate, stored).unwrap();
     batch.put_current(mirror, aggregate, stored).unwrap();
-    batch.put_head(mirror, aggregate, recorded_from, valid_from, order).unwrap();
     batch.put_checkpoint(mirror.name(), recorded_from.next());
     batch.commit().unwrap();
 }

@@ -28,7 +28,6 @@ fn row(views: &ViewStore, number: i64) -> Result<Batch, WriteError> {
     let mut batch = views.batch();
     batch.put_entry(&orders, &aggregate, &entry)?;
     batch.put_current(&orders, &aggregate, &entry)?;
-    batch.put_head(&orders, &aggregate, position, moment, &number.to_be_bytes())?;
     batch.put_checkpoint("orders", position.next());
     Ok(batch)
 }

@@ -1,6 +1,6 @@
 //! What a memory says was believed.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use deltafold_event::{Position, Timestamp};
 use deltafold_relation::Record;
@@ -61,23 +61,24 @@ impl Shelf {
             if revisions < own || (revisions > own && !self.taken_back) {
                 return Some(format!("{aggregate}: there are {own} revisions, and written was {last:#?}"));
             }
-            self.flaw_of_heads(aggregate).or_else(|| self.flaw_of_rows(aggregate))
+            self.flaw_of_moves(aggregate).or_else(|| self.flaw_of_rows(aggregate))
         });
         flaws.reduce(|all, flaw| all + "\n" + &flaw)
     }
 
-    /// No record believed at a position stands beyond the head written last at or before it: reads as of that
-    /// position start there. (An event delivered again with a lower offset may since have moved down.)
-    fn flaw_of_heads(&self, aggregate: &Arc<str>) -> Option<String> {
-        let heads = self.heads.get(aggregate).cloned().unwrap_or_default();
+    /// No record believed at a position stands beyond where the next move of the newest record began, nor beyond where
+    /// the next move back did: reads as of that position start there.
+    fn flaw_of_moves(&self, aggregate: &Arc<str>) -> Option<String> {
+        let moves = self.moves.get(aggregate).cloned().unwrap_or_default();
         let positions = self.records[aggregate].values().map(|record| record.recorded_from);
         let ended = self.superseded.get(aggregate).into_iter().flatten().map(|(_, recorded_to)| *recorded_to);
         positions.chain(ended).find_map(|at| {
             let records = self.records_at(aggregate, at);
             let newest = records.last().map(|record| (record.valid_from, record.order.clone()));
-            let head = heads.range(..=at).next_back().map(|(_, head)| head.clone());
-            let flawed = newest > head;
-            flawed.then(|| format!("{aggregate}: the head at {at} is {head:?}, and the newest record {newest:?}"))
+            let mut later = moves.iter().filter(|((position, _), _)| *position > at);
+            let next = later.clone().next().into_iter().chain(later.find(|(_, is_back)| **is_back));
+            let beyond = next.map(|((_, Reverse(from)), _)| from).find(|from| newest.as_ref() > Some(*from));
+            beyond.map(|from| format!("{aggregate}: at {at} the newest record is {newest:?}, beyond {from:?}"))
         })
     }
 

@@ -1,13 +1,14 @@
 //! A memory of records that forgets nothing.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     sync::Arc,
 };
 
 use deltafold_event::{EventId, OrderKey, Position, Timestamp};
-use deltafold_relation::{Changes, KeeperState, Last, Memory, Record, RowChange};
+use deltafold_relation::{Changes, KeeperState, Last, Memory, NewestMoved, Record, RowChange};
 
 /// The place of a record: valid time first, as a view keeps it.
 type At = (Timestamp, OrderKey);
@@ -15,13 +16,16 @@ type At = (Timestamp, OrderKey);
 /// The sum of the row changes, by moment and row.
 type RowSums = BTreeMap<(Timestamp, String, bool), i64>;
 
+/// Where the newest record stood until a position, the greatest place first, and whether it moved back then.
+type Moves = BTreeMap<(Position, Reverse<At>), bool>;
+
 /// Everything that the keeper of one type has written.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
     pub(super) records: BTreeMap<Arc<str>, BTreeMap<At, Arc<Record>>>,
     /// With the position at which each ceased to be believed.
     pub(super) superseded: BTreeMap<Arc<str>, Vec<(Arc<Record>, Position)>>,
-    pub(super) heads: BTreeMap<Arc<str>, BTreeMap<Position, At>>,
+    pub(super) moves: BTreeMap<Arc<str>, Moves>,
     pub(super) last: BTreeMap<Arc<str>, Last>,
     seen: BTreeSet<EventId>,
     /// Whether events were taken back: the numbers of their revisions are not given again.
@@ -48,8 +52,9 @@ impl Shelf {
             assert!(record.recorded_from < recorded_to, "{aggregate}: never believed: {record:?}");
             self.superseded.entry(aggregate).or_default().push((record, recorded_to));
         }
-        for (aggregate, position, valid_from, order) in changes.heads {
-            self.heads.entry(aggregate).or_default().insert(position, (valid_from, order));
+        for NewestMoved { aggregate, position, valid_from, order, is_back } in changes.moves {
+            let from = (position, Reverse((valid_from, order)));
+            *self.moves.entry(aggregate).or_default().entry(from).or_default() |= is_back;
         }
         for (aggregate, last) in changes.last {
             match last {

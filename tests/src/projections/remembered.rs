@@ -8,7 +8,7 @@ use std::{
 };
 
 use deltafold_event::Timestamp;
-use deltafold_projection::{Folded, Memory, Pair, Version};
+use deltafold_projection::{Folded, Memory, Newest, Pair, Version};
 
 /// What one fold has written.
 #[derive(Debug, Clone, Default)]
@@ -43,11 +43,12 @@ impl Remembered {
             self.versions.entry(key.clone()).or_default().insert(version.valid_from, version);
             touched.push(key);
         }
-        for (key, newest) in shown.newest {
-            match newest {
-                Some(newest) => drop(self.newest.insert(key, newest)),
-                None => drop(self.newest.remove(&key)),
-            }
+        for Newest { key, before, now } in shown.newest {
+            let was = match now {
+                Some(now) => self.newest.insert(key, now),
+                None => self.newest.remove(&key),
+            };
+            assert_eq!(before, was.map(|was| was.valid_from), "where the newest stood before");
         }
         touched.sort();
         touched.dedup();

@@ -20,8 +20,19 @@ pub struct Shown {
     pub removals: Vec<(Arc<str>, Timestamp)>,
     /// Versions that were replaced or removed: they are not believed any more.
     pub superseded: Vec<(Arc<str>, Version)>,
-    /// The newest version of each key that changed; none where it has none any more.
-    pub newest: Vec<(Arc<str>, Option<Version>)>,
+    /// The newest version of each key that changed.
+    pub newest: Vec<Newest>,
+}
+
+/// Which version of a key is the newest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newest {
+    /// The key.
+    pub key: Arc<str>,
+    /// From when on the one was valid that was the newest before; none where there was none.
+    pub before: Option<Timestamp>,
+    /// The newest version now; none where there is none any more.
+    pub now: Option<Version>,
 }
 
 /// The view's columns, and which of them are its key.
@@ -190,7 +201,8 @@ impl Rows {
             }
         }
         if is_changed {
-            shown.newest.push((key.clone(), last));
+            let before = newest.map(|newest| newest.valid_from);
+            shown.newest.push(Newest { key: key.clone(), before, now: last });
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::{
 
 use arrow::array::RecordBatch;
 use deltafold_event::{Column, EventId, Position, Timestamp};
-use deltafold_projection::{Change, FoldError, Folded, Memory, Relations, Version};
+use deltafold_projection::{Change, FoldError, Folded, Memory, Newest, Relations, Version};
 use deltafold_relation::RowChange;
 use deltafold_view::{Batch, Entry, Mirror, Pending, PendingReader, Snapshot, Stored};
 use serde::{Deserialize, Serialize};
@@ -244,10 +244,13 @@ impl Live {
                 write.put_superseded(view, &key, &to_stored(&version), last)?;
             }
         }
-        for (key, newest) in folded.shown.newest {
-            match newest {
+        for Newest { key, before, now } in folded.shown.newest {
+            let valid_from = now.as_ref().map(|version| version.valid_from);
+            if let Some(before) = before.filter(|before| valid_from != Some(*before)) {
+                write.put_head(view, &key, last, (before, &[]), valid_from < Some(before))?;
+            }
+            match now {
                 Some(version) => {
-                    write.put_head(view, &key, last, version.valid_from, &[])?;
                     // Mostly it is one that was just put: in memory they are the same.
                     let place = (&*key, version.valid_from);
                     let put = puts.binary_search_by(|(key, valid_from, _)| (&**key, *valid_from).cmp(&place));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use deltafold_event::{EventId, OrderKey, Position, Timestamp};
 
-use super::{Fold, Head};
+use super::{Fold, Move};
 use crate::{
     FoldError, Memory, Place, Record, RecordKind, RowChange, Since, image::same, incoming::Incoming, keys, stand::stand,
 };
@@ -137,9 +137,8 @@ impl<M: Memory> Fold<'_, M> {
             record.revision = work.revisions;
         }
         let record = Arc::new(record);
-        if work.journal.is_empty() {
-            let order = record.order.clone();
-            self.heads.push(Head { work: at, position: self.position, valid_from: record.valid_from, order });
+        if let (true, Some(last)) = (work.journal.is_empty(), &last) {
+            self.moves.push(Move { work: at, position: self.position, from: Move::place(last), is_back: false });
         }
         work.append(Arc::clone(&record));
         if !is_same {

@@ -220,16 +220,12 @@ proptest! {
     }
 
     #[test]
-    fn heads_bound_what_was_newest(story in disturbed()) {
+    fn moves_bound_what_was_newest(story in disturbed()) {
         let memory = fold_in(&story, &[]);
         for index in 0..story.len() {
             let by = position(index + 1);
             for id in memory.records.keys() {
-                if let Some(newest) = memory.as_of(id, deltafold_event::Timestamp::MAX, by) {
-                    let head = memory.heads.range((id.clone(), position(0))..=(id.clone(), by)).next_back();
-                    let head = head.expect("an aggregate with a record has a head").1;
-                    prop_assert!((newest.valid_from, &newest.order) <= (head.0, &head.1));
-                }
+                prop_assert!(memory.is_bounded(id, by), "{} by {}: {:#?}", id, by, memory.moves);
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Rows over time: creates, updates, deletes, no-ops, snapshots.
 
+use std::cmp::Reverse;
+
 use super::story::{Create, Delete, Update, at, domain, fold, id_of, log, position, read};
 use crate::RecordKind;
 
@@ -94,13 +96,13 @@ fn domain_events_and_messages_are_records_without_rows() {
 }
 
 #[test]
-fn heads_say_what_was_newest_at_a_position() {
+fn moves_say_what_was_newest_until_a_position() {
     let story =
         [log(1, "1", Create, r#"{"v":1}"#), log(5, "1", Update, r#"{"v":5}"#), log(3, "1", Update, r#"{"v":3}"#)];
     let memory = fold(&story);
-    let heads: Vec<_> = memory.heads.iter().map(|((_, position), (valid_from, _))| (*position, *valid_from)).collect();
-    // The late event does not become the newest.
-    assert_eq!(heads, [(position(1), at(1)), (position(2), at(5))]);
+    let moves: Vec<_> = memory.moves.iter().map(|((_, at, Reverse(from)), is_back)| (*at, from.0, *is_back)).collect();
+    // Before the first there was none, and the late event does not become the newest.
+    assert_eq!(moves, [(position(2), at(1), false)]);
 }
 
 #[test]

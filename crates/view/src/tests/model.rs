@@ -122,6 +122,7 @@ fn event(number: u64) -> EventId {
 
 /// Writes what one thing learnt changed, as a keeper would.
 fn write(views: &ViewStore, mirror: &Mirror, model: &mut Model, learnt: &Learnt, at: i64) {
+    let before = model.at(learnt.aggregate, at - 1).last().map(|newest| (newest.valid_from, newest.order));
     let (gone, new) = model.learn(learnt, at);
     let aggregate = AGGREGATES[learnt.aggregate];
     let mut batch = views.batch();
@@ -134,13 +135,14 @@ fn write(views: &ViewStore, mirror: &Mirror, model: &mut Model, learnt: &Learnt,
     for belief in &new {
         batch.put_entry(mirror, aggregate, &stored(belief)).unwrap();
     }
-    match model.at(learnt.aggregate, at).last() {
-        Some(newest) => {
-            batch.put_current(mirror, aggregate, &stored(newest)).unwrap();
-            let order = order(newest.order);
-            batch.put_head(mirror, aggregate, position(at), moment(newest.valid_from), &order).unwrap();
-        }
+    let now = model.at(learnt.aggregate, at);
+    match now.last() {
+        Some(newest) => batch.put_current(mirror, aggregate, &stored(newest)).unwrap(),
         None => batch.remove_current(mirror, aggregate).unwrap(),
+    }
+    let now = now.last().map(|newest| (newest.valid_from, newest.order));
+    if let Some((valid_from, last)) = before.filter(|_| now != before) {
+        batch.put_head(mirror, aggregate, position(at), (moment(valid_from), &order(last)), now < before).unwrap();
     }
     batch.commit().unwrap();
 }

@@ -76,8 +76,8 @@ fn another_format_is_named() {
     views.shared.keyspaces.meta.insert(crate::key::FORMAT, 9_u32.to_be_bytes()).unwrap();
     drop(views);
     let Err(error) = ViewStore::open(dir.path(), small()) else { panic!("opened an unknown format") };
-    assert!(matches!(error, OpenError::Version { expected: 4, .. }), "{error}");
-    assert!(error.to_string().contains("has format 9, this version reads 4"), "{error}");
+    assert!(matches!(error, OpenError::Version { expected: 5, .. }), "{error}");
+    assert!(error.to_string().contains("has format 9, this version reads 5"), "{error}");
     ViewStore::reset(dir.path()).unwrap();
     ViewStore::open(dir.path(), small()).unwrap();
 }
@@ -169,7 +169,8 @@ fn a_bulk_load_reads_like_any_other() {
             batch.put_entry(&mirror, &name, &stored).unwrap();
             batch.put_current(&mirror, &name, &stored).unwrap();
             let position = position(100 * round + key);
-            batch.put_head(&mirror, &name, position, moment(round), stored.entry().order).unwrap();
+            let before = (moment(round - 1), &order(100 * (round as u64 - 1) + key as u64)[..]);
+            batch.put_head(&mirror, &name, position, before, false).unwrap();
         }
         batch.remove_entry(&mirror, "0", moment(round - 1), &order(100 * (round as u64 - 1))).unwrap();
         batch.put_checkpoint("orders", position(100 * (round + 1)));
@@ -225,7 +226,8 @@ fn writer_to_be_killed() {
             let stored = entry(round, round, Some(&format!("{{\"pad\":\"{}\"}}", "x".repeat(2_000))));
             batch.put_entry(&mirror, &key.to_string(), &stored).unwrap();
             batch.put_current(&mirror, &key.to_string(), &stored).unwrap();
-            batch.put_head(&mirror, &key.to_string(), position(round), moment(round), &order(round as u64)).unwrap();
+            let before = (moment(round - 1), &order(round as u64 - 1)[..]);
+            batch.put_head(&mirror, &key.to_string(), position(round), before, false).unwrap();
         }
         batch.put_checkpoint("orders", position(round + 1));
         batch.commit().unwrap();

@@ -71,7 +71,10 @@ fn a_scan_passes_long_histories() {
             let is_first_or_long = aggregate == "long" || at == 0;
             if is_first_or_long {
                 batch.put_entry(&mirror, aggregate, &stored).unwrap();
-                batch.put_head(&mirror, aggregate, position(at), moment(valid_from), &order(at as u64)).unwrap();
+                if at > 0 {
+                    let before = (moment(valid_from - 1), &order(at as u64 - 1)[..]);
+                    batch.put_head(&mirror, aggregate, position(at), before, false).unwrap();
+                }
             }
         }
     }
@@ -161,7 +164,7 @@ fn what_is_forgotten_is_what_nobody_believed_from_then_on() {
         let newest = entry(version, 10 + version as i64, "{}");
         batch.put_entry(&view, "a", &newest).unwrap();
         batch.put_current(&view, "a", &newest).unwrap();
-        batch.put_head(&view, "a", position(version), moment(10 + version as i64), &[]).unwrap();
+        batch.put_head(&view, "a", position(version), (moment(9 + version as i64), &[]), false).unwrap();
         batch.put_end(position(version).next(), moment(version as i64));
         batch.commit().unwrap();
     }

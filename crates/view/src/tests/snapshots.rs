@@ -49,7 +49,7 @@ fn every_snapshot_has_its_own_past() {
             batch.put_superseded(&mirror, "2", &stored, position(4)).unwrap();
             batch.put_entry(&mirror, "2", &entry(3, at, Some("{\"n\":1}"))).unwrap();
             batch.put_current(&mirror, "2", &entry(3, at, Some("{\"n\":1}"))).unwrap();
-            batch.put_head(&mirror, "2", position(3), moment(3), &3_i64.to_be_bytes()).unwrap();
+            batch.put_head(&mirror, "2", position(4), (moment(3), &3_i64.to_be_bytes()), false).unwrap();
             batch.commit().unwrap();
         }
         snapshots.push((at, views.snapshot()));
