@@ -6,7 +6,7 @@ use deltafold_event::{EventId, Position, Timestamp};
 use fjall::{Guard, Iter, Readable};
 
 use crate::{
-    At, Mirror, ReadError, Snapshot, Stored, Version, Versions,
+    At, Mirror, Part, ReadError, Snapshot, Stored, Version, Versions,
     key::{self, Key, ViewId},
     scan,
 };
@@ -109,8 +109,13 @@ impl Reader {
 
     /// The ids of all aggregates with an entry on record, by their bytes; their rows may be absent.
     pub fn keys(&self) -> Keys {
+        self.keys_in(Part::default())
+    }
+
+    /// Likewise, of a part.
+    pub fn keys_in(&self, part: Part<'_>) -> Keys {
         let trees = &self.snapshot.shared.keyspaces;
-        Keys(self.snapshot.moment.trees.prefix(&trees.current, self.view().prefix()))
+        Keys(self.snapshot.moment.trees.range(&trees.current, part.range(self.view())))
     }
 
     /// All rows as of a point in both times, in the order of their keys' bytes.
@@ -190,6 +195,12 @@ impl Iterator for Keys {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.0.next().map(|pair| key::aggregate_id(&pair.key()?))
+    }
+}
+
+impl DoubleEndedIterator for Keys {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.0.next_back().map(|pair| key::aggregate_id(&pair.key()?))
     }
 }
 

@@ -7,7 +7,7 @@ use fjall::{Iter, Readable, Slice};
 
 use crate::{
     At, ReadError, Reader, Stored,
-    key::{self, Key},
+    key::{self, Key, ViewId},
 };
 
 /// The versions of one aggregate.
@@ -44,16 +44,24 @@ pub struct Part<'a> {
     pub until: Option<&'a str>,
 }
 
+impl Part<'_> {
+    /// From where until before where the keys of its aggregates are.
+    pub(crate) fn range(&self, view: ViewId) -> Range<Key> {
+        let end_of = |aggregate: &str| key::end_of(&key::aggregate(view, aggregate));
+        let start = self.after.map_or_else(|| view.prefix(), end_of);
+        // An empty range, which the trees refuse, where it ends before it begins.
+        let end = self.until.map_or_else(|| view.end(), end_of).max(start.clone());
+        start..end
+    }
+}
+
 /// An entry, with its key and how long the aggregate's part of that is.
 type Found = (Slice, usize, Stored);
 
 impl Reader {
     /// The timelines as believed at a position, of a part of the aggregates.
     pub fn timelines(&self, at: Position, part: Part<'_>) -> Timelines {
-        let end_of = |aggregate: &str| key::end_of(&key::aggregate(self.view(), aggregate));
-        let start = part.after.map_or_else(|| self.view().prefix(), end_of);
-        let end = part.until.map_or_else(|| self.view().end(), end_of);
-        self.timelines_in(at, start..end)
+        self.timelines_in(at, part.range(self.view()))
     }
 
     /// The timelines as believed at one position and at another, of a part of the aggregates.

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, Mutex, atomic::Ordering},
+    thread,
 };
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
@@ -78,24 +79,83 @@ pub(super) enum Source {
     },
 }
 
-/// How many aggregates a mirror has, and some of their keys: evenly apart.
+/// How many aggregates a mirror has, and some of their keys: evenly apart. Nobody works on a build before it is known,
+/// so two threads count.
 pub(super) fn split(mirror: &Reader) -> Result<(u64, Vec<Box<str>>), ReadError> {
-    const MOST: usize = 1_024;
-    let (mut count, mut every) = (0_u64, 1_u64);
-    let mut keys = Vec::new();
-    for key in mirror.keys() {
-        let key = key?;
-        if count.is_multiple_of(every) {
-            keys.push(key);
-            if keys.len() > MOST {
-                let mut number = 0..;
-                keys.retain(|_| number.next().is_some_and(|number: u32| number.is_multiple_of(2)));
-                every *= 2;
-            }
+    let mut keys = mirror.keys();
+    let (Some(first), Some(last)) = (keys.next().transpose()?, keys.next_back().transpose()?) else {
+        let few = Sample::of(mirror.keys())?;
+        return Ok((few.count, few.keys));
+    };
+    let middle = between(&first, &last);
+    let part = |after, until| mirror.keys_in(Part { after, until });
+    let (below, above) = thread::scope(|scope| {
+        let above = scope.spawn(|| Sample::of(part(Some(&middle), None)));
+        (Sample::of(part(None, Some(&middle))), above.join().expect("reading does not panic"))
+    });
+    let all = below?.followed_by(above?);
+    Ok((all.count, all.keys))
+}
+
+/// Something about in the middle of two keys, where keys are numbers, or of digits and letters.
+fn between(first: &str, last: &str) -> String {
+    let mut between = String::new();
+    let mut first = first.chars();
+    for last in last.chars() {
+        let first = first.next();
+        if first == Some(last) {
+            between.push(last);
+            continue;
         }
-        count += 1;
+        let (first, top) = (first.map_or(0, u32::from), u32::from(last));
+        between.push(char::from_u32(top - top.saturating_sub(first) / 2).unwrap_or(last));
+        break;
     }
-    Ok((count, keys))
+    between
+}
+
+/// Some of many keys.
+#[derive(Debug, PartialEq)]
+struct Sample {
+    /// How many keys there are, and one in how many is here.
+    count: u64,
+    every: u64,
+    keys: Vec<Box<str>>,
+}
+
+impl Sample {
+    const MOST: usize = 1_024;
+
+    fn of(all: impl Iterator<Item = Result<Box<str>, ReadError>>) -> Result<Self, ReadError> {
+        let mut sample = Self { count: 0, every: 1, keys: Vec::new() };
+        for key in all {
+            let key = key?;
+            if sample.count.is_multiple_of(sample.every) {
+                sample.keys.push(key);
+                if sample.keys.len() > Self::MOST {
+                    sample.thin(2 * sample.every);
+                }
+            }
+            sample.count += 1;
+        }
+        Ok(sample)
+    }
+
+    /// Keeps one in so many.
+    fn thin(&mut self, every: u64) {
+        let (times, mut number) = (every / self.every, 0..);
+        self.keys.retain(|_| number.next().is_some_and(|number: u64| number.is_multiple_of(times)));
+        self.every = every;
+    }
+
+    /// With one of keys that come after these.
+    fn followed_by(mut self, mut later: Self) -> Self {
+        let every = self.every.max(later.every);
+        [&mut self, &mut later].into_iter().for_each(|sample| sample.thin(every));
+        self.count += later.count;
+        self.keys.append(&mut later.keys);
+        self
+    }
 }
 
 impl Source {
@@ -227,5 +287,33 @@ impl PartitionStream for Stream {
             })
         });
         stream.build()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_of_keys_is_between_them() {
+        for (first, last, middle) in
+            [("1", "99", "5"), ("100", "299", "2"), ("a-1", "a-9", "a-5"), ("", "8", "\u{1c}"), ("a", "ab", "a1")]
+        {
+            assert_eq!(between(first, last), middle);
+            assert!(first <= middle && middle <= last);
+        }
+    }
+
+    #[test]
+    fn a_sample_of_two_halves_is_one_of_all() {
+        let sample = |keys: std::ops::Range<u32>| Sample::of(keys.map(|key| Ok(format!("{key:06}").into()))).unwrap();
+        for (middle, end) in [(0, 3), (8_192, 10_000), (65_536, 70_000), (16_384, 70_000)] {
+            let both = sample(0..middle).followed_by(sample(middle..end));
+            let all = sample(0..end);
+            assert_eq!(both.count, u64::from(end));
+            let places = both.keys.iter().map(|key| key.parse::<u64>().unwrap());
+            assert!(places.eq((0..u64::from(end)).step_by(both.every as usize)), "{middle} of {end}");
+            assert!(both.every <= all.every && both.keys.len() <= 2 * Sample::MOST);
+        }
     }
 }
