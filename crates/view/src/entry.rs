@@ -5,6 +5,7 @@ use std::{fmt, io::Read};
 use byteview::ByteView;
 use deltafold_event::{EventId, Position, Timestamp};
 use fjall::Slice;
+use simdutf8::basic::from_utf8;
 use smallvec::SmallVec;
 
 use crate::ReadError;
@@ -125,7 +126,7 @@ impl Stored {
     /// Reads an entry from disk; its row is not copied.
     pub(crate) fn decode(bytes: Slice) -> Result<Self, ReadError> {
         let header = Header::parse(&bytes).ok_or_else(|| damaged(&bytes))?;
-        std::str::from_utf8(&bytes[header.row_start..header.memory_start]).map_err(|_| damaged(&bytes))?;
+        from_utf8(&bytes[header.row_start..header.memory_start]).map_err(|_| damaged(&bytes))?;
         Ok(Self { bytes, header })
     }
 
@@ -165,7 +166,7 @@ impl Stored {
     /// The row alone.
     pub fn row(&self) -> Option<&str> {
         let row = &self.bytes[self.header.row_start..self.header.memory_start];
-        self.header.has_row.then(|| std::str::from_utf8(row).expect("written from a str, or checked when decoded"))
+        self.header.has_row.then(|| from_utf8(row).expect("written from a str, or checked when decoded"))
     }
 
     /// Where it stands in its aggregate.
