@@ -77,8 +77,8 @@ struct Cached<V> {
 #[derive(Clone)]
 struct ByBytes;
 
-impl<V: Cacheable> Weighter<Vec<u8>, Cached<V>> for ByBytes {
-    fn weight(&self, key: &Vec<u8>, cached: &Cached<V>) -> u64 {
+impl<V: Cacheable> Weighter<Slice, Cached<V>> for ByBytes {
+    fn weight(&self, key: &Slice, cached: &Cached<V>) -> u64 {
         // The constant stands for what the allocator and the cache itself need.
         (key.len() + cached.value.bytes() + 128) as u64
     }
@@ -86,7 +86,7 @@ impl<V: Cacheable> Weighter<Vec<u8>, Cached<V>> for ByBytes {
 
 /// Values by the key of their aggregate.
 pub(crate) struct Cache<V> {
-    values: QuickCache<Vec<u8>, Cached<V>, ByBytes>,
+    values: QuickCache<Slice, Cached<V>, ByBytes>,
     /// The newest commit that has begun to change the values.
     epoch: AtomicU64,
     /// The newest commit that may have changed any of them.
@@ -114,10 +114,12 @@ impl<V: Cacheable> Cache<V> {
     ) -> Result<Option<V>, ReadError> {
         let Some(commit) = commit else { return read() };
         let forgotten = self.forgotten.load(Ordering::SeqCst);
-        match self.values.get_value_or_guard(key, Some(Duration::ZERO)) {
+        // Mostly it is short enough for no allocation.
+        let key = Slice::new(key);
+        match self.values.get_value_or_guard(&key, Some(Duration::ZERO)) {
             GuardResult::Value(cached) if cached.commit < forgotten && forgotten <= commit => {
                 // Another reader may have put a newer one in its place: that is read once more, too.
-                self.values.remove(key);
+                self.values.remove(&key);
                 read()
             }
             GuardResult::Value(cached) if cached.commit <= commit => Ok(Some(cached.value)),
@@ -145,9 +147,9 @@ impl<V: Cacheable> Cache<V> {
         self.epoch.store(commit, Ordering::SeqCst);
         for (key, value) in changes {
             match value {
-                Some(value) => self.values.insert(key.to_vec(), Cached { commit, value }),
+                Some(value) => self.values.insert(key.clone(), Cached { commit, value }),
                 None => {
-                    self.values.remove(&**key);
+                    self.values.remove(key);
                 }
             }
         }
