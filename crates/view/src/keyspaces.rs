@@ -9,6 +9,10 @@ use std::sync::Arc;
 
 use crate::Options;
 
+/// From how many tables on that were written from memory they are merged into those below: the more, the less often all
+/// of a tree is written again, and the more a search looks at.
+const MOST_YOUNG_TABLES: u8 = 8;
+
 /// One tree per kind of record (`key`); a view's part of each begins with its number.
 pub(crate) struct Keyspaces {
     pub(crate) versions: Keyspace,
@@ -28,7 +32,7 @@ impl Keyspaces {
         let ranges = || {
             KeyspaceCreateOptions::default()
                 .max_memtable_size(options.memtable_bytes)
-                .compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(6)))
+                .compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(MOST_YOUNG_TABLES)))
                 .filter_policy(FilterPolicy::disabled())
                 .data_block_restart_interval_policy(RestartIntervalPolicy::all(1))
                 .index_block_partitioning_policy(PartitioningPolicy::all(true))
@@ -36,7 +40,7 @@ impl Keyspaces {
         let points = || {
             KeyspaceCreateOptions::default()
                 .max_memtable_size(options.memtable_bytes)
-                .compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(6)))
+                .compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(MOST_YOUNG_TABLES)))
         };
         Ok(Self {
             versions: db.keyspace("versions", || ranges().data_block_size_policy(BlockSizePolicy::all(8 << 10)))?,
