@@ -15,7 +15,7 @@ use datafusion::{
 };
 use deltafold_event::{EventId, Position};
 use deltafold_projection::{Change, FoldError};
-use deltafold_view::{Part, ReadError, Reader, Snapshot, Timeline};
+use deltafold_view::{Part, ReadError, Reader, Snapshot, Timeline, WriteError};
 
 use super::{
     super::{
@@ -27,7 +27,7 @@ use super::{
     Differences, Shared, Stopped,
     round::Stop,
 };
-use crate::Log;
+use crate::{Log, ProjectorError};
 
 /// How many changes are handed on at once, and how long their rows may be for that, in bytes.
 const AT_ONCE: usize = 8_192;
@@ -81,7 +81,7 @@ pub(super) enum Source {
 
 /// How many aggregates a mirror has, and some of their keys: evenly apart. Nobody works on a build before it is known,
 /// so two threads count.
-pub(super) fn split(mirror: &Reader) -> Result<(u64, Vec<Box<str>>), ReadError> {
+pub(super) fn split(mirror: &Reader) -> Result<(u64, Vec<Box<str>>), ProjectorError> {
     let mut keys = mirror.keys();
     let (Some(first), Some(last)) = (keys.next().transpose()?, keys.next_back().transpose()?) else {
         let few = Sample::of(mirror.keys())?;
@@ -89,11 +89,12 @@ pub(super) fn split(mirror: &Reader) -> Result<(u64, Vec<Box<str>>), ReadError> 
     };
     let middle = between(&first, &last);
     let part = |after, until| mirror.keys_in(Part { after, until });
-    let (below, above) = thread::scope(|scope| {
-        let above = scope.spawn(|| Sample::of(part(Some(&middle), None)));
-        (Sample::of(part(None, Some(&middle))), above.join().expect("reading does not panic"))
-    });
-    let all = below?.followed_by(above?);
+    let all = thread::scope(|scope| {
+        let above = || Sample::of(part(Some(&middle), None));
+        let above = thread::Builder::new().name("build".into()).spawn_scoped(scope, above).map_err(WriteError::Io)?;
+        let below = Sample::of(part(None, Some(&middle)))?;
+        Ok::<_, ProjectorError>(below.followed_by(above.join().expect("reading does not panic")?))
+    })?;
     Ok((all.count, all.keys))
 }
 
