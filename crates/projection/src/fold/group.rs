@@ -8,6 +8,7 @@
 mod entry;
 mod exact;
 mod keys;
+mod moments;
 mod ordered;
 mod partial;
 
@@ -29,6 +30,7 @@ use super::{
 };
 use crate::memory::Memory;
 use entry::{Content, Entry};
+use moments::Stand;
 use ordered::{Element, Elements, Multiset};
 use partial::{Partial, Summands};
 
@@ -124,8 +126,13 @@ impl Group {
         let given: Vec<Given> = self.calls.iter().map(|call| call.given(deltas)).collect::<Result<_, _>>()?;
         let groups = self.groups(deltas)?;
         let group_of = |row: usize| groups.as_ref().map_or(&[][..], |groups| row_bytes(groups, row));
-        let mut order: Vec<usize> = (0..deltas.len()).collect();
-        order.sort_by(|&a, &b| group_of(a).cmp(group_of(b)).then(deltas.at[a].cmp(&deltas.at[b])));
+        // Mostly the beginning of a group tells it from others, and need not be looked for.
+        let mut order: Vec<(u128, usize)> = (0..deltas.len()).map(|row| (beginning(group_of(row)), row)).collect();
+        order.sort_by(|&(of_a, a), &(of_b, b)| {
+            let groups = of_a.cmp(&of_b).then_with(|| group_of(a).cmp(group_of(b)));
+            groups.then_with(|| deltas.at[a].cmp(&deltas.at[b]))
+        });
+        let order: Vec<usize> = order.into_iter().map(|(_, row)| row).collect();
         let mut shown = Shown::default();
         if is_first && groups.is_none() {
             let empty = Some(Arc::new(Content::zero(&given)));
@@ -158,12 +165,14 @@ impl Group {
         writes: &mut Writes,
         shown: &mut Shown,
     ) -> Result<(), Fault<M::Error>> {
-        let stand = entry::Stand::read(self.operator, group, deltas.at[rows[0]], memory)?;
+        let stand = Stand::read(self.operator, group, deltas.at[rows[0]], memory)?;
         let mut multisets: Vec<Option<Multiset<'_, M>>> = Vec::with_capacity(given.len());
         for (call, given) in given.iter().enumerate() {
-            multisets.push(matches!(given.values, Values::Elements(_)).then(|| {
-                Multiset::new(memory, keys::values(self.operator, group, number(call)), stand.newest.is_none())
-            }));
+            multisets.push(
+                matches!(given.values, Values::Elements(_)).then(|| {
+                    Multiset::new(memory, keys::values(self.operator, group, number(call)), stand.is_of_new())
+                }),
+            );
         }
         // As they were before the first change.
         for (element, weight) in stand.tail.iter().flat_map(|(_, entry)| &entry.elements) {
@@ -181,7 +190,7 @@ impl Group {
         let (mut old, mut new) = (base.clone(), base);
         let mut more = zero;
         let mut all_elements: BTreeMap<(u8, Element), i64> = BTreeMap::new();
-        let mut changed = entry::Changed::default();
+        let mut kept: Vec<(i64, Entry)> = Vec::with_capacity(rows.len());
         let mut tail = stand.tail.iter().peekable();
         let mut rows = rows.iter().copied().peekable();
         let mut cause = 0;
@@ -233,11 +242,12 @@ impl Group {
                 cause,
                 [(&of(&before.1), -1), (&of(&new), 1), (&of(&before.0), 1), (&of(&old), -1)],
             );
-            let is_kept = !(is_same && elements.is_empty());
-            let entry = Entry { content: new.clone(), elements: elements.into_iter().collect() };
-            changed.moment(at, is_kept.then_some(entry), there);
+            if !is_same || !elements.is_empty() {
+                kept.push((at, Entry { content: new.clone(), elements: elements.into_iter().collect() }));
+            }
         }
-        changed.write(self.operator, group, &stand, tail.len(), writes)?;
+        let as_before = tail.len();
+        stand.write(self.operator, group, &kept, as_before, writes)?;
         for ((call, element), times) in all_elements {
             let multiset = multisets.get_mut(usize::from(call)).and_then(Option::as_mut).ok_or(Fault::Damaged)?;
             let count = multiset.remembered(&element)? + times;
@@ -366,6 +376,14 @@ fn earlier(a: Option<i64>, b: Option<i64>) -> Option<i64> {
 
 fn number(call: usize) -> u8 {
     u8::try_from(call).expect("a definition with more calls was refused")
+}
+
+/// The first bytes of a group, which order as it does.
+fn beginning(group: &[u8]) -> u128 {
+    let mut bytes = [0; 16];
+    let len = group.len().min(bytes.len());
+    bytes[..len].copy_from_slice(&group[..len]);
+    u128::from_be_bytes(bytes)
 }
 
 pub(crate) fn row_bytes(rows: &Rows, at: usize) -> &[u8] {

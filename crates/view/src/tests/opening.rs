@@ -77,7 +77,7 @@ fn another_format_is_named() {
     drop(views);
     let Err(error) = ViewStore::open(dir.path(), small()) else { panic!("opened an unknown format") };
     assert!(matches!(error, OpenError::Version { expected: 5, .. }), "{error}");
-    assert!(error.to_string().contains("has format 9, this version reads 5"), "{error}");
+    assert!(error.to_string().contains("has format 9, this version reads 6"), "{error}");
     ViewStore::reset(dir.path()).unwrap();
     ViewStore::open(dir.path(), small()).unwrap();
 }

@@ -2,9 +2,9 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | operator, group, `L` | the newest moment at which the group changed, and its entry |
+//! | operator, group, `L` | the record of the newest moments at which the group changed |
 //! | operator, group, `M`, call, element | how many there are of a value now |
-//! | operator, group, `T`, moment | the entry of an older moment |
+//! | operator, group, `T`, moment | the record of older moments, of which this is the first |
 //!
 //! The operator is its number in the plan, in one byte up to 127, else in two with the first bit set; a group is the
 //! bytes of its row (`arrow::row`), of which none is the beginning of another; moments have their sign flipped, so that
@@ -29,7 +29,7 @@ pub(super) fn newest(operator: u16, group: &[u8]) -> Vec<u8> {
     begin(operator, NEWEST, group)
 }
 
-/// The beginning of the keys of all older moments.
+/// The beginning of the keys of all records of older moments.
 pub(super) fn moments(operator: u16, group: &[u8]) -> Vec<u8> {
     begin(operator, MOMENT, group)
 }
@@ -44,9 +44,9 @@ pub(super) fn at_bytes(at: i64) -> [u8; 8] {
     (at ^ i64::MIN).to_be_bytes()
 }
 
-/// The moment at the end of a key.
-pub(super) fn at(key: &[u8]) -> Option<i64> {
-    Some(i64::from_be_bytes(*key.last_chunk::<8>()?) ^ i64::MIN)
+/// The moment that these bytes say.
+pub(super) fn at(bytes: [u8; 8]) -> i64 {
+    i64::from_be_bytes(bytes) ^ i64::MIN
 }
 
 /// The beginning of the keys of all values of a call.
