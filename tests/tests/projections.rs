@@ -1,7 +1,7 @@
 //! The laws of `fold.md` for views of random definitions over generated histories with every case that it names.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
@@ -22,6 +22,7 @@ use deltafold_tests::{
     },
     recording::Recording,
 };
+use deltafold_view::At;
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
 /// How many definitions each history is projected by, in memory.
@@ -226,6 +227,46 @@ fn law_4_holds_on_disk() {
             }
         }
     });
+}
+
+/// As a server keeps it: what it has shown at the end of a batch it still shows as of that, whatever came later.
+#[test]
+fn law_7_a_later_event_never_changes_what_a_view_has_shown() {
+    let compared = Cell::new(0);
+    laws::hold_in_part("law 7 on disk", 8, |script| {
+        let (written, _) = definition(script, 0, true);
+        let stream = Stream::of(script);
+        let stored = stream.stored(&Delivery::of(&stream, script.seed), &batches(script.seed));
+        let mut random = SmallRng::seed_from_u64(script.seed ^ 0x1A77);
+        let mut kept = OnDisk::new(&stream.schemas).with_declared(declared());
+        let mut shown = Vec::new();
+        for (at, commit) in stored.chunk_by(|a, b| a.position.version() == b.position.version()).enumerate() {
+            let order = (at == 0).then(|| control(Ordered::Defined { sql: written.file() }, commit));
+            kept.fold(&commit.iter().cloned().chain(order).collect::<Vec<_>>());
+            if random.random_ratio(1, 4) {
+                kept.restart();
+            }
+            // One that is built anew because of the restart is behind until then.
+            kept.finish_building();
+            let position = Position::from_i64(kept.checkpoint().as_i64() - 1).expect("there were events");
+            shown.extend(kept.derived("v").map(|versions| (position, versions)));
+        }
+        for (position, then) in shown {
+            let moments: Vec<Timestamp> = then.values().flatten().map(|span| span.0).collect();
+            let mut chosen: Vec<Timestamp> = moments.choose_multiple(&mut random, 2).copied().collect();
+            chosen.push(Timestamp::MAX);
+            for time in chosen {
+                let Some(now) = kept.derived_as_of("v", At { time, position }) else { continue };
+                compared.set(compared.get() + now.len());
+                let then = at_moment(&then, time);
+                if now != then {
+                    let events = naive::listing(&stored, &stream.schemas);
+                    panic!("{}\nat {time} and {position}\n{now:?}\nonce\n{then:?}\nof\n{events}", written.query);
+                }
+            }
+        }
+    });
+    assert!(compared.get() > 1_000, "{} rows were compared", compared.get());
 }
 
 fn at_moment(versions: &BTreeMap<Arc<str>, Vec<Span>>, moment: Timestamp) -> BTreeMap<Arc<str>, Arc<str>> {

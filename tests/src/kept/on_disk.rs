@@ -270,6 +270,24 @@ impl OnDisk {
         Some(spans(&views.snapshot().reader(&view), Position::MAX))
     }
 
+    /// The rows of a derived view that is shown as of a moment, as a position has it that is kept; none: it is not.
+    pub fn derived_as_of(&self, name: &str, at: At) -> Option<BTreeMap<Arc<str>, Arc<str>>> {
+        let (folder, views) = self.open.as_ref().expect("it is open");
+        let info = folder.catalog().view(name).filter(|info| info.kind == ViewKind::Derived).cloned()?;
+        if info.kept_from.is_none_or(|from| at.position.next() < from) {
+            return None;
+        }
+        let reader = views.snapshot().reader(&views.generation(name, info.generation).expect("it is registered"));
+        let mut found = BTreeMap::new();
+        for version in reader.scan(at) {
+            let version = version.expect("the index can be read");
+            let alone = reader.as_of(&version.key, at).expect("the index can be read");
+            assert_eq!(alone.as_ref(), Some(&version), "found alone and in a scan");
+            found.insert(Arc::from(&*version.key), Arc::from(version.row()));
+        }
+        Some(found)
+    }
+
     fn reopen(&mut self) {
         // The files are closed when both are gone.
         self.open = None;
