@@ -27,6 +27,9 @@ struct Record(Vec<u8>);
 /// How long records are, about: the newest of a group is written again whenever the group changes. A moment that takes
 /// as much is the last in its record.
 const TYPICAL_BYTES: usize = 256;
+/// How long the longest are, but for the last moment in them: whoever says when events happened could see to it that no
+/// record ends by chance.
+const MOST_BYTES: usize = 16 * TYPICAL_BYTES;
 const LENGTH_BYTES: usize = 4;
 const MOMENT_BYTES: usize = 8;
 
@@ -45,12 +48,13 @@ impl Record {
         bytes.extend_from_slice(&len.to_be_bytes());
     }
 
-    /// Whether the last moment is one after which a record ends: by chance, the likelier the more it takes.
+    /// Whether it takes no more: by chance after a moment, the likelier the more that takes, or because it is long.
     fn is_over(&self) -> bool {
-        self.last_bytes().is_some_and(|bytes| {
+        let ends_with = |bytes: &[u8]| {
             let chance = FixedState::with_seed(0).hash_one(bytes.first_chunk::<MOMENT_BYTES>());
             chance % TYPICAL_BYTES as u64 <= bytes.len() as u64
-        })
+        };
+        self.0.len() >= MOST_BYTES || self.last_bytes().is_some_and(ends_with)
     }
 
     fn first_moment(&self) -> Option<i64> {
@@ -193,11 +197,11 @@ impl Stand {
         entries.iter().for_each(|(at, entry)| made.push(*at, entry));
         let mut stays = tail[tail.len() - as_before..].iter();
         stays.by_ref().take(stay).for_each(|(at, entry)| made.push(*at, entry));
-        // Where what comes before the next record is not the end of one, that goes on.
-        if made.is_open()
+        // Where what comes before the next record is not the end of one, that goes on; mostly one ends where it did.
+        while made.is_open()
             && let Some((record, len)) = after.pop()
         {
-            stays.take(len).for_each(|(at, entry)| made.push(*at, entry));
+            stays.by_ref().take(len).for_each(|(at, entry)| made.push(*at, entry));
             records.push(record);
         }
 
@@ -352,6 +356,27 @@ mod tests {
         assert!(over.iter().all(Record::is_over));
         assert_eq!(written, 1_000 + over.len());
         assert!((50..150).contains(&over.len()), "{}", over.len());
+    }
+
+    #[test]
+    fn moments_chosen_so_that_no_record_ends_by_chance_do_not_make_one_grow() {
+        let does_not_end = |at: &i64| {
+            let mut record = Record::default();
+            record.push(*at, &entry(*at, 5));
+            !record.is_over()
+        };
+        let chosen: Vec<(i64, Entry)> = (1..).filter(does_not_end).map(|at| (at, entry(at, 5))).take(2_000).collect();
+        let mut memory = Map::default();
+        for (at, entry) in &chosen {
+            memory.write(memory.read(*at), &[(*at, entry.clone())], 0);
+        }
+        let records = memory.read(i64::MIN).records;
+        assert!(records.iter().all(|record| record.0.len() < MOST_BYTES + TYPICAL_BYTES));
+        // One that comes before all of them moves the end of every record.
+        memory.write(memory.read(0), &[(0, entry(0, 5))], chosen.len());
+        let mut anew = Map::default();
+        anew.write(Stand::default(), &[vec![(0, entry(0, 5))], chosen].concat(), 0);
+        assert_eq!(memory.0, anew.0);
     }
 
     #[test]
