@@ -107,8 +107,12 @@ async fn run(
     cancel: CancellationToken,
 ) {
     let mut published: BTreeMap<Arc<str>, (PublishedView, Instant)> = BTreeMap::new();
+    let mut missing = Missing::new(&options, Instant::now());
     loop {
         let known = Arc::clone(&*catalog.borrow_and_update());
+        for view in missing.due(&known, Instant::now()) {
+            tracing::warn!(view, "[publish.{view}] names no view there is; it is published once there is one");
+        }
         for info in &known.views {
             let Some(Publication { tables, every }) = options.of(&info.name) else { continue };
             let new = || (PublishedView::new(&options, &info.name, info.kind, tables), Instant::now());
@@ -127,7 +131,7 @@ async fn run(
             *due = Instant::now() + every;
         }
         published.retain(|name, _| known.view(name).is_some());
-        let next = published.values().map(|(_, due)| *due).min();
+        let next = published.values().map(|(_, due)| *due).chain(missing.next()).min();
         let due = async {
             match next {
                 Some(due) => tokio::time::sleep_until(due).await,
@@ -140,6 +144,28 @@ async fn run(
             changed = catalog.changed() => if changed.is_err() { return },
             () = cancel.cancelled() => return,
         }
+    }
+}
+
+/// Views that are to be published and were not there yet, with when to say so: a table that is only beginning to be read,
+/// or a view that is being built, has the time until it would be published again.
+struct Missing<'o>(BTreeMap<&'o str, Instant>);
+
+impl<'o> Missing<'o> {
+    fn new(options: &'o PublisherOptions, now: Instant) -> Self {
+        let named = options.views.iter().filter(|(name, _)| *name != "*");
+        Self(named.map(|(name, publication)| (name.as_str(), now + publication.every)).collect())
+    }
+
+    /// Those that are still missing when they are due; each once.
+    fn due(&mut self, known: &Catalog, now: Instant) -> Vec<&'o str> {
+        let is_building = |name: &str| known.projections.iter().any(|projection| &*projection.name == name);
+        self.0.retain(|name, _| known.view(name).is_none() && !is_building(name));
+        self.0.extract_if(.., |_, due| *due <= now).map(|(name, _)| name).collect()
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.0.values().min().copied()
     }
 }
 
@@ -338,6 +364,20 @@ async fn bring(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_of_no_view_is_told_once_and_not_before_there_was_time_for_one() {
+        let publication = Publication { tables: Tables::Both, every: Duration::from_secs(60) };
+        let views = ["*", "ordres"].map(|name| (name.to_owned(), publication));
+        let options = PublisherOptions { views: views.into(), ..PublisherOptions::default() };
+        let (catalog, start) = (Catalog::default(), Instant::now());
+        let mut missing = Missing::new(&options, start);
+        assert_eq!(missing.due(&catalog, start), [""; 0]);
+        assert_eq!(missing.next(), Some(start + publication.every));
+        assert_eq!(missing.due(&catalog, start + publication.every), ["ordres"]);
+        assert_eq!(missing.due(&catalog, start + publication.every), [""; 0]);
+        assert_eq!(missing.next(), None);
+    }
 
     #[test]
     fn a_view_s_folder_is_nowhere_else() {
