@@ -7,6 +7,8 @@ use arrow::{
 };
 use datafusion::common::Result;
 
+use super::operator::batch;
+
 /// Rows that came and went: row `i` of `rows` is there `weight[i]` times more from the moment `at[i]` on
 /// (microseconds), because of the change number `cause[i]` of those that are being folded.
 ///
@@ -66,7 +68,7 @@ impl Deltas {
         let mut all = Self::none(schema);
         let mut batches = Vec::with_capacity(parts.len());
         for part in parts {
-            batches.push(RecordBatch::try_new(schema.clone(), part.rows.columns().to_vec())?);
+            batches.push(batch(schema, part.rows.columns().to_vec(), part.rows.num_rows()));
             all.at.extend(part.at);
             all.weight.extend(part.weight);
             all.cause.extend(part.cause);

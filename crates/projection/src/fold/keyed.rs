@@ -20,7 +20,7 @@ use foldhash::quality::FixedState;
 use super::{
     Change, Deltas, Fault, Fold, FoldError, Folded, Writes,
     group::{Group, row_bytes},
-    operator::{Given, Operator},
+    operator::{Given, Operator, batch},
 };
 use crate::memory::{Memory, NoMemory};
 
@@ -266,7 +266,7 @@ impl Fold {
             Arc::new(Schema::new(fields.collect::<Vec<_>>()))
         });
         let deltas = Deltas {
-            rows: RecordBatch::try_new(schema, columns()).expect("they are the columns that were given"),
+            rows: batch(&schema, columns(), rows.num_rows()),
             at: (0..rows.num_rows()).map(|row| order.moment(row)).collect(),
             weight: (0..rows.num_rows()).map(|row| order.weight(row).into()).collect(),
             cause: (0..rows.num_rows()).map(number).collect(),

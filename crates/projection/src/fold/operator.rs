@@ -110,8 +110,12 @@ impl Operator {
     }
 }
 
-fn batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> RecordBatch {
+/// Columns as a batch of so many rows, also where there are none.
+///
+/// # Panics
+/// When the columns are not the schema's.
+pub(super) fn batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> RecordBatch {
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(schema.clone(), columns, &options)
-        .expect("expressions give what their types say, one value for each row")
+        .expect("the columns are what their schema says, one value for each row")
 }
