@@ -107,10 +107,14 @@ async fn run(
     cancel: CancellationToken,
 ) {
     let mut published: BTreeMap<Arc<str>, (PublishedView, Instant)> = BTreeMap::new();
-    let mut missing = Missing::new(&options, Instant::now());
+    // While the first views are being loaded, none is there.
+    let mut missing = None;
     loop {
         let known = Arc::clone(&*catalog.borrow_and_update());
-        for view in missing.due(&known, Instant::now()) {
+        if missing.is_none() && !known.views.is_empty() {
+            missing = Some(Missing::new(&options, Instant::now()));
+        }
+        for view in missing.iter_mut().flat_map(|missing| missing.due(&known, Instant::now())) {
             tracing::warn!(view, "[publish.{view}] names no view there is; it is published once there is one");
         }
         for info in &known.views {
@@ -131,7 +135,7 @@ async fn run(
             *due = Instant::now() + every;
         }
         published.retain(|name, _| known.view(name).is_some());
-        let next = published.values().map(|(_, due)| *due).chain(missing.next()).min();
+        let next = published.values().map(|(_, due)| *due).chain(missing.as_ref().and_then(Missing::next)).min();
         let due = async {
             match next {
                 Some(due) => tokio::time::sleep_until(due).await,
