@@ -1,13 +1,12 @@
 //! What flows from operator to operator.
 
 use arrow::{
-    array::{BooleanArray, RecordBatch, UInt32Array},
+    array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array},
     compute::{concat_batches, filter_record_batch, take_record_batch},
     datatypes::SchemaRef,
+    error::ArrowError,
 };
 use datafusion::common::Result;
-
-use super::operator::batch;
 
 /// Rows that came and went: row `i` of `rows` is there `weight[i]` times more from the moment `at[i]` on
 /// (microseconds), because of the change number `cause[i]` of those that are being folded.
@@ -68,7 +67,7 @@ impl Deltas {
         let mut all = Self::none(schema);
         let mut batches = Vec::with_capacity(parts.len());
         for part in parts {
-            batches.push(batch(schema, part.rows.columns().to_vec(), part.rows.num_rows()));
+            batches.push(batch(schema, part.rows.columns().to_vec(), part.rows.num_rows())?);
             all.at.extend(part.at);
             all.weight.extend(part.weight);
             all.cause.extend(part.cause);
@@ -76,6 +75,18 @@ impl Deltas {
         all.rows = concat_batches(schema, &batches)?;
         Ok(all)
     }
+}
+
+/// Columns as a batch of so many rows, also where there are none.
+///
+/// # Errors
+/// When the columns are not what the schema says, one value for each row.
+pub(super) fn batch(
+    schema: &SchemaRef,
+    columns: Vec<ArrayRef>,
+    rows: usize,
+) -> std::result::Result<RecordBatch, ArrowError> {
+    RecordBatch::try_new_with_options(schema.clone(), columns, &RecordBatchOptions::new().with_row_count(Some(rows)))
 }
 
 trait Truth {

@@ -15,7 +15,7 @@ mod partial;
 use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array},
+    array::{ArrayRef, UInt32Array},
     compute::take,
     datatypes::{DataType, SchemaRef},
     row::{RowConverter, Rows},
@@ -24,7 +24,7 @@ use datafusion::{common::Result, physical_expr::PhysicalExpr};
 
 use super::{
     Writes,
-    deltas::Deltas,
+    deltas::{Deltas, batch},
     error::Fault,
     expressions::{truths, values},
 };
@@ -326,9 +326,7 @@ impl Group {
         for column in &mut columns {
             *column = take(column, &places, None).map_err(|error| fault(error.into()))?;
         }
-        let options = RecordBatchOptions::new().with_row_count(Some(at.len()));
-        let rows = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
-        let rows = rows.map_err(|error| fault(error.into()))?;
+        let rows = batch(&self.schema, columns, at.len()).map_err(|error| fault(error.into()))?;
         Ok(Deltas { rows, at, weight, cause, same: Some(same) })
     }
 }

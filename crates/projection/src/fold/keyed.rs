@@ -19,8 +19,9 @@ use foldhash::quality::FixedState;
 
 use super::{
     Change, Deltas, Fault, Fold, FoldError, Folded, Writes,
+    deltas::batch,
     group::{Group, row_bytes},
-    operator::{Given, Operator, batch},
+    operator::{Given, Operator},
 };
 use crate::memory::{Memory, NoMemory};
 
@@ -266,7 +267,7 @@ impl Fold {
             Arc::new(Schema::new(fields.collect::<Vec<_>>()))
         });
         let deltas = Deltas {
-            rows: batch(&schema, columns(), rows.num_rows()),
+            rows: batch(&schema, columns(), rows.num_rows()).expect("they are the columns that were given"),
             at: (0..rows.num_rows()).map(|row| order.moment(row)).collect(),
             weight: (0..rows.num_rows()).map(|row| order.weight(row).into()).collect(),
             cause: (0..rows.num_rows()).map(number).collect(),

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, RecordBatch, RecordBatchOptions},
+    array::{ArrayRef, RecordBatch},
     datatypes::SchemaRef,
 };
 use datafusion::physical_expr::PhysicalExpr;
 
 use super::{
     Writes,
-    deltas::Deltas,
+    deltas::{Deltas, batch},
     error::Fault,
     expressions::{truths, values},
     group::Group,
@@ -54,7 +54,7 @@ impl Operator {
                 };
                 let deltas = &changes[*relation];
                 let rows = columns.iter().map(|&column| deltas.rows.column(column).clone()).collect();
-                let rows = batch(schema, rows, deltas.len());
+                let rows = evaluated(schema, rows, deltas.len());
                 Ok(deltas.clone().with_rows(rows))
             }
             Self::Filter { input, condition } => {
@@ -65,7 +65,7 @@ impl Operator {
             Self::Map { input, exprs, schema } => {
                 let deltas = input.fold(given, memory, writes)?;
                 let columns = exprs.iter().map(|expr| values(expr, &deltas)).collect::<Result<_, _>>()?;
-                let rows = batch(schema, columns, deltas.len());
+                let rows = evaluated(schema, columns, deltas.len());
                 Ok(deltas.with_rows(rows))
             }
             Self::Union { inputs, schema } => {
@@ -110,12 +110,6 @@ impl Operator {
     }
 }
 
-/// Columns as a batch of so many rows, also where there are none.
-///
-/// # Panics
-/// When the columns are not the schema's.
-pub(super) fn batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> RecordBatch {
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    RecordBatch::try_new_with_options(schema.clone(), columns, &options)
-        .expect("the columns are what their schema says, one value for each row")
+fn evaluated(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> RecordBatch {
+    batch(schema, columns, rows).expect("expressions give what their types say, one value for each row")
 }
