@@ -32,18 +32,20 @@ pub fn write_json(out: &mut String, array: &dyn Array, row: usize, column_type: 
         ColumnType::Int => number(out, array.as_primitive::<Int32Type>().value(row)),
         ColumnType::BigInt => number(out, array.as_primitive::<Int64Type>().value(row)),
         ColumnType::Float => float(out, array.as_primitive::<Float64Type>().value(row)),
-        ColumnType::Decimal(declared) => {
-            let digits = match array.data_type() {
-                DataType::Decimal128(..) => array.as_primitive::<Decimal128Type>().value_as_string(row),
-                _ => array.as_primitive::<Decimal256Type>().value_as_string(row),
-            };
-            let shown = match declared {
+        ColumnType::Decimal(declared) => quoted(out, |out| {
+            let start = out.len();
+            match array.data_type() {
+                DataType::Decimal128(_, scale) => {
+                    decimal(out, array.as_primitive::<Decimal128Type>().value(row), *scale);
+                }
+                _ => out.push_str(&array.as_primitive::<Decimal256Type>().value_as_string(row)),
+            }
+            if declared.is_none() {
                 // Its scale is none that somebody declared.
-                None => digits.trim_end_matches('0').trim_end_matches('.'),
-                Some(_) => &digits,
-            };
-            quoted(out, |out| out.push_str(shown));
-        }
+                let shown = out[start..].trim_end_matches('0').trim_end_matches('.').len();
+                out.truncate(start + shown);
+            }
+        }),
         ColumnType::Text => text(out, array.as_string_view().value(row)),
         ColumnType::Json => {
             let json = array.as_string_view().value(row);
@@ -85,6 +87,18 @@ fn number(out: &mut String, number: impl std::fmt::Display) {
     write!(out, "{number}").expect("a String takes all text");
 }
 
+/// As arrow writes it, which makes two texts on the way.
+fn decimal(out: &mut String, digits: i128, scale: i8) {
+    let scale = usize::try_from(scale).expect("decimals of views have no negative scale");
+    if digits < 0 {
+        out.push('-');
+    }
+    write!(out, "{:0width$}", digits.unsigned_abs(), width = scale + 1).expect("a String takes all text");
+    if scale > 0 {
+        out.insert(out.len() - scale, '.');
+    }
+}
+
 fn float(out: &mut String, number: f64) {
     match serde_json::Number::from_f64(number) {
         Some(finite) => out.push_str(&finite.to_string()),
@@ -120,8 +134,22 @@ fn quoted(out: &mut String, write: impl FnOnce(&mut String)) {
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::Decimal128Array;
+    use proptest::prelude::*;
+
     use super::*;
     use crate::arrays::Values;
+
+    proptest! {
+        #[test]
+        fn decimals_are_written_as_arrow_writes_them(magnitude in 0..127_u32, of in any::<i128>(), scale in 0..=38_i8) {
+            let digits = of % (1_i128 << magnitude);
+            let array = Decimal128Array::from(vec![digits]).with_data_type(DataType::Decimal128(38, scale));
+            let mut out = String::new();
+            decimal(&mut out, digits, scale);
+            prop_assert_eq!(out, array.value_as_string(0));
+        }
+    }
 
     #[test]
     fn what_is_written_is_what_was_read() {
