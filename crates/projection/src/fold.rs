@@ -62,7 +62,7 @@ pub struct Change<'a> {
 }
 
 /// A key of what is remembered, and what is under it from now on.
-pub type Kept = (Box<[u8]>, Option<Box<[u8]>>);
+pub type Kept = (Vec<u8>, Option<Vec<u8>>);
 
 /// What folding changes, to be written at once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -78,8 +78,8 @@ pub struct Folded {
 pub(crate) struct Writes(Vec<Kept>);
 
 impl Writes {
-    pub(crate) fn put(&mut self, key: Vec<u8>, value: Option<Box<[u8]>>) {
-        self.0.push((key.into(), value));
+    pub(crate) fn put(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
+        self.0.push((key, value));
     }
 }
 

@@ -26,8 +26,8 @@ impl Remembered {
     pub(super) fn apply(&mut self, folded: Folded) {
         for (key, value) in folded.memory {
             match value {
-                Some(value) => drop(self.pairs.insert(key, value)),
-                None => drop(self.pairs.remove(&key)),
+                Some(value) => drop(self.pairs.insert(key.into(), value.into())),
+                None => drop(self.pairs.remove(&*key)),
             }
         }
         let shown = folded.shown;

@@ -21,6 +21,7 @@ use arrow::{
     row::{RowConverter, Rows},
 };
 use datafusion::{common::Result, physical_expr::PhysicalExpr};
+use smallvec::SmallVec;
 
 use super::{
     Writes,
@@ -84,7 +85,8 @@ impl Given {
 /// What is shown of groups, as it is put together.
 #[derive(Default)]
 struct Shown {
-    groups: Vec<Arc<[u8]>>,
+    /// For each: a row of the group, the same one for all that it shows.
+    groups: Vec<usize>,
     contents: Vec<Arc<Content>>,
     at: Vec<i64>,
     weight: Vec<i64>,
@@ -94,8 +96,8 @@ struct Shown {
 impl Shown {
     /// What follows from one content taking another's place at a moment, where before these changes still another had
     /// taken still another's.
-    fn change(&mut self, group: &Arc<[u8]>, at: i64, cause: u32, contents: [(&Option<Arc<Content>>, i64); 4]) {
-        let mut net: Vec<(&Arc<Content>, i64)> = Vec::with_capacity(4);
+    fn change(&mut self, group: usize, at: i64, cause: u32, contents: [(Option<&Arc<Content>>, i64); 4]) {
+        let mut net: SmallVec<[(&Arc<Content>, i64); 4]> = SmallVec::new();
         for (content, weight) in contents {
             let Some(content) = content else { continue };
             match net.iter_mut().find(|(there, _)| Arc::ptr_eq(there, content) || there.shows_the_same(content)) {
@@ -104,7 +106,7 @@ impl Shown {
             }
         }
         for (content, weight) in net.into_iter().filter(|(_, weight)| *weight != 0) {
-            self.groups.push(group.clone());
+            self.groups.push(group);
             self.contents.push(content.clone());
             self.at.push(at);
             self.weight.push(weight);
@@ -134,16 +136,16 @@ impl Group {
         });
         let order: Vec<usize> = order.into_iter().map(|(_, row)| row).collect();
         let mut shown = Shown::default();
+        let zero = Arc::new(Content::zero(&given));
         if is_first && groups.is_none() {
-            let empty = Some(Arc::new(Content::zero(&given)));
-            shown.change(&[][..].into(), i64::MIN, 0, [(&empty, 1), (&None, 0), (&None, 0), (&None, 0)]);
+            shown.change(0, i64::MIN, 0, [(Some(&zero), 1), (None, 0), (None, 0), (None, 0)]);
         }
         for rows in order.chunk_by(|&a, &b| group_of(a) == group_of(b)) {
-            let group: Arc<[u8]> = group_of(rows[0]).into();
-            fits(&group, deltas.cause[rows[0]], "what GROUP BY or DISTINCT names is, all together,")?;
-            self.fold_group(&group, rows, deltas, &given, memory, writes, &mut shown)?;
+            let group = group_of(rows[0]);
+            fits(group, deltas.cause[rows[0]], "what GROUP BY or DISTINCT names is, all together,")?;
+            self.fold_group(group, rows, deltas, (&given, &zero), memory, writes, &mut shown)?;
         }
-        self.finish(shown)
+        self.finish(shown, groups.as_ref())
     }
 
     /// The group of each row, where not all rows are one.
@@ -153,45 +155,42 @@ impl Group {
         Ok(Some(converter.convert_columns(&columns).map_err(|error| Fault::of(0, &error.into()))?))
     }
 
-    /// Folds what changes in one group: the rows with these numbers, by their moments.
+    /// Folds what changes in one group: the rows with these numbers, by their moments. `given`: of all rows, and of none.
     #[expect(clippy::too_many_arguments, reason = "all of it is what one group is folded from")]
     fn fold_group<M: Memory>(
         &self,
-        group: &Arc<[u8]>,
+        group: &[u8],
         rows: &[usize],
         deltas: &Deltas,
-        given: &[Given],
+        (given, zero): (&[Given], &Arc<Content>),
         memory: &M,
         writes: &mut Writes,
         shown: &mut Shown,
     ) -> Result<(), Fault<M::Error>> {
         let stand = Stand::read(self.operator, group, deltas.at[rows[0]], memory)?;
-        let mut multisets: Vec<Option<Multiset<'_, M>>> = Vec::with_capacity(given.len());
-        for (call, given) in given.iter().enumerate() {
-            multisets.push(
-                matches!(given.values, Values::Elements(_)).then(|| {
-                    Multiset::new(memory, keys::values(self.operator, group, number(call)), stand.is_of_new())
-                }),
-            );
-        }
+        let multiset = |call: usize| {
+            let keeps_values = matches!(given[call].values, Values::Elements(_));
+            let values = || keys::values(self.operator, group, number(call));
+            keeps_values.then(|| Multiset::new(memory, values(), stand.is_of_new()))
+        };
+        let mut multisets: Vec<Option<Multiset<'_, M>>> = (0..zero.cells.len()).map(multiset).collect();
         // As they were before the first change.
         for (element, weight) in stand.tail.iter().flat_map(|(_, entry)| &entry.elements) {
             let multiset = multisets.get_mut(usize::from(element.0)).and_then(Option::as_mut).ok_or(Fault::Damaged)?;
             multiset.add(&element.1, -weight);
         }
-        let is_shown = |content: &Arc<Content>| content.rows != 0 || self.converter.is_none();
-        let zero = Content::zero(given);
         let base = match &stand.base {
-            Some((_, entry)) if entry.content.partials.len() == zero.partials.len() => entry.content.clone(),
+            Some((_, entry)) if entry.content.is_like(zero) => entry.content.clone(),
             Some(_) => return Err(Fault::Damaged),
-            None => Arc::new(zero.clone()),
+            None => zero.clone(),
         };
         // What was believed, what is now, and how the two differ.
         let (mut old, mut new) = (base.clone(), base);
-        let mut more = zero;
+        let mut more = Content::clone(zero);
         let mut all_elements: BTreeMap<(u8, Element), i64> = BTreeMap::new();
-        let mut kept: Vec<(i64, Entry)> = Vec::with_capacity(rows.len());
+        let mut kept: SmallVec<[(i64, Entry); 2]> = SmallVec::new();
         let mut tail = stand.tail.iter().peekable();
+        let row_of_group = rows[0];
         let mut rows = rows.iter().copied().peekable();
         let mut cause = 0;
         while let Some(at) = earlier(tail.peek().map(|(at, _)| *at), rows.peek().map(|row| deltas.at[*row])) {
@@ -235,13 +234,11 @@ impl Group {
             } else {
                 Arc::new(content)
             };
-            let of = |content: &Arc<Content>| is_shown(content).then(|| content.clone());
-            shown.change(
-                group,
-                at,
-                cause,
-                [(&of(&before.1), -1), (&of(&new), 1), (&of(&before.0), 1), (&of(&old), -1)],
-            );
+            let contents = [(&before.1, -1), (&new, 1), (&before.0, 1), (&old, -1)];
+            let is_shown = |content: &Content| content.rows != 0 || self.converter.is_none();
+            let contents =
+                contents.map(|(content, weight)| (Some(content).filter(|content| is_shown(content)), weight));
+            shown.change(row_of_group, at, cause, contents);
             if !is_same || !elements.is_empty() {
                 kept.push((at, Entry { content: new.clone(), elements: elements.into_iter().collect() }));
             }
@@ -252,7 +249,7 @@ impl Group {
             let multiset = multisets.get_mut(usize::from(call)).and_then(Option::as_mut).ok_or(Fault::Damaged)?;
             let count = multiset.remembered(&element)? + times;
             let key = [&keys::values(self.operator, group, call)[..], &element].concat();
-            writes.put(key, (count != 0).then(|| count.to_be_bytes().into()));
+            writes.put(key, (count != 0).then(|| count.to_be_bytes().to_vec()));
         }
         Ok(())
     }
@@ -284,8 +281,8 @@ impl Group {
         Ok(())
     }
 
-    /// The rows that groups show.
-    fn finish<E>(&self, shown: Shown) -> Result<Deltas, Fault<E>> {
+    /// The rows that groups show. `of_rows`: the group of each row.
+    fn finish<E>(&self, shown: Shown, of_rows: Option<&Rows>) -> Result<Deltas, Fault<E>> {
         let Shown { groups, contents, at, weight, cause } = shown;
         // What comes mostly goes next: it is made once.
         let same: Vec<bool> = (0..at.len())
@@ -303,10 +300,9 @@ impl Group {
         let (rows, causes): (Vec<usize>, Vec<u32>) = (0..at.len()).filter(made).map(|row| (row, cause[row])).unzip();
         let fault = |error: datafusion::common::DataFusionError| Fault::of(cause.first().copied().unwrap_or(0), &error);
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
-        if let Some(converter) = &self.converter {
-            let parser = converter.parser();
-            let parsed = rows.iter().map(|&row| parser.parse(&groups[row]));
-            columns.extend(converter.convert_rows(parsed).map_err(|error| fault(error.into()))?);
+        if let (Some(converter), Some(of_rows)) = (&self.converter, of_rows) {
+            let groups = rows.iter().map(|&row| of_rows.row(groups[row]));
+            columns.extend(converter.convert_rows(groups).map_err(|error| fault(error.into()))?);
         }
         for (number, call) in self.calls.iter().enumerate() {
             let to: &DataType = self.schema.field(columns.len()).data_type();

@@ -1,9 +1,10 @@
 //! From the changes of a view's rows to the versions of its keys.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{mem, sync::Arc};
 
 use arrow::array::RecordBatch;
 use deltafold_event::{Position, Timestamp, aggregate_id, arrays::write_json};
+use smallvec::SmallVec;
 
 use super::{deltas::Deltas, error::Fault};
 use crate::{
@@ -76,6 +77,8 @@ impl Rows {
         let mut changes: Vec<Change> = Vec::with_capacity(deltas.len());
         let mut json = String::new();
         let mut ends = Vec::with_capacity(names.len());
+        // Of the last row that was written and of the one before: the values of its key.
+        let (mut of_key, mut of_last) = (String::new(), String::new());
         for row in 0..deltas.len() {
             let (at, weight, cause) = (deltas.at[row], deltas.weight[row], deltas.cause[row]);
             let last = changes.last();
@@ -97,9 +100,15 @@ impl Rows {
                 ends.push(start..json.len());
             }
             json.push('}');
-            let key = key_of(&self.key.iter().map(|&at| &json[ends[at].clone()]).collect::<Vec<_>>());
+            let values: SmallVec<[&str; 4]> = self.key.iter().map(|&at| &json[ends[at].clone()]).collect();
+            of_key.clear();
+            values.iter().for_each(|value| of_key.extend([value, ","]));
             // Changes of a key mostly follow one another.
-            let key = last.filter(|last| *last.key == *key).map_or_else(|| key.into(), |last| Arc::clone(&last.key));
+            let key = match last.filter(|_| of_key == of_last) {
+                Some(last) => Arc::clone(&last.key),
+                None => key_of(&values).into(),
+            };
+            mem::swap(&mut of_key, &mut of_last);
             changes.push(Change { key, row: json.as_str().into(), at, weight, cause });
         }
         changes
@@ -140,7 +149,7 @@ impl Rows {
         }
         .peekable();
         // How many more there are of a row now than were, from a moment on.
-        let mut more: BTreeMap<Arc<str>, i64> = BTreeMap::new();
+        let mut more: SmallVec<[(&Arc<str>, i64); 4]> = SmallVec::new();
         let mut old = before.as_ref().and_then(|version| version.row.clone());
         let mut new = old.clone();
         let mut last = before;
@@ -170,10 +179,15 @@ impl Rows {
             let mut cause = 0;
             while let Some(change) = changes.next_if(|change| change.at == at) {
                 cause = change.cause;
-                let count = more.entry(change.row.clone()).or_default();
-                *count += change.weight;
-                if *count == 0 {
-                    more.remove(&change.row);
+                match more.iter().position(|(row, _)| **row == change.row) {
+                    Some(there) => {
+                        more[there].1 += change.weight;
+                        // What comes mostly goes next: there are never many at once.
+                        if more[there].1 == 0 {
+                            more.swap_remove(there);
+                        }
+                    }
+                    None => more.push((&change.row, change.weight)),
                 }
             }
             new = only_row(old.as_ref(), &more).map_err(|()| Fault::Change {
@@ -218,14 +232,14 @@ fn key_of(values: &[&str]) -> String {
 }
 
 /// The row that is left of one and what there is more of; fails if there are two.
-fn only_row(row: Option<&Arc<str>>, more: &BTreeMap<Arc<str>, i64>) -> Result<Option<Arc<str>>, ()> {
-    let is_left = |row: &Arc<str>| more.get(row).copied().unwrap_or_default() == 0;
-    let mut rows = row.filter(|row| is_left(row)).cloned();
+fn only_row(row: Option<&Arc<str>>, more: &[(&Arc<str>, i64)]) -> Result<Option<Arc<str>>, ()> {
+    let is_left = |row: &&Arc<str>| !more.iter().any(|(other, _)| other == row);
+    let mut rows = row.filter(is_left).cloned();
     for (other, more) in more {
         let count = more + i64::from(row == Some(other));
         match (count, &rows) {
             (0, _) => {}
-            (1, None) => rows = Some(other.clone()),
+            (1, None) => rows = Some(Arc::clone(other)),
             _ => return Err(()),
         }
     }

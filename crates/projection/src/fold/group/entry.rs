@@ -13,7 +13,7 @@ pub(super) struct Content {
     pub(super) rows: i64,
     /// By call; a count of nothing where a call keeps values.
     pub(super) partials: Vec<Partial>,
-    /// By call: what is shown of the values it keeps.
+    /// By call: what is shown of the values it keeps. Nothing where no call keeps any.
     pub(super) cells: Vec<Option<Element>>,
 }
 
@@ -24,7 +24,9 @@ impl Content {
             Values::Summands(summands) => summands.zero(),
             Values::Elements(_) => Partial::Count(0),
         };
-        Self { rows: 0, partials: given.iter().map(zero).collect(), cells: vec![None; given.len()] }
+        let keeps_values = given.iter().any(|given| matches!(given.values, Values::Elements(_)));
+        let cells = if keeps_values { vec![None; given.len()] } else { Vec::new() };
+        Self { rows: 0, partials: given.iter().map(zero).collect(), cells }
     }
 
     /// What it adds up to with something more; shows these cells.
@@ -32,6 +34,11 @@ impl Content {
         let mut partials = self.partials.clone();
         partials.iter_mut().zip(&more.partials).for_each(|(sum, more)| sum.add(more));
         Self { rows: self.rows + more.rows, partials, cells }
+    }
+
+    /// Whether it is of as many calls, of which as many keep values.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        (self.partials.len(), self.cells.len()) == (other.partials.len(), other.cells.len())
     }
 
     pub(super) fn is_zero(&self) -> bool {

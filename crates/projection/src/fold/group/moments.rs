@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, hash::BuildHasher};
 
 use foldhash::quality::FixedState;
+use smallvec::SmallVec;
 
 use super::{entry::Entry, keys};
 use crate::{
@@ -38,12 +39,21 @@ impl Record {
         let Self(bytes) = self;
         let start = bytes.len().saturating_sub(LENGTH_BYTES);
         bytes.truncate(start);
-        bytes.extend_from_slice(&keys::at_bytes(at));
         // Mostly there is room for it without an allocation that grows.
-        match postcard::to_slice(entry, &mut [0; TYPICAL_BYTES]) {
-            Ok(entry) => bytes.extend_from_slice(entry),
-            Err(_) => bytes.extend(postcard::to_allocvec(entry).expect("all of it can be written")),
-        }
+        let (mut room, longer);
+        let entry = match postcard::to_slice(entry, {
+            room = [0; TYPICAL_BYTES];
+            &mut room
+        }) {
+            Ok(entry) => &*entry,
+            Err(_) => {
+                longer = postcard::to_allocvec(entry).expect("all of it can be written");
+                &longer
+            }
+        };
+        bytes.reserve(MOMENT_BYTES + entry.len() + LENGTH_BYTES);
+        bytes.extend_from_slice(&keys::at_bytes(at));
+        bytes.extend_from_slice(entry);
         let len = u32::try_from(bytes.len() - start).expect("an entry is no longer than the rows of a batch");
         bytes.extend_from_slice(&len.to_be_bytes());
     }
@@ -121,10 +131,11 @@ impl Records {
 }
 
 /// What a group remembers, as far as changes from a moment on need it.
-#[derive(Default)]
 pub(super) struct Stand {
+    /// The key of the newest of them.
+    key: Vec<u8>,
     /// In their order, up to the newest. Of none the group is new.
-    records: Vec<Record>,
+    records: SmallVec<[Record; 1]>,
     /// How many moments are in each of them; nothing where the newest alone was looked at, and of that the last moment.
     lens: Vec<usize>,
     /// What comes before [`Self::base`] in its record.
@@ -137,15 +148,16 @@ pub(super) struct Stand {
 
 impl Stand {
     pub(super) fn read<M: Memory>(operator: u16, group: &[u8], from: i64, memory: &M) -> Result<Self, Fault<M::Error>> {
-        let Some(newest) = memory.get(&keys::newest(operator, group)).map_err(Fault::Memory)? else {
-            return Ok(Self::default());
+        let key = keys::newest(operator, group);
+        let Some(newest) = memory.get(&key).map_err(Fault::Memory)? else {
+            return Ok(Self::of_new(key));
         };
         let newest = Record(newest.into());
         let (at, entry) = newest.last().ok_or(Fault::Damaged)?;
         if at < from {
-            return Ok(Self { records: vec![newest], base: Some((at, entry)), ..Self::default() });
+            return Ok(Self { records: [newest].into(), base: Some((at, entry)), ..Self::of_new(key) });
         }
-        let mut records = Vec::new();
+        let mut records = SmallVec::new();
         if newest.first_moment() >= Some(from) {
             let moments = keys::moments(operator, group);
             let start = keys::moment(operator, group, from);
@@ -162,7 +174,11 @@ impl Stand {
         let mut before: Vec<_> = of_records.into_iter().flatten().collect();
         let tail = before.split_off(before.partition_point(|(at, _)| *at < from));
         let base = before.pop();
-        Ok(Self { records, lens, before, base, tail })
+        Ok(Self { key, records, lens, before, base, tail })
+    }
+
+    fn of_new(key: Vec<u8>) -> Self {
+        Self { key, records: SmallVec::new(), lens: Vec::new(), before: Vec::new(), base: None, tail: Vec::new() }
     }
 
     /// Whether nothing is remembered of the group.
@@ -179,7 +195,7 @@ impl Stand {
         as_before: usize,
         writes: &mut Writes,
     ) -> Result<(), Fault<E>> {
-        let Self { mut records, mut lens, before, base, tail } = self;
+        let Self { key: of_newest, mut records, mut lens, before, base, tail } = self;
         let mut made = Records::default();
         if !tail.is_empty() {
             before.iter().chain(&base).for_each(|(at, entry)| made.push(*at, entry));
@@ -214,7 +230,7 @@ impl Stand {
             let (last, newest) = (over.pop().unwrap_or_default(), if tail.is_empty() { None } else { records.pop() });
             if newest.as_ref() != Some(&last) {
                 let is_left = last != Record::default();
-                writes.put(keys::newest(operator, group), is_left.then(|| last.0.into()));
+                writes.put(of_newest, is_left.then_some(last.0));
             }
         }
         let key = |record: &Record| match record.first_moment() {
@@ -228,7 +244,7 @@ impl Stand {
         for record in over {
             let key = key(&record)?;
             if there.remove(&key).as_ref() != Some(&record) {
-                writes.put(key, Some(record.0.into()));
+                writes.put(key, Some(record.0));
             }
         }
         there.into_keys().for_each(|key| writes.put(key, None));
@@ -257,8 +273,8 @@ mod tests {
             stand.write::<Infallible>(0, GROUP, entries, as_before, &mut writes).expect("all of it was read");
             for (key, value) in writes.0 {
                 match value {
-                    Some(value) => _ = self.0.insert(key, value),
-                    None => assert!(self.0.remove(&key).is_some(), "what is not there need not be removed"),
+                    Some(value) => _ = self.0.insert(key.into(), value.into()),
+                    None => assert!(self.0.remove(&*key).is_some(), "what is not there need not be removed"),
                 }
             }
         }
@@ -334,7 +350,7 @@ mod tests {
                 prop_assert_eq!(&whole.tail, &model.clone().into_iter().collect::<Vec<_>>());
                 prop_assert_eq!(whole.records.len(), memory.0.len(), "there is nothing else");
                 let mut anew = Map::default();
-                anew.write(Stand::default(), &whole.tail, 0);
+                anew.write(anew.read(i64::MIN), &whole.tail, 0);
                 prop_assert_eq!(&anew.0, &memory.0, "it is the same as if it came at once");
             }
         }
@@ -349,7 +365,7 @@ mod tests {
             let mut writes = Writes::default();
             stand.write::<Infallible>(0, GROUP, &[(at, entry(at, 5))], 0, &mut writes).expect("it was read");
             written += writes.0.len();
-            memory.0.extend(writes.0.into_iter().map(|(key, value)| (key, value.expect("nothing goes"))));
+            memory.0.extend(writes.0.into_iter().map(|(key, value)| (key.into(), value.expect("nothing goes").into())));
         }
         let records = memory.read(i64::MIN).records;
         let (_, over) = records.split_last().expect("there are many");
@@ -375,7 +391,7 @@ mod tests {
         // One that comes before all of them moves the end of every record.
         memory.write(memory.read(0), &[(0, entry(0, 5))], chosen.len());
         let mut anew = Map::default();
-        anew.write(Stand::default(), &[vec![(0, entry(0, 5))], chosen].concat(), 0);
+        anew.write(anew.read(0), &[vec![(0, entry(0, 5))], chosen].concat(), 0);
         assert_eq!(memory.0, anew.0);
     }
 
