@@ -56,7 +56,7 @@ impl OrderKey {
     /// From [`Self::to_bytes`]; none of other bytes.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (epoch, mut rest) = bytes.split_first_chunk()?;
-        let mut raw = Vec::with_capacity(rest.len());
+        let mut raw: SmallVec<[u8; 32]> = SmallVec::new();
         let rest = loop {
             rest = match rest {
                 [0, 0, after @ ..] => break after,

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use deltafold_event::{OrderKey, Timestamp};
+use smallvec::SmallVec;
 
 use crate::{Last, Memory, Record};
 
@@ -36,7 +37,7 @@ pub(crate) struct Work {
     /// The newest record in the memory.
     stored_last: Option<Arc<Record>>,
     /// By order.
-    slots: Vec<Slot>,
+    slots: SmallVec<[Slot; 2]>,
     last: Option<Arc<Record>>,
     below: Option<Below>,
     pub(crate) revisions: u64,
@@ -51,7 +52,7 @@ impl Work {
         let revisions = stored.as_ref().map_or(0, |last| last.revisions);
         let stored_last = stored.map(|last| last.record);
         let last = stored_last.clone();
-        Ok(Self { id, stored_last, slots: Vec::new(), last, below: None, revisions, journal: BTreeMap::new() })
+        Ok(Self { id, stored_last, slots: SmallVec::new(), last, below: None, revisions, journal: BTreeMap::new() })
     }
 
     /// The newest record.
