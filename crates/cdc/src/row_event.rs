@@ -198,7 +198,7 @@ impl<'a> Shared<'a> {
             after: own.after.map(str::to_owned),
             metadata: metadata.json(),
             source_position: self.position.as_ref().map(RawPosition::encoded),
-            transaction_id: self.transaction.as_deref().map(str::to_owned),
+            transaction_id: self.transaction.as_deref().map(Into::into),
             occurred_at: envelope.occurred_at,
             coordinates: self.change.coordinates.clone(),
             schema_id: own.schema_id,

@@ -39,7 +39,7 @@ pub struct Event {
     /// None of snapshot rows and domain events.
     pub source_position: Option<SourcePosition>,
     /// `source.txId` or `source.gtid`.
-    pub transaction_id: Option<String>,
+    pub transaction_id: Option<Arc<str>>,
     /// When the source says the change was made.
     pub occurred_at: Timestamp,
     /// Where it was read.

@@ -196,7 +196,7 @@ async fn which_transactions_ended_is_one_event_of_the_commit_that_read_it() {
     assert_eq!(told, [end("1", 1), end("2", 3)]);
     // Their events have the same transactions.
     let transactions: Vec<_> = place.events().await.into_iter().map(|stored| stored.event.transaction_id).collect();
-    assert_eq!(transactions, [Some("1".to_owned()), Some("2".to_owned())]);
+    assert_eq!(transactions, [Some("1".into()), Some("2".into())]);
 
     // Nothing is told twice; what is added is told by the commit that takes it in.
     assert_eq!(counts(&place.ingest(&content).await), (0, 2, 0));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use deltafold_event::{Metadata, Operation, OrderKey, Position, Row, RowSchema, StoredEvent, Timestamp, canonical_row};
 
 use crate::{
-    FoldError, Given, Record, RecordKind, Schemas, Since,
+    FoldError, Given, Record, RecordKind, Schemas, Since, Stack,
     image::{push_member, value_of},
 };
 
@@ -54,7 +54,7 @@ impl Incoming {
             log_valid_from: Timestamp::MIN,
             transaction: event.transaction_id.clone(),
             given: None,
-            rows: Vec::new(),
+            rows: Stack::new(),
             moved_from: None,
             moved_to: None,
             took: None,

@@ -41,7 +41,7 @@ pub use keeper::Keeper;
 pub use memory::{Last, Memory};
 pub use origins::{NewEpoch, Observed, OriginInfo, Origins, Reset, Suspect};
 pub use place::{Completed, LastRow, Place, SnapshotId, SnapshotRow, Step};
-pub use record::{Beside, Given, Record, RecordError, RecordKind, Since};
+pub use record::{Beside, Given, Record, RecordError, RecordKind, Since, Stack};
 pub use schemas::Schemas;
 pub use state::{KeeperState, KeySpan, StateError, Sweep, TypeEvent};
 #[cfg(any(test, feature = "test-support"))]

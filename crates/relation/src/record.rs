@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use deltafold_event::{EventId, Operation, OrderKey, Position, Row, Timestamp};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 pub use bytes::{Beside, RecordError};
 
@@ -60,10 +61,13 @@ pub struct Since {
     pub id: EventId,
 }
 
+/// Rows under one another; mostly one.
+pub type Stack = SmallVec<[Row; 1]>;
+
 /// One event in the order of its aggregate, with what stands after it.
 ///
 /// The records of an aggregate have distinct `order`s, and `valid_from` never falls along them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// Its place among the records of its aggregate.
     pub order: OrderKey,
@@ -88,12 +92,12 @@ pub struct Record {
     /// The valid time of the last log event up to here; [`Timestamp::MIN`] before the first.
     pub log_valid_from: Timestamp,
     /// The transaction that the stack of rows belongs to: that of the last log event up to here.
-    pub transaction: Option<String>,
+    pub transaction: Option<Arc<str>>,
     /// What the event said of its row; none where that is the last of `rows`, or nothing.
     pub given: Option<Given>,
     /// The rows that stand after it, oldest first. More than one only inside a transaction; the last is the one
     /// shown; none is no row.
-    pub rows: Vec<Row>,
+    pub rows: Stack,
     /// Of the second half of a move: the id the row had before.
     pub moved_from: Option<String>,
     /// Of the first half of a move: the id the row has after.

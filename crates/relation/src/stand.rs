@@ -20,12 +20,12 @@ pub(crate) fn stand(before: Option<&Record>, record: &mut Record) {
             record.rows.clear();
         }
         (RekeyedIn, _) => {
-            record.rows = stack_for(before, record).to_vec();
+            record.rows = stack_for(before, record).into();
             record.rows.extend(record.took.clone());
         }
         (Domain, _) | (_, None) => {
             record.transaction = before.and_then(|before| before.transaction.clone());
-            record.rows = rows_of(before).to_vec();
+            record.rows = rows_of(before).into();
         }
         (RecordKind::Read, Some(Read)) => {
             // A snapshot reads what is committed: though it may stand between two halves of a transaction by
@@ -45,7 +45,7 @@ pub(crate) fn stand(before: Option<&Record>, record: &mut Record) {
         (_, Some(Delete)) => {
             let rows = stack_for(before, record);
             record.took = rows.first().filter(|_| record.moved_to.is_some()).cloned();
-            record.rows = rows.get(1..).unwrap_or_default().to_vec();
+            record.rows = rows.get(1..).unwrap_or_default().into();
         }
     }
 }
@@ -58,7 +58,7 @@ fn push(record: &mut Record, below: &[Row], source: Option<&Row>) {
         None => record.rows.pop().expect("an event whose row is not given otherwise ends its rows with it"),
     };
     record.rows.clear();
-    record.rows.extend_from_slice(below);
+    record.rows.extend(below.iter().cloned());
     record.rows.push(image);
 }
 

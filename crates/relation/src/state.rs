@@ -1,5 +1,7 @@
 //! What a keeper knows of its type as a whole.
 
+use std::sync::Arc;
+
 use deltafold_event::{Columns, EventId, OrderKey, Position, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +24,7 @@ pub struct TypeEvent {
     /// When the source says it happened.
     pub occurred_at: Timestamp,
     /// Its transaction.
-    pub transaction: Option<String>,
+    pub transaction: Option<Arc<str>>,
 }
 
 /// A stretch of the order over which the key had the same columns.

@@ -194,7 +194,9 @@ impl OnDisk {
             for stored in reader.entries(&key).map(|entry| entry.expect("the index can be read")) {
                 let record = to_record(name, &stored).expect("a keeper wrote it");
                 if record.kind.is_own() && record.valid_from <= at {
-                    ids.entry(record.transaction.unwrap_or_default()).or_default().insert(record.id);
+                    ids.entry(record.transaction.as_deref().unwrap_or_default().to_owned())
+                        .or_default()
+                        .insert(record.id);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! The events of all aggregates, applied in order.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use deltafold_event::{Event, EventId, Operation, Timestamp};
 
@@ -30,14 +30,14 @@ const MOST_WALKS: usize = 200;
 struct Aggregate {
     /// Its rows, the one that has been there longest first; the last is the one shown.
     stack: Vec<Image>,
-    transaction: Option<String>,
+    transaction: Option<Arc<str>>,
     happened: Vec<Happened>,
 }
 
 impl Aggregate {
     /// At the first log event of another transaction only the newest row stays. What has no transaction is one
     /// of its own.
-    fn enter(&mut self, transaction: Option<&String>) {
+    fn enter(&mut self, transaction: Option<&Arc<str>>) {
         if transaction.is_none() || self.transaction.as_ref() != transaction {
             self.stack.drain(..self.stack.len().saturating_sub(1));
         }
@@ -160,7 +160,7 @@ impl Walk<'_> {
     }
 
     /// Ends every row there is.
-    fn end_all(&mut self, event: &Event, transaction: Option<&String>) {
+    fn end_all(&mut self, event: &Event, transaction: Option<&Arc<str>>) {
         for aggregate in self.aggregates.values_mut().filter(|aggregate| !aggregate.stack.is_empty()) {
             aggregate.enter(transaction);
             aggregate.stack.clear();

@@ -13,7 +13,7 @@ fn changed(transaction: u32, lsn: u64, id: i32, time: &str, status: &str) -> Eve
     let event = order(Operation::Update, lsn, id, time, &json!({ "status": status }));
     Event {
         metadata: json!({ "source": { "connector": "postgresql", "name": "shop" } }).to_string(),
-        transaction_id: Some(transaction.to_string()),
+        transaction_id: Some(transaction.to_string().into()),
         ..event
     }
 }

@@ -19,7 +19,7 @@ pub(crate) fn sent(run: u8, lsn: u64, id: i32, time: &str, status: &str) -> Even
     let run = format!("01a1fe0d-b0b2-7651-b07f-1f9d7b7c86{run:02x}");
     let headers = json!(["__debezium.context.runId", run]);
     event.metadata = json!({ "source": source, "key": { "id": id }, "headers": headers }).to_string();
-    event.transaction_id = Some(format!("{run}-{lsn}"));
+    event.transaction_id = Some(format!("{run}-{lsn}").into());
     event
 }
 

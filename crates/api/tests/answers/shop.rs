@@ -238,7 +238,7 @@ pub(crate) fn order(operation: Operation, lsn: u64, id: i32, time: &str, columns
         after,
         metadata: json!({ "source": { "lsn": lsn } }).to_string(),
         source_position: Some(SourcePosition::postgres(lsn)),
-        transaction_id: Some(lsn.to_string()),
+        transaction_id: Some(lsn.to_string().into()),
         occurred_at,
         coordinates: coordinates(lsn),
         schema_id: Some(schema().id()),

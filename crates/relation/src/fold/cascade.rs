@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use deltafold_event::{Operation, OrderKey, Row, Timestamp};
 
 use super::{Fold, refold::Refold};
-use crate::{FoldError, Memory, Record, RecordKind, Since, TypeEvent, work::Cursor};
+use crate::{FoldError, Memory, Record, RecordKind, Since, Stack, TypeEvent, work::Cursor};
 
 /// How often one event may change a row that moved. Two rows that each wait for the other's value, which no
 /// source sends, would go on for ever.
@@ -166,7 +166,7 @@ impl TypeEvent {
             log_valid_from: self.occurred_at,
             transaction: self.transaction.clone(),
             given: None,
-            rows: Vec::new(),
+            rows: Stack::new(),
             moved_from: None,
             moved_to: None,
             took: None,

@@ -4,12 +4,19 @@ use std::borrow::Cow;
 
 use deltafold_event::{EventId, Operation, OrderKey, Position, Row, Timestamp};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
-use super::{Given, Record, RecordKind, Since};
+use super::{Given, Record, RecordKind, Since, Stack};
 use crate::Last;
 
 /// The first byte of [`Record::to_bytes`].
 const FORMAT: u8 = 3;
+
+/// How long most records are at the most, as bytes.
+const TYPICAL_BYTES: usize = 128;
+
+/// A record as bytes; mostly short enough for no allocation.
+type Bytes = SmallVec<[u8; TYPICAL_BYTES]>;
 
 /// Why bytes are not a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,7 +87,7 @@ impl Record {
     }
 
     /// A format byte and postcard, without what is [`Beside`] it.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Bytes {
         let (shown, below) = self.rows.split_last().unzip();
         let event_type = &*self.event_type;
         let written = Written {
@@ -98,9 +105,16 @@ impl Record {
             moved_to: self.moved_to.as_deref(),
             took: self.took.as_ref().map(Cow::Borrowed),
         };
-        let mut bytes = Vec::with_capacity(64 + self.given.as_ref().map_or(0, |given| given.json.len()));
-        bytes.push(FORMAT);
-        postcard::to_extend(&written, bytes).expect("writing to memory does not fail")
+        let mut bytes = Bytes::from_elem(FORMAT, TYPICAL_BYTES);
+        match postcard::to_slice(&written, &mut bytes[1..]) {
+            Ok(written) => {
+                let len = 1 + written.len();
+                bytes.truncate(len);
+                bytes
+            }
+            // It does not fit, and is written anew.
+            Err(_) => postcard::to_extend(&written, vec![FORMAT]).expect("writing to memory does not fail").into(),
+        }
     }
 
     /// From [`Self::to_bytes`] and what was kept beside it.
@@ -117,7 +131,7 @@ impl Record {
             None => return Err(damaged("no bytes")),
         };
         let event_type = written.event_type.or(written.operation.map(Operation::event_type));
-        let mut rows = written.below.into_owned();
+        let mut rows = Stack::from(written.below.into_owned());
         match beside.shown {
             Some(json) => rows.push(Row { json: json.to_owned(), incomplete: written.incomplete }),
             None if rows.is_empty() => {}
@@ -135,7 +149,7 @@ impl Record {
             event_type: event_type.ok_or_else(|| damaged("its event has no type"))?.into(),
             occurred_at: written.occurred_at.unwrap_or(beside.valid_from),
             log_valid_from: written.log_valid_from.unwrap_or(beside.valid_from),
-            transaction: written.transaction.map(str::to_owned),
+            transaction: written.transaction.map(Into::into),
             given: written.given.map(Cow::into_owned),
             rows,
             moved_from: written.moved_from.map(str::to_owned),
@@ -187,7 +201,7 @@ mod tests {
             log_valid_from: valid_from,
             transaction: Some("t".into()),
             given: Some(Given { json: "{}".into(), unchanged: vec!["a".into()] }),
-            rows: vec![Row::new("{}"), Row { json: r#"{"a":1}"#.into(), incomplete: true }],
+            rows: [Row::new("{}"), Row { json: r#"{"a":1}"#.into(), incomplete: true }].into_iter().collect(),
             moved_from: None,
             moved_to: None,
             took: None,

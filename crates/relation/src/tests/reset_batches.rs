@@ -30,7 +30,7 @@ fn restored() -> impl Strategy<Value = Vec<Told>> {
                 // What stands in the database's log again is lower and later.
                 let lsn = (index as u64 + 1) * 10 + 500 - 100 * restores as u64;
                 event.event.source_position = Some(SourcePosition::postgres(lsn));
-                event.event.transaction_id = event.event.transaction_id.map(|tx| format!("{tx}-{restores}"));
+                event.event.transaction_id = event.event.transaction_id.map(|tx| format!("{tx}-{restores}").into());
             }
             let second = event.event.occurred_at.as_micros() / 1_000_000 + 50 * restores as i64;
             let is_last = index as u8 % 3 == markers;

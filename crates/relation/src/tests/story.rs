@@ -38,7 +38,7 @@ pub(crate) struct Told {
 pub(crate) fn log(lsn: u64, id: &str, operation: Operation, after: &str) -> Told {
     let mut told = without_position(lsn as i64, id, operation, after);
     told.event.source_position = Some(SourcePosition::postgres(lsn));
-    told.event.transaction_id = Some(format!("tx{lsn}"));
+    told.event.transaction_id = Some(format!("tx{lsn}").into());
     told
 }
 
@@ -114,7 +114,7 @@ impl Told {
     }
 
     pub(crate) fn tx(mut self, transaction: &str) -> Self {
-        self.event.transaction_id = Some(transaction.to_owned());
+        self.event.transaction_id = Some(transaction.into());
         self
     }
 

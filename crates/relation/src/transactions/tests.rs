@@ -67,7 +67,7 @@ fn stored(told: Told, version: u64, ordinal: u32) -> StoredEvent {
             event.operation = Some(Operation::Update);
             event.metadata = format!(r#"{{"source":{{"connector":"postgresql","name":"{origin}"}}}}"#);
             event.source_position = Some(SourcePosition::postgres(1));
-            event.transaction_id = Some(transaction.to_string());
+            event.transaction_id = Some(transaction.to_string().into());
             event.occurred_at = at(time);
         }
     }

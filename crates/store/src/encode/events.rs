@@ -122,14 +122,14 @@ fn start(id: &str) -> u64 {
 
 /// About how many bytes the events take in memory.
 pub(crate) fn raw_bytes(events: &[Event]) -> usize {
-    let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let length = |text: Option<&str>| text.map_or(0, str::len);
     let each = |event: &Event| {
         size_of::<Event>()
-            + length(&event.aggregate_id)
-            + length(&event.before)
-            + length(&event.after)
+            + length(event.aggregate_id.as_deref())
+            + length(event.before.as_deref())
+            + length(event.after.as_deref())
             + event.metadata.len()
-            + length(&event.transaction_id)
+            + length(event.transaction_id.as_deref())
             + event.source_position.as_ref().map_or(0, |position| position.as_bytes().len())
     };
     events.iter().map(each).sum()

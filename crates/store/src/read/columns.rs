@@ -48,6 +48,7 @@ pub(crate) struct Last {
     event_type: Option<Arc<str>>,
     source: Option<Arc<str>>,
     topic: Option<Arc<str>>,
+    transaction_id: Option<Arc<str>>,
 }
 
 impl EventColumns {
@@ -132,6 +133,12 @@ impl EventColumns {
             Some(spare) => Some(spare),
             None => interner.schema(digits),
         });
+        // Its other events mostly follow.
+        let transaction_id = self.transaction_id.is_valid(row).then(|| self.transaction_id.value(row));
+        let transaction_id = transaction_id.map(|text| match &last.transaction_id {
+            Some(last) if **last == *text => last.clone(),
+            _ => last.transaction_id.insert(text.into()).clone(),
+        });
         let metadata = match self.metadata.value(row) {
             plain if self.for_folding && Metadata::is_plain(plain) => "{}",
             metadata => metadata,
@@ -149,7 +156,7 @@ impl EventColumns {
                 .source_position
                 .is_valid(row)
                 .then(|| SourcePosition::from_bytes(self.source_position.value(row))),
-            transaction_id: owned(&self.transaction_id, spare.transaction_id),
+            transaction_id,
             occurred_at: Timestamp::from_micros(self.occurred_at.value(row)),
             coordinates: Coordinates {
                 source,
@@ -181,7 +188,6 @@ struct Spare {
     before: Option<String>,
     after: Option<String>,
     metadata: Option<String>,
-    transaction_id: Option<String>,
     source: Option<Arc<str>>,
     topic: Option<Arc<str>>,
     schema_id: Option<SchemaId>,
@@ -197,7 +203,6 @@ impl Spare {
             before: event.before,
             after: event.after,
             metadata: Some(event.metadata),
-            transaction_id: event.transaction_id,
             source: Some(event.coordinates.source),
             topic: Some(event.coordinates.topic),
             schema_id: event.schema_id,

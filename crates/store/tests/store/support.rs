@@ -52,7 +52,7 @@ pub(crate) fn event(number: u64) -> Event {
             _ => format!("{{\"source\":{{\"lsn\":{number}}}}}"),
         },
         source_position: (!read).then(|| SourcePosition::postgres(1_000 + number)),
-        transaction_id: number.is_multiple_of(3).then(|| (number / 3).to_string()),
+        transaction_id: number.is_multiple_of(3).then(|| (number / 3).to_string().into()),
         occurred_at: Timestamp::from_micros(1_790_000_000_000_000 + number as i64 * 1_001),
         coordinates: Coordinates {
             source: "file".into(),

@@ -126,7 +126,7 @@ fn event(number: u64) -> Event {
         )),
         metadata: "{\"source\":{\"connector\":\"postgresql\",\"name\":\"shop\"}}".into(),
         source_position: Some(SourcePosition::postgres(26_492_464 + number * 100)),
-        transaction_id: Some((number / 3).to_string()),
+        transaction_id: Some((number / 3).to_string().into()),
         occurred_at: Timestamp::from_micros(1_767_225_600_000_000 + number as i64 * 1_000),
         coordinates: Coordinates {
             source: Arc::from("bench"),
