@@ -215,25 +215,24 @@ impl Batch {
         fault::reach("view::before_batch")?;
         self.runs.settle();
         let is_bulk = shared.is_bulk();
-        // The cache takes the newest entries once they are written; a copy of each is a reference count.
-        let current = if is_bulk { Run::default() } else { self.current() };
-        let written = if is_bulk { self.write_runs(&shared) } else { self.write_at_once(&shared) };
+        let written = match is_bulk {
+            true => mem::replace(&mut self, Self::new(shared.clone())).write_runs(&shared),
+            false => self.write_at_once(&shared),
+        };
         if written.is_err() {
             *writing = Writing::Failed;
         }
         written?;
         fault::reach("view::after_batch")?;
         if !is_bulk {
-            shared.publish(&current);
+            shared.publish(&self.parts().map(|runs| &runs.current).collect::<Vec<_>>());
         }
         Ok(())
     }
 
-    /// What it changes of newest entries.
-    fn current(&self) -> Run {
-        let mut current = self.runs.current.clone();
-        current.changes.extend(self.pending.iter().flat_map(|pending| pending.current.changes.iter().cloned()));
-        current
+    /// What it changes, in parts that follow one another.
+    fn parts(&self) -> impl Iterator<Item = &Runs> {
+        self.pending.iter().map(|part| &**part).chain([&self.runs])
     }
 
     /// All of it, in order.
@@ -244,22 +243,22 @@ impl Batch {
         runs
     }
 
-    /// Through the journal, in one piece.
-    fn write_at_once(self, shared: &Shared) -> Result<(), WriteError> {
+    /// Through the journal, in one piece. Others may read the parts still: nothing but counts of references is copied.
+    fn write_at_once(&self, shared: &Shared) -> Result<(), WriteError> {
         let trees = &shared.keyspaces;
         fault::reach("view::io")?;
         // What survives the process is with the operating system; as `Database::batch` has it, which gives no capacity.
         let mut batch =
             OwnedWriteBatch::with_capacity(shared.db.clone(), self.len()).durability(Some(PersistMode::Buffer));
-        for runs in self.pending.into_iter().map(Arc::unwrap_or_clone).chain([self.runs]) {
+        for runs in self.parts() {
             for (run, tree) in [
-                (runs.versions, &trees.versions),
-                (runs.current, &trees.current),
-                (runs.heads, &trees.heads),
-                (runs.superseded, &trees.superseded),
-                (runs.seen, &trees.seen),
-                (runs.folds, &trees.folds),
-                (runs.meta, &trees.meta),
+                (&runs.versions, &trees.versions),
+                (&runs.current, &trees.current),
+                (&runs.heads, &trees.heads),
+                (&runs.superseded, &trees.superseded),
+                (&runs.seen, &trees.seen),
+                (&runs.folds, &trees.folds),
+                (&runs.meta, &trees.meta),
             ] {
                 run.add_to(&mut batch, tree);
             }
@@ -351,11 +350,11 @@ impl Run {
         &self.changes[start..end.max(start)]
     }
 
-    pub(crate) fn add_to(self, batch: &mut OwnedWriteBatch, tree: &Keyspace) {
-        for (key, value) in self {
+    pub(crate) fn add_to(&self, batch: &mut OwnedWriteBatch, tree: &Keyspace) {
+        for (key, value) in self.iter() {
             match value {
-                Some(value) => batch.insert(tree, key, value),
-                None => batch.remove(tree, key),
+                Some(value) => batch.insert(tree, key.clone(), value.clone()),
+                None => batch.remove(tree, key.clone()),
             }
         }
     }

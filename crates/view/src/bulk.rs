@@ -46,7 +46,7 @@ impl ViewStore {
             shared.keyspaces.meta.remove(key::BULK)?;
             shared.bulk.store(false, Ordering::SeqCst);
             // Nothing was cached before, so that there is nothing to replace.
-            shared.publish(&Run::default());
+            shared.publish(&[]);
         }
         Ok(())
     }
@@ -237,7 +237,7 @@ impl Batch {
         match &finished {
             Ok(()) if shared.is_bulk() => {}
             // Nothing of it is cached: there is nothing to replace.
-            Ok(()) => shared.publish(&Run::default()),
+            Ok(()) => shared.publish(&[]),
             Err(_) => *writing = Writing::Failed,
         }
         finished

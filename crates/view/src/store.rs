@@ -375,14 +375,15 @@ impl Shared {
 
     /// Lets readers see everything written so far, as the next commit; `current` is what it changed of the newest
     /// entries. Not while they are kept from it. Only under `writing`.
-    pub(crate) fn publish(&self, current: &Run) {
+    pub(crate) fn publish(&self, current: &[&Run]) {
         if self.is_hidden() {
             return;
         }
         let commit = self.next_commit();
-        self.newest.apply(commit, current.iter().map(|(key, entry)| (key, entry.cloned())));
+        let changes = || current.iter().flat_map(|run| run.iter());
+        self.newest.apply(commit, changes().map(|(key, entry)| (key, entry.cloned())));
         // Whatever changes of an aggregate, its newest entry is told again.
-        self.histories.apply(commit, current.iter().map(|(key, _)| (key, None)));
+        self.histories.apply(commit, changes().map(|(key, _)| (key, None)));
         self.replace(commit);
     }
 

@@ -232,12 +232,15 @@ impl Live {
         for (key, valid_from) in folded.shown.removals {
             write.remove_entry(view, &key, valid_from, &[])?;
         }
-        let mut puts = Vec::with_capacity(folded.shown.puts.len());
+        // By key, as what is newest: mostly that is the last that was put of the key, and in memory they are the same.
+        let mut last_puts: Vec<(Arc<str>, Timestamp, Stored)> = Vec::with_capacity(folded.shown.newest.len());
         for (key, version) in folded.shown.puts {
             let stored = to_stored(&version);
             write.put_entry(view, &key, &stored)?;
-            puts.push((key, version.valid_from, stored));
+            last_puts.pop_if(|(before, ..)| *before == key);
+            last_puts.push((key, version.valid_from, stored));
         }
+        let mut last_puts = last_puts.into_iter().peekable();
         for (key, version) in folded.shown.superseded {
             // What came and went within one position was never believed at any.
             if version.recorded_from < last {
@@ -251,10 +254,9 @@ impl Live {
             }
             match now {
                 Some(version) => {
-                    // Mostly it is one that was just put: in memory they are the same.
-                    let place = (&*key, version.valid_from);
-                    let put = puts.binary_search_by(|(key, valid_from, _)| (&**key, *valid_from).cmp(&place));
-                    let stored = put.map_or_else(|_| to_stored(&version), |at| puts[at].2.clone());
+                    while last_puts.next_if(|(earlier, ..)| *earlier < key).is_some() {}
+                    let put = last_puts.next_if(|(of, valid_from, _)| (of, valid_from) == (&key, &version.valid_from));
+                    let stored = put.map_or_else(|| to_stored(&version), |(_, _, stored)| stored);
                     write.put_current(view, &key, &stored)?;
                 }
                 None => write.remove_current(view, &key)?,
