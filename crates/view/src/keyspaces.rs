@@ -25,7 +25,8 @@ pub(crate) struct Keyspaces {
 }
 
 impl Keyspaces {
-    /// Opens them, creating those that are missing.
+    /// Opens them, creating those that are missing. How a tree is kept is on disk with it, from when it was made: what is
+    /// changed here holds for new ones.
     pub(crate) fn open(db: &Database, options: &Options) -> fjall::Result<Self> {
         // What is only ever read by range needs no Bloom filters. A search ends somewhere in a block: without restart
         // points at every entry it would decode half of it.
