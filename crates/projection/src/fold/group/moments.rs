@@ -40,11 +40,9 @@ impl Record {
         let start = bytes.len().saturating_sub(LENGTH_BYTES);
         bytes.truncate(start);
         // Mostly there is room for it without an allocation that grows.
-        let (mut room, longer);
-        let entry = match postcard::to_slice(entry, {
-            room = [0; TYPICAL_BYTES];
-            &mut room
-        }) {
+        let mut room = [0; TYPICAL_BYTES];
+        let longer;
+        let entry = match postcard::to_slice(entry, &mut room) {
             Ok(entry) => &*entry,
             Err(_) => {
                 longer = postcard::to_allocvec(entry).expect("all of it can be written");
