@@ -19,7 +19,10 @@ use crate::{
     limits::Limits,
     model::ViewModel,
     names::quoted,
-    scalars, values,
+    reading::{Moment, Reading},
+    scalars,
+    tables::Table,
+    values,
 };
 
 /// Which operators a kind of column has.
@@ -84,7 +87,7 @@ fn column_input(column_type: &ColumnType) -> InputObject {
     if kind != Kind::Opaque {
         input = input.field(one("_eq")).field(one("_neq"));
     }
-    if matches!(kind, Kind::Text | Kind::Ordered) {
+    if is_comparable(column_type) {
         input = input.field(one("_gt")).field(one("_gte")).field(one("_lt")).field(one("_lte"));
     }
     if kind != Kind::Opaque {
@@ -102,11 +105,32 @@ fn column_input(column_type: &ColumnType) -> InputObject {
     input.field(InputValue::new("_isNull", TypeRef::named(TypeRef::BOOLEAN)))
 }
 
+/// Whether values of a type are smaller or greater than each other.
+pub(crate) fn is_comparable(column_type: &ColumnType) -> bool {
+    matches!(kind(column_type), Kind::Text | Kind::Ordered)
+}
+
+/// A view's table at a moment, and the expression of the filter of a field over it.
+///
+/// # Errors
+/// Those of [`expression`], and when the table cannot be planned.
+pub(crate) fn applied(
+    view: &ViewModel,
+    reading: &Reading,
+    moment: Moment,
+    filter: &Value,
+    field: &str,
+) -> Result<(Table, Option<Expr>), ApiError> {
+    let table = reading.tables.view(view, reading.reader(view, moment.at.position), moment.at)?;
+    let filter = expression(view, &table.columns, filter, &reading.limits, &format!("{field}.where"))?;
+    Ok((table, filter))
+}
+
 /// The expression of a filter; none where it filters nothing out.
 ///
 /// # Errors
 /// When a value does not fit its column, or the filter is too large.
-pub(crate) fn expression(
+fn expression(
     view: &ViewModel,
     columns: &[Expr],
     filter: &Value,

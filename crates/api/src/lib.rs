@@ -25,7 +25,7 @@
 //! | `api`, `request`, `documents`, `permission`, `limits`, `inputs`, `shape`, `answer`, `errors` | from a request to a response |
 //! | `model`, `names`, `schema`, `scalars`, `values` | from the catalog to a schema |
 //! | `reading`, `as_of` | the moment that a response reads at |
-//! | `row`, `by_key`, `list`, `filter`, `order`, `page`, `cursor`, `tables` | the views' rows |
+//! | `row`, `by_key`, `list`, `filter`, `order`, `page`, `cursor`, `groups`, `tables` | the views' rows |
 //! | `history`, `entries`, `diff`, `aggregate`, `events`, `log` | what happened |
 //! | `status`, `sources`, `source_state`, `origins`, `dead_letters`, `readiness`, `measures` | what there is and how far it has come |
 //! | `commands`, `mutations` | what can be changed, and who is asked to change it |
@@ -47,6 +47,7 @@ mod entries;
 mod errors;
 mod events;
 mod filter;
+mod groups;
 mod history;
 mod http;
 mod inputs;

@@ -21,6 +21,8 @@ pub struct Limits {
     pub page_default: usize,
     /// The most rows of a page.
     pub page_max: usize,
+    /// The most groups of an aggregate.
+    pub groups: usize,
     /// How deep fields may nest; those of introspection do not count.
     pub depth: usize,
     /// How many fields a request may have, fragments expanded and aliases counted.
@@ -48,6 +50,7 @@ impl Default for Limits {
         Self {
             page_default: 50,
             page_max: 1_000,
+            groups: 1_000,
             depth: 16,
             fields: 2_000,
             cost: 500_000,
@@ -68,7 +71,8 @@ const NESTING_MAX: usize = 60;
 /// How often lists of fields may nest within introspection.
 const INTROSPECTION_LISTS_MAX: usize = 3;
 
-fn exceeded(limit: &'static str, max: usize, found: impl ToString) -> ApiError {
+/// The error of a limit that is exceeded.
+pub(crate) fn exceeded(limit: &'static str, max: usize, found: impl ToString) -> ApiError {
     ApiError::Limit { limit, max: max as u64, found: found.to_string() }
 }
 
@@ -254,8 +258,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// How many rows a field of this type may give: those of its page, if it has pages.
+    /// How many rows a field of this type may give: those of its page, if it has pages, or the groups it asks for.
     fn rows(&self, type_name: &str, field: &'a Field) -> usize {
+        if field.get_argument("groupBy").is_some() {
+            return self.limits.groups;
+        }
         if !self.fields_of(type_name).is_some_and(|fields| fields.contains_key("pageInfo")) {
             return 1;
         }

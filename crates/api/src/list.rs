@@ -7,7 +7,7 @@ use async_graphql::{
     Value,
     dynamic::{Field, FieldFuture, FieldValue, InputValue, Object, ResolverContext, TypeRef},
 };
-use datafusion::logical_expr::{Expr, Operator};
+use datafusion::logical_expr::Operator;
 
 use crate::{
     as_of::{self, AsOf},
@@ -20,7 +20,7 @@ use crate::{
     page::{self, Edge, HasPage, Page, PageArgs},
     reading::{Moment, Reading},
     row::RowNode,
-    tables::{Table, engine},
+    tables::engine,
 };
 
 /// A list, its page read.
@@ -150,7 +150,7 @@ impl List {
 
     /// The keys of the page's rows and of one more, in the direction of the page.
     async fn keys(&self, reading: &Reading) -> Result<Vec<String>, ApiError> {
-        let (table, filter) = filtered(&self.view, reading, self.moment, &self.filter, &self.path)?;
+        let (table, filter) = filter::applied(&self.view, reading, self.moment, &self.filter, &self.path)?;
         let backward = self.page.backward;
         let beyond = |cursor: &Option<Cursor>, backward: bool| {
             cursor.as_ref().map(|cursor| self.order.after(&self.view, &table, &cursor.place, backward))
@@ -175,25 +175,11 @@ impl List {
 
 impl ListNode {
     async fn count(&self, reading: &Reading) -> Result<usize, ApiError> {
-        let (table, filter) = filtered(&self.view, reading, self.moment, &self.filter, &self.path)?;
+        let (table, filter) = filter::applied(&self.view, reading, self.moment, &self.filter, &self.path)?;
         let frame = match filter {
             Some(filter) => table.frame.filter(filter).map_err(engine)?,
             None => table.frame,
         };
         frame.count().await.map_err(engine)
     }
-}
-
-/// A view's table at a moment, and the expression of a filter over it.
-fn filtered(
-    view: &ViewModel,
-    reading: &Reading,
-    moment: Moment,
-    filter: &Value,
-    path: &str,
-) -> Result<(Table, Option<Expr>), ApiError> {
-    let table = reading.tables.view(view, reading.reader(view, moment.at.position), moment.at)?;
-    let path = format!("{path}.where");
-    let filter = filter::expression(view, &table.columns, filter, &reading.limits, &path)?;
-    Ok((table, filter))
 }

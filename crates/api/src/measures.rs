@@ -26,6 +26,8 @@ pub(crate) enum ReadKind {
     ByKey,
     /// Rows that a filter leaves.
     List,
+    /// What rows that a filter leaves come to.
+    Groups,
     /// What happened to one aggregate.
     History,
     /// The audit log.
@@ -35,12 +37,13 @@ pub(crate) enum ReadKind {
 }
 
 impl ReadKind {
-    const ALL: [Self; 5] = [Self::ByKey, Self::List, Self::History, Self::Events, Self::Other];
+    const ALL: [Self; 6] = [Self::ByKey, Self::List, Self::Groups, Self::History, Self::Events, Self::Other];
 
     fn name(self) -> &'static str {
         match self {
             Self::ByKey => "by_key",
             Self::List => "list",
+            Self::Groups => "aggregate",
             Self::History => "history",
             Self::Events => "events",
             Self::Other => "other",
@@ -57,10 +60,14 @@ impl ReadKinds {
     pub(crate) fn new(model: &Model) -> Self {
         let fixed = [("aggregate", ReadKind::History), ("event", ReadKind::Events), ("events", ReadKind::Events)];
         let fixed = fixed.map(|(name, kind)| (name.to_owned(), kind));
-        let of_views = model
-            .views
-            .iter()
-            .flat_map(|view| [(view.names.by_key(), ReadKind::ByKey), (view.names.list.clone(), ReadKind::List)]);
+        let of_views = model.views.iter().flat_map(|view| {
+            let names = &view.names;
+            [
+                (names.by_key(), ReadKind::ByKey),
+                (names.list.clone(), ReadKind::List),
+                (names.aggregate(), ReadKind::Groups),
+            ]
+        });
         Self(of_views.chain(fixed).collect())
     }
 

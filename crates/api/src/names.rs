@@ -112,11 +112,38 @@ impl ViewNames {
         format!("{}Order", self.row)
     }
 
+    pub(crate) fn aggregate(&self) -> String {
+        format!("{}Aggregate", self.list)
+    }
+
+    /// The type of a group, or of a part of it.
+    pub(crate) fn aggregate_type(&self, part: &str) -> String {
+        format!("{}Aggregate{part}", self.row)
+    }
+
+    pub(crate) fn group_by(&self) -> String {
+        format!("{}GroupBy", self.row)
+    }
+
     /// Every type name that starts with the row type's, those of later features too: a name once given must not be
     /// taken away by them.
-    fn types(row: &str) -> [String; 8] {
-        ["", "Connection", "Edge", "Filter", "Order", "Aggregate", "GroupBy", "Change"]
-            .map(|suffix| format!("{row}{suffix}"))
+    fn types(row: &str) -> [String; 13] {
+        [
+            "",
+            "Connection",
+            "Edge",
+            "Filter",
+            "Order",
+            "Aggregate",
+            "AggregateGroup",
+            "AggregateSum",
+            "AggregateAvg",
+            "AggregateMin",
+            "AggregateMax",
+            "GroupBy",
+            "Change",
+        ]
+        .map(|suffix| format!("{row}{suffix}"))
     }
 
     fn roots(list: &str) -> [String; 4] {
@@ -153,13 +180,16 @@ pub(crate) fn of_views<'a>(views: impl IntoIterator<Item = &'a ViewInfo>) -> Vec
     names.into_iter().map(|names| names.expect("each view was named")).collect()
 }
 
-/// The names of a view's columns. `asOf` is taken: it is an argument beside the key's columns.
+/// What no column may be called: `asOf` is an argument beside the key's columns, and the others cannot be in an enum.
+const COLUMNS: [&str; 4] = ["asOf", "true", "false", "null"];
+
+/// The names of a view's columns.
 fn of_columns(view: &ViewInfo) -> Vec<String> {
-    let mut taken: BTreeSet<String> = ["asOf".to_owned()].into();
+    let mut taken: BTreeSet<String> = COLUMNS.map(str::to_owned).into();
     let mut names = vec![String::new(); view.columns.len()];
     for index in plain_first(view.columns.iter().map(|column| column.name.as_str())) {
         let name = camel(&view.columns[index].name, "column");
-        let reserved = name == "asOf";
+        let reserved = COLUMNS.contains(&name.as_str());
         let name = candidates(&name, reserved).find(|name| !taken.contains(name)).expect("candidates never end");
         taken.insert(name.clone());
         names[index] = name;

@@ -8,9 +8,9 @@ use async_graphql::{
 };
 
 use crate::{
-    aggregate, as_of, by_key, dead_letters, errors::ApiError, events, filter, history, list, measures::ReadKinds,
-    model::Model, mutations, order, origins, page, permission, projection_diff, row, scalars, sources, status,
-    versions,
+    aggregate, as_of, by_key, dead_letters, errors::ApiError, events, filter, groups, history, list,
+    measures::ReadKinds, model::Model, mutations, order, origins, page, permission, projection_diff, row, scalars,
+    sources, status, versions,
 };
 
 /// A model with its schema.
@@ -55,7 +55,7 @@ fn register(model: &Model) -> SchemaBuilder {
     let [event, events] = events::fields();
     let mut query = Object::new("Query");
     for view in &model.views {
-        query = query.field(by_key::field(view)).field(list::field(view));
+        query = query.field(by_key::field(view)).field(list::field(view)).field(groups::field(view));
     }
     query = query.field(event).field(events).field(aggregate::field());
     query = query.field(sources::field()).field(projection_diff::field());
@@ -87,7 +87,9 @@ fn register(model: &Model) -> SchemaBuilder {
         if order::has_order(view) {
             schema = schema.register(order::view_input(view));
         }
-        schema = list::objects(view).into_iter().fold(schema, SchemaBuilder::register);
+        let objects = list::objects(view).into_iter().chain(groups::objects(view));
+        schema = objects.fold(schema, SchemaBuilder::register);
+        schema = groups::group_by(view).into_iter().fold(schema, SchemaBuilder::register);
     }
     schema.register(query)
 }

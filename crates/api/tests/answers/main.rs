@@ -6,6 +6,7 @@ mod consistent;
 mod dead_letters;
 mod errors;
 mod events;
+mod groups;
 mod history;
 mod http;
 mod jwt;
