@@ -33,6 +33,7 @@ use crate::{
     measures::{self, ReadTimes},
     model::Model,
     permission,
+    persisted::Asked,
     reading::{Reading, last_before},
     request::Request,
     schema::Built,
@@ -146,7 +147,11 @@ impl Api {
     /// Answers a request: an object with `query`, and maybe `variables`, `operationName` and `extensions`. Whatever is
     /// wrong is in the response. Whoever calls this has the data, and so every right.
     pub async fn execute(&self, request: Json) -> Json {
-        self.respond(request, &Principal::local()).await.into_json()
+        let answer = match Request::parse(request, Asked::into_text) {
+            Ok(request) => self.respond(request, &Principal::local()).await,
+            Err(error) => error.into(),
+        };
+        answer.into_json()
     }
 
     /// The schema definition now.
@@ -192,7 +197,7 @@ impl Api {
     }
 
     /// Answers a request.
-    pub(crate) async fn respond(&self, request: Json, principal: &Principal) -> Answer {
+    pub(crate) async fn respond(&self, request: Request, principal: &Principal) -> Answer {
         let limit = self.inner.limits.timeout;
         match tokio::time::timeout(limit, self.answer(request, principal)).await {
             Ok(Ok(response)) => response,
@@ -201,12 +206,15 @@ impl Api {
         }
     }
 
-    async fn answer(&self, request: Json, principal: &Principal) -> Result<Answer, ApiError> {
+    async fn answer(&self, request: Request, principal: &Principal) -> Result<Answer, ApiError> {
         let began = Instant::now();
         let inner = &*self.inner;
-        let Request { query, variables, operation_name, min_position } = Request::parse(request)?;
+        let Request { query, variables, operation_name, min_position, reads_only } = request;
         let permit = |parsed: &ExecutableDocument| {
             let (_, operation) = operation(parsed, operation_name.as_deref())?;
+            if reads_only && operation.ty == OperationType::Mutation {
+                return Err(ApiError::ReadsOnly);
+            }
             permission::check(principal, parsed, operation)
         };
         let catalog = match min_position {

@@ -15,6 +15,15 @@ pub(crate) enum ApiError {
     /// The body is not a GraphQL request.
     #[error("{0}")]
     BadRequest(String),
+    /// A change was asked for by a method that must not make any.
+    #[error("a mutation is sent by POST; GET reads only")]
+    ReadsOnly,
+    /// A query is named that nobody has told. Clients look for this very message.
+    #[error("PersistedQueryNotFound")]
+    NotPersisted,
+    /// A query that is not on the list of those that are answered.
+    #[error("this query is not among the operations that this server answers; see http.operations_file")]
+    NotAllowed,
     /// There is no good token.
     #[error("{0}")]
     Unauthenticated(Refused),
@@ -155,6 +164,9 @@ impl ApiError {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::BadRequest(_) => "BAD_REQUEST",
+            Self::ReadsOnly => "METHOD_NOT_ALLOWED",
+            Self::NotPersisted => "PERSISTED_QUERY_NOT_FOUND",
+            Self::NotAllowed => "OPERATION_NOT_ALLOWED",
             Self::Unauthenticated(_) => "UNAUTHENTICATED",
             Self::Forbidden { .. } => "FORBIDDEN",
             Self::Parse(_) => "GRAPHQL_PARSE_FAILED",
@@ -231,6 +243,9 @@ impl ApiError {
             }
             Self::Forbidden { needs, .. } => values.set("needs", *needs),
             Self::BadRequest(_)
+            | Self::ReadsOnly
+            | Self::NotPersisted
+            | Self::NotAllowed
             | Self::Unauthenticated(_)
             | Self::Parse(_)
             | Self::Misfit { .. }

@@ -22,7 +22,7 @@
 //!
 //! | module | about |
 //! |---|---|
-//! | `api`, `request`, `documents`, `permission`, `limits`, `inputs`, `shape`, `answer`, `errors` | from a request to a response |
+//! | `api`, `request`, `persisted`, `documents`, `permission`, `limits`, `inputs`, `shape`, `answer`, `errors` | from a request to a response |
 //! | `model`, `names`, `schema`, `scalars`, `values` | from the catalog to a schema |
 //! | `reading`, `as_of` | the moment that a response reads at |
 //! | `row`, `by_key`, `list`, `filter`, `order`, `page`, `cursor`, `groups`, `tables` | the views' rows |
@@ -62,6 +62,7 @@ mod order;
 mod origins;
 mod page;
 mod permission;
+mod persisted;
 mod projection_diff;
 mod readiness;
 mod reading;
@@ -82,5 +83,6 @@ pub use auth::{Auth, AuthError, AuthOptions, JwtKey, JwtOptions, NewToken, Princ
 pub use commands::{CommandError, CommandResult, Commands, LetterChoice, LetterFailure, Settled};
 pub use http::{HttpOptions, serve};
 pub use limits::Limits;
+pub use persisted::{Operations, OperationsError};
 pub use readiness::Readiness;
 pub use source_state::{PartitionState, SourceState, Sources};

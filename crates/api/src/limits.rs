@@ -12,10 +12,13 @@ use async_graphql::{
     registry::{MetaField, MetaType, MetaTypeName, Registry},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::errors::ApiError;
 
-/// The limits of an [`crate::Api`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The limits of an [`crate::Api`]. As a configuration has them, by the names that errors tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Rows of a page if `first` and `last` do not say.
     pub page_default: usize,
@@ -35,11 +38,15 @@ pub struct Limits {
     pub filter_depth: usize,
     /// How many comparisons a filter may have, each member of an `_in` counted.
     pub filter_size: usize,
+    /// How many requests a batch may have.
+    pub batch: usize,
     /// The bytes of a request's body.
     pub body_bytes: usize,
     /// How long a request may take.
+    #[serde(rename = "timeout_ms", with = "millis")]
     pub timeout: Duration,
     /// How long `minPosition` is waited for.
+    #[serde(rename = "min_position_wait_ms", with = "millis")]
     pub min_position_wait: Duration,
     /// The bytes that all lists may hold in memory at once, for sorting.
     pub memory_bytes: usize,
@@ -57,11 +64,27 @@ impl Default for Limits {
             tokens: 20_000,
             filter_depth: 16,
             filter_size: 1_000,
+            batch: 10,
             body_bytes: 1 << 20,
             timeout: Duration::from_secs(30),
             min_position_wait: Duration::from_secs(10),
             memory_bytes: 512 << 20,
         }
+    }
+}
+
+/// Durations in whole milliseconds.
+mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(duration.as_millis() as u64)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
     }
 }
 

@@ -37,9 +37,8 @@ impl Engine {
         let options = config.projector();
         let projector = Projector::start(store.clone(), views.clone(), options).await.or_exit()?;
         let operations = Arc::new(Operations::new(store.clone(), config.clone()));
-        let (allowed_hosts, allowed_origins) = (config.http.allowed_hosts.clone(), config.http.allowed_origins.clone());
-        let options = deltafold_api::Options { allowed_hosts, allowed_origins, ..deltafold_api::Options::default() };
-        let api = Api::new(store.clone(), views.clone(), projector.watch(), operations, Arc::new(sources), options)
+        let (catalog, sources) = (projector.watch(), Arc::new(sources));
+        let api = Api::new(store.clone(), views.clone(), catalog, operations, sources, config.http.api())
             .map_err(|error| Failure::new(Exit::Failed, error))?;
         Ok(Self { store: store.clone(), views, projector, api })
     }

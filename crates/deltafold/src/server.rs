@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use deltafold_api::{Auth, HttpOptions};
+use deltafold_api::{Auth, HttpOptions, Operations};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,7 @@ pub(crate) struct Server {
     listener: TcpListener,
     address: SocketAddr,
     auth: Option<Arc<Auth>>,
+    operations: Option<Arc<Operations>>,
     metrics: Metrics,
 }
 
@@ -40,10 +41,11 @@ impl Server {
                 return Err(Failure::new(Exit::Usage, message).into());
             }
         };
+        let operations = http.operations().map_err(|error| Failure::new(Exit::Usage, error))?.map(Arc::new);
         let unavailable = |error| Failure::new(Exit::Unavailable, format!("cannot listen on {listen}: {error}"));
         let listener = TcpListener::bind(listen).await.map_err(unavailable)?;
         let address = listener.local_addr().map_err(unavailable)?;
-        Ok(Self { listener, address, auth, metrics: Metrics::install()? })
+        Ok(Self { listener, address, auth, operations, metrics: Metrics::install()? })
     }
 
     /// Where; with the port that the system chose, if it was left to it.
@@ -55,7 +57,8 @@ impl Server {
     pub(crate) async fn run(self, engine: &Engine, cancel: CancellationToken) -> anyhow::Result<()> {
         tracing::info!("listening on {}", self.url());
         let metrics = self.metrics.clone();
-        let options = HttpOptions { auth: self.auth, metrics: Some(Arc::new(move || metrics.render())) };
+        let metrics: Arc<dyn Fn() -> String + Send + Sync> = Arc::new(move || metrics.render());
+        let options = HttpOptions { auth: self.auth, operations: self.operations, metrics: Some(metrics) };
         tokio::select! {
             served = deltafold_api::serve(engine.api().clone(), self.listener, options, cancel) => served?,
             () = self.metrics.upkeep() => {}

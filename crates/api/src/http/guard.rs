@@ -18,7 +18,10 @@ use axum::{
     middleware::Next,
 };
 
-use super::{JSON_MEDIA_TYPE, answer, text};
+use super::{
+    graphql::{self, JSON_MEDIA_TYPE},
+    text,
+};
 use crate::{Auth, Options, Right, auth::Refused, errors::ApiError};
 
 /// Where GraphQL is.
@@ -69,7 +72,7 @@ pub(super) fn unauthenticated(refused: Refused, is_graphql: bool) -> Response<Bo
         }
     };
     let mut response = match is_graphql {
-        true => answer(&ApiError::Unauthenticated(refused).into(), StatusCode::UNAUTHORIZED, JSON_MEDIA_TYPE),
+        true => graphql::refused(ApiError::Unauthenticated(refused), StatusCode::UNAUTHORIZED, JSON_MEDIA_TYPE),
         false => text(StatusCode::UNAUTHORIZED, format!("{refused}\n")),
     };
     response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);

@@ -47,7 +47,8 @@ impl Tokens {
     async fn server_over(&self, shop: Shop) -> Server {
         let auth = Auth::open(AuthOptions { tokens_file: Some(self.path()), jwt: None }).unwrap();
         let metrics: Arc<dyn Fn() -> String + Send + Sync> = Arc::new(String::new);
-        Server::over(shop, HttpOptions { auth: Some(Arc::new(auth)), metrics: Some(metrics) }).await
+        Server::over(shop, HttpOptions { auth: Some(Arc::new(auth)), metrics: Some(metrics), ..HttpOptions::default() })
+            .await
     }
 }
 

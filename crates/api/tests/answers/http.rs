@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use deltafold_api::{HttpOptions, Limits, serve};
+use deltafold_api::{HttpOptions, Limits, Operations, serve};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -16,7 +16,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn requests_are_json_by_post() {
+async fn what_is_posted_is_json() {
     let server = Server::start(HttpOptions::default()).await;
     let body = json!({ "query": "{ ordersByKey(id: 1) { status } }" }).to_string();
     let good = server.send("POST /graphql", &[JSON], &body).await;
@@ -26,14 +26,80 @@ async fn requests_are_json_by_post() {
 
     assert_eq!(status(&server.send("POST /graphql", &[("content-type", "text/plain")], &body).await), "415");
     assert_eq!(status(&server.send("POST /graphql", &[], &body).await), "415");
-    let get = server.send("GET /graphql?query=%7Bstore%7Bevents%7D%7D", &[JSON], "").await;
-    assert_eq!(status(&get), "405");
-    assert!(get.contains("allow: POST"), "{get}");
+    let put = server.send("PUT /graphql", &[JSON], &body).await;
+    assert_eq!(status(&put), "405");
+    assert!(put.contains("allow: GET, POST"), "{put}");
     let broken = server.send("POST /graphql", &[JSON], "{\"query\":").await;
     assert_eq!(status(&broken), "400");
     assert!(broken.contains("\"code\":\"BAD_REQUEST\""), "{broken}");
     let large = server.send("POST /graphql", &[JSON], &format!("{{\"query\":\"{}\"}}", "x".repeat(2 << 20))).await;
     assert!(large.is_empty() || status(&large) == "413", "{large}");
+}
+
+#[tokio::test]
+async fn what_is_got_only_reads() {
+    let server = Server::start(HttpOptions::default()).await;
+    let query = "query=query%20(%24id%3AInt!)%7BordersByKey(id%3A%24id)%7Bstatus%7D%7D";
+    let get = server.send(&format!("GET /graphql?{query}&variables=%7B%22id%22%3A1%7D&operationName="), &[], "").await;
+    assert_eq!(status(&get), "200");
+    assert!(get.contains(r#"{"data":{"ordersByKey":{"status":"paid"}}"#), "{get}");
+
+    let mutation = "query=mutation+%7BpauseProjection(name%3A%22a%22)%7Bposition%7D%7D";
+    let refused = server.send(&format!("GET /graphql?{mutation}"), &[], "").await;
+    assert_eq!(status(&refused), "405");
+    assert!(refused.contains("allow: POST\r\n") && refused.contains("METHOD_NOT_ALLOWED"), "{refused}");
+    for parameters in ["", "?query=%7Ba%7D&query=%7Bb%7D", "?query=%7Ba%7D&variables=1", "?query=%7Ba%7D&variables=x"] {
+        let refused = server.send(&format!("GET /graphql{parameters}"), &[], "").await;
+        assert_eq!(status(&refused), "400", "{refused}");
+        assert!(refused.contains("\"code\":\"BAD_REQUEST\""), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn requests_may_come_in_batches_of_a_limit() {
+    let shop = Shop::open(Limits { batch: 2, ..Limits::default() }).await;
+    let server = Server::over(shop, HttpOptions::default()).await;
+    let one = json!({ "query": "{ store { events } }" });
+    let answers = server.send("POST /graphql", &[JSON], &json!([one, {}]).to_string()).await;
+    assert_eq!(status(&answers), "200");
+    let (_, body) = answers.split_once("\r\n\r\n").unwrap();
+    let answers: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(answers[0]["data"]["store"]["events"], json!("0"));
+    assert_eq!(answers[1]["errors"][0]["message"], "query: the request has none");
+    let refused = server.send("POST /graphql", &[JSON], &json!([one, one, one]).to_string()).await;
+    assert!(refused.contains("limit \\\"batch\\\" is 2, and the request has 3"), "{refused}");
+}
+
+/// As Apollo's clients ask: by hash, then with the text, then by hash.
+#[tokio::test]
+async fn texts_are_known_by_their_hashes_once_they_were_told() {
+    let server = Server::start(HttpOptions::default()).await;
+    let hash = "7fb5a6d9d1c1d8c5b6c9f1f8fb3ed0f8b0c1b4f9d7a4a2c3e1f6b8d2c4a6e8f0";
+    let told = json!({"persistedQuery": {"version": 1, "sha256Hash": hash}});
+    let unknown = server.send("POST /graphql", &[JSON], &json!({ "extensions": told }).to_string()).await;
+    assert!(unknown.contains("\"message\":\"PersistedQueryNotFound\""), "{unknown}");
+    let query = "{ ordersByKey(id: 1) { status } }";
+    let wrong = json!({ "query": query, "extensions": told }).to_string();
+    let wrong = server.send("POST /graphql", &[JSON], &wrong).await;
+    let (_, hash) = wrong.split_once("expected the query's hash, ").unwrap();
+    let told = json!({"persistedQuery": {"version": 1, "sha256Hash": hash[..64]}});
+    let good = json!({ "query": query, "extensions": told }).to_string();
+    assert!(server.send("POST /graphql", &[JSON], &good).await.contains("{\"data\""));
+    let by_hash = format!("GET /graphql?extensions={}", told.to_string().replace('"', "%22"));
+    assert!(server.send(&by_hash, &[], "").await.contains("{\"data\""));
+}
+
+#[tokio::test]
+async fn a_list_of_operations_is_all_that_is_answered() {
+    let operations = Operations::parse(r#"{"one": "{ ordersByKey(id: 1) { status } }"}"#).unwrap();
+    let options = HttpOptions { operations: Some(Arc::new(operations)), ..HttpOptions::default() };
+    let server = Server::start(options).await;
+    assert!(server.send("GET /graphql?documentId=one", &[], "").await.contains("\"paid\""));
+    let own = ("accept", "application/graphql-response+json");
+    let refused = json!({ "query": "{ store { events } }" }).to_string();
+    let refused = server.send("POST /graphql", &[JSON, own], &refused).await;
+    assert_eq!(status(&refused), "403");
+    assert!(refused.contains("OPERATION_NOT_ALLOWED"), "{refused}");
 }
 
 #[tokio::test]

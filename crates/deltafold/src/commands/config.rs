@@ -29,8 +29,11 @@ impl ConfigCommand {
     pub(crate) fn run(self, context: &Context) -> anyhow::Result<()> {
         let loaded = context.config(&Flags::default())?;
         let what = self.what.unwrap_or(What::Show);
-        if let (What::Check, Some(options)) = (what, loaded.config.http.auth()) {
-            Auth::open(options).map_err(|error| Failure::new(Exit::Usage, error))?;
+        if let What::Check = what {
+            if let Some(options) = loaded.config.http.auth() {
+                Auth::open(options).map_err(|error| Failure::new(Exit::Usage, error))?;
+            }
+            loaded.config.http.operations().map_err(|error| Failure::new(Exit::Usage, error))?;
         }
         match what {
             What::Check if context.json() => output::json(&json!({ "ok": true }))?,

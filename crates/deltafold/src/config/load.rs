@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use deltafold_api::Limits;
 use figment::{
     Figment, Metadata, Profile, Provider, Source,
     error::Kind,
@@ -102,6 +103,12 @@ fn check(figment: &Figment, config: &Config) -> Result<(), Vec<ConfigError>> {
         );
         let from = from(figment.find_metadata(key), key);
         errors.push(ConfigError::Value { from, key: key.to_owned(), what });
+    }
+    let limits = &config.http.limits;
+    if limits.page_default > limits.page_max {
+        let key = "http.limits.page_default";
+        let what = format!("it is {}, and more than http.limits.page_max, {}", limits.page_default, limits.page_max);
+        errors.push(ConfigError::Value { from: from(figment.find_metadata(key), key), key: key.to_owned(), what });
     }
     for (name, source) in &config.sources {
         if source.kind == SourceKind::Kafka {
@@ -229,12 +236,17 @@ impl Provider for Defaults {
     }
 
     fn data(&self) -> figment::error::Result<Map<Profile, Dict>> {
-        Ok(nested("http.listen", Value::from("127.0.0.1:8080"))
+        let http = Dict::from([
+            ("listen".to_owned(), Value::from("127.0.0.1:8080")),
+            ("introspection".to_owned(), Value::from(true)),
+            ("limits".to_owned(), Value::serialize(Limits::default())?),
+        ]);
+        let dict = nested("aggregates.name", Value::from("{table}"))
             .into_iter()
-            .chain(nested("aggregates.name", Value::from("{table}")))
             .chain(nested("projections.dir", Value::from("projections")))
-            .collect::<Dict>())
-        .map(|dict| Map::from([(Profile::Default, dict)]))
+            .chain([("http".to_owned(), Value::from(http))])
+            .collect();
+        Ok(Map::from([(Profile::Default, dict)]))
     }
 }
 
@@ -269,6 +281,8 @@ fn nested(key: &str, value: Value) -> Dict {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::config::Http;
 
@@ -290,13 +304,18 @@ mod tests {
         flags.set("flag --listen", "http.listen", "127.0.0.1:0");
         let loaded =
             loaded("[aggregates.orders]\nkey = [\"id\"]\ncolumns = { total = \"decimal(12,2)\" }\n", &flags).unwrap();
-        let shown: Vec<_> = loaded.settings.iter().map(|s| format!("{} = {}  # {}", s.key, s.value, s.from)).collect();
+        let is_limit = |setting: &&Setting| setting.key.starts_with("http.limits.");
+        let shown = loaded.settings.iter().filter(|setting| !is_limit(setting) || setting.key.contains("page"));
+        let shown: Vec<_> = shown.map(|s| format!("{} = {}  # {}", s.key, s.value, s.from)).collect();
         assert_eq!(
             shown,
             [
                 "aggregates.name = \"{table}\"  # default",
                 "aggregates.orders.columns.total = \"decimal(12,2)\"  # TOML source string",
                 "aggregates.orders.key = [\"id\"]  # TOML source string",
+                "http.introspection = true  # default",
+                "http.limits.page_default = 50  # default",
+                "http.limits.page_max = 1000  # default",
                 "http.listen = \"127.0.0.1:0\"  # flag --listen",
                 "projections.dir = \"projections\"  # default",
             ]
@@ -329,6 +348,23 @@ mod tests {
         assert!(error.starts_with("TOML source string: aggregates.orders.columns.total: "), "{error}");
         assert!(errors("[http]\nlisten = \"8080\"\n")[0].contains("http.listen: invalid socket address"));
         assert!(errors("[http\n")[0].contains("line 1"));
+    }
+
+    #[test]
+    fn limits_are_set_by_the_names_that_errors_tell() {
+        let loaded = loaded("[http.limits]\ntimeout_ms = 5000\ngroups = 10\n", &Flags::default()).unwrap();
+        let limits = loaded.config.http.limits;
+        let expected = Limits { timeout: Duration::from_secs(5), groups: 10, ..Limits::default() };
+        assert_eq!(limits, expected);
+        assert_eq!(
+            errors("[http.limits]\ntimeout = 5\n"),
+            ["TOML source string: there is no key http.limits.timeout; the nearest is http.limits.timeout_ms"]
+        );
+        assert_eq!(
+            errors("[http.limits]\npage_max = 10\n"),
+            ["default: http.limits.page_default: it is 50, and more than http.limits.page_max, 10"]
+        );
+        assert!(errors("[http.limits]\ndepth = -1\n")[0].contains("http.limits.depth: "));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use deltafold_api::{AuthOptions, JwtKey, JwtOptions, Secret};
+use deltafold_api::{AuthOptions, JwtKey, JwtOptions, Limits, Operations, Secret};
 use deltafold_cdc::{AggregateConfig, DecoderConfig, NameTemplate, OutboxColumns};
 use deltafold_event::ColumnType;
 use deltafold_projector::{Publication, PublisherOptions, Tables};
@@ -135,6 +135,15 @@ pub(crate) struct Http {
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) tokens_file: Option<PathBuf>,
     pub(crate) jwt: Option<Jwt>,
+    #[serde(default = "yes")]
+    pub(crate) introspection: bool,
+    pub(crate) operations_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(crate) limits: Limits,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// `[http.jwt]`
@@ -175,6 +184,28 @@ impl Http {
         });
         let tokens_file = self.tokens_file.clone();
         (tokens_file.is_some() || self.jwt.is_some()).then_some(AuthOptions { tokens_file, jwt })
+    }
+
+    /// The operations that are answered, if they are listed.
+    ///
+    /// # Errors
+    /// When their file is none.
+    pub(crate) fn operations(&self) -> Result<Option<Operations>, String> {
+        let Some(path) = &self.operations_file else { return Ok(None) };
+        let told = |error: &dyn fmt::Display| format!("http.operations_file: {}: {error}", path.display());
+        let text = std::fs::read_to_string(path).map_err(|error| told(&error))?;
+        Operations::parse(&text).map(Some).map_err(|error| told(&error))
+    }
+
+    /// What the API is told.
+    pub(crate) fn api(&self) -> deltafold_api::Options {
+        deltafold_api::Options {
+            limits: self.limits.clone(),
+            introspection: self.introspection,
+            allowed_hosts: self.allowed_hosts.clone(),
+            allowed_origins: self.allowed_origins.clone(),
+            ..Default::default()
+        }
     }
 }
 
