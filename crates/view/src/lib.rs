@@ -37,6 +37,7 @@
 //! | `batch`, `bulk`, `forget` | writing: atomic batches; sorted runs when catching up from nothing; what nobody asks for any more |
 //! | `snapshot`, `reader`, `as_of`, `scan`, `timelines`, `cache` | reading, all of it at one moment |
 //! | `pending` | reading what is about to be written |
+//! | `touched` | what commits change, for those who follow a view |
 //! | `version` | what a read gives |
 //! | `table` | the DataFusion table |
 
@@ -58,6 +59,7 @@ mod snapshot;
 mod store;
 mod table;
 mod timelines;
+mod touched;
 mod version;
 
 #[cfg(test)]
@@ -75,4 +77,5 @@ pub use snapshot::Snapshot;
 pub use store::{Mirror, ViewStore};
 pub use table::{MirrorTable, hidden, literal};
 pub use timelines::{Beliefs, Compared, Part, Timeline, Timelines};
+pub use touched::Touched;
 pub use version::{At, Version};

@@ -21,6 +21,7 @@ use crate::{
     key::{self, ViewId},
     keyspaces::Keyspaces,
     snapshot::Moment,
+    touched::{Followers, Touched},
 };
 
 /// In place of when there was one.
@@ -53,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) bulk: AtomicBool,
     /// Whether readers are kept from what is committed.
     hidden: AtomicBool,
+    /// Who is told what commits change.
+    followers: Followers,
     opened: Instant,
     /// When somebody last began to read for an answer, in milliseconds since then; [`NO_REQUEST`]: nobody did.
     request_ms: AtomicU64,
@@ -178,6 +181,7 @@ impl ViewStore {
             published: RwLock::new(Arc::new(moment)),
             bulk: AtomicBool::new(false),
             hidden: AtomicBool::new(false),
+            followers: Followers::default(),
             views: Mutex::new(views),
             db,
         };
@@ -279,6 +283,12 @@ impl ViewStore {
         }
     }
 
+    /// Notes from here on which aggregates of a view change. A snapshot that is made afterwards may show some of that
+    /// already.
+    pub fn touched(&self, view: &Mirror) -> Touched {
+        self.shared.followers.add(view.clone())
+    }
+
     /// Keeps what is committed from here on from readers, until [`Self::show`]: they see the store as it is now. Only in
     /// this process: who opens it after a crash sees everything.
     pub fn hide(&self) {
@@ -298,6 +308,7 @@ impl ViewStore {
             // Which values have changed was not noted.
             shared.newest.forget(commit);
             shared.histories.forget(commit);
+            shared.followers.tell_unknown(commit);
             shared.replace(commit);
         }
         Ok(())
@@ -374,12 +385,16 @@ impl Shared {
     }
 
     /// Lets readers see everything written so far, as the next commit; `current` is what it changed of the newest
-    /// entries. Not while they are kept from it. Only under `writing`.
+    /// entries, none of them: that was not noted. Not while they are kept from it. Only under `writing`.
     pub(crate) fn publish(&self, current: &[&Run]) {
         if self.is_hidden() {
             return;
         }
         let commit = self.next_commit();
+        match current {
+            [] => self.followers.tell_unknown(commit),
+            current => self.followers.tell(commit, current),
+        }
         let changes = || current.iter().flat_map(|run| run.iter());
         self.newest.apply(commit, changes().map(|(key, entry)| (key, entry.cloned())));
         // Whatever changes of an aggregate, its newest entry is told again.

@@ -6,6 +6,7 @@ mod pending;
 mod reading;
 mod snapshots;
 mod tables;
+mod touched;
 
 use deltafold_event::{Position, Timestamp};
 use tempfile::TempDir;
