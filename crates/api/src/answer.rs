@@ -26,6 +26,11 @@ impl Answer {
         Self { data: None, errors, extension: None }
     }
 
+    /// What went wrong.
+    pub(crate) fn errors(&self) -> &[ServerError] {
+        &self.errors
+    }
+
     /// The code of the first error, if the request was not run.
     pub(crate) fn refusal(&self) -> Option<&str> {
         if self.data.is_some() {

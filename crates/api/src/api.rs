@@ -11,8 +11,8 @@ use std::{
 
 use arc_swap::ArcSwap;
 use async_graphql::{
-    Response, Value,
-    parser::types::{ExecutableDocument, OperationType},
+    Response, Value, Variables,
+    parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
 };
 use deltafold_event::Position;
 use deltafold_projector::{Catalog, OlderBeliefs};
@@ -26,18 +26,18 @@ use crate::{
     answer::Answer,
     auth::Principal,
     commands::Commands,
-    documents::{Documents, operation, permitted},
+    documents::{Document, Documents, operation, operation_at, permitted},
     errors::{ApiError, are_of_validation, settle},
     limits::Limits,
     log::Log,
     measures::{self, ReadTimes},
     model::Model,
-    permission,
-    persisted::Asked,
+    permission, persisted,
     reading::{Reading, last_before},
     request::Request,
     schema::Built,
     source_state::{SourceState, Sources},
+    subscriptions::Pushed,
     tables::Tables,
     values,
 };
@@ -103,6 +103,46 @@ struct Current {
     built: Arc<Built>,
 }
 
+/// A request that may be run: within the limits, with every right, and its values of the right types.
+pub(crate) struct Asked {
+    query: Arc<str>,
+    variables: Variables,
+    operation_name: Option<String>,
+    catalog: Arc<Catalog>,
+    built: Arc<Built>,
+    document: Arc<Document>,
+    /// Which of the document's operations.
+    number: usize,
+}
+
+impl Asked {
+    /// What is to be run.
+    pub(crate) fn operation(&self) -> &OperationDefinition {
+        operation_at(&self.document.parsed, self.number)
+    }
+
+    /// What it is part of.
+    pub(crate) fn document(&self) -> &ExecutableDocument {
+        &self.document.parsed
+    }
+
+    /// The schema that it was checked against.
+    pub(crate) fn built(&self) -> &Arc<Built> {
+        &self.built
+    }
+
+    /// Its variables, as they were given.
+    pub(crate) fn variables(&self) -> &Variables {
+        &self.variables
+    }
+
+    /// The same request once more.
+    pub(crate) fn again(&self) -> Request {
+        let (query, variables) = (self.query.clone(), self.variables.clone());
+        Request { query, variables, operation_name: self.operation_name.clone(), min_position: None, reads_only: true }
+    }
+}
+
 /// Why an [`Api`] cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot build the query API: {0}")]
@@ -147,7 +187,7 @@ impl Api {
     /// Answers a request: an object with `query`, and maybe `variables`, `operationName` and `extensions`. Whatever is
     /// wrong is in the response. Whoever calls this has the data, and so every right.
     pub async fn execute(&self, request: Json) -> Json {
-        let answer = match Request::parse(request, Asked::into_text) {
+        let answer = match Request::parse(request, persisted::Asked::into_text) {
             Ok(request) => self.respond(request, &Principal::local()).await,
             Err(error) => error.into(),
         };
@@ -208,6 +248,19 @@ impl Api {
 
     async fn answer(&self, request: Request, principal: &Principal) -> Result<Answer, ApiError> {
         let began = Instant::now();
+        let asked = self.asked(request, principal).await?;
+        if asked.operation().ty == OperationType::Subscription {
+            let what = "a subscription is sent over a WebSocket that speaks graphql-transport-ws, at this very address";
+            return Err(ApiError::BadRequest(what.to_owned()));
+        }
+        self.run(asked, principal, began).await
+    }
+
+    /// A request that may be run, once the views hold what it waits for.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub(crate) async fn asked(&self, request: Request, principal: &Principal) -> Result<Asked, ApiError> {
         let inner = &*self.inner;
         let Request { query, variables, operation_name, min_position, reads_only } = request;
         let permit = |parsed: &ExecutableDocument| {
@@ -229,7 +282,14 @@ impl Api {
         let document = inner.documents.get(&built, &inner.limits, &query, permit)?;
         let (number, operation) = operation(&document.parsed, operation_name.as_deref())?;
         document.check_variables(&built, &inner.limits, operation, &variables)?;
+        Ok(Asked { query, variables, operation_name, catalog, built, document, number })
+    }
 
+    /// Runs a request.
+    pub(crate) async fn run(&self, asked: Asked, principal: &Principal, began: Instant) -> Result<Answer, ApiError> {
+        let inner = &*self.inner;
+        let Asked { variables, operation_name, catalog, built, document, number, .. } = asked;
+        let operation = operation_at(&document.parsed, number);
         let shape = document.shape(&built, operation, &variables);
         let reading = Arc::new(self.reading(&built, catalog)?);
         let mut request = async_graphql::Request::new(String::new())
@@ -255,6 +315,56 @@ impl Api {
         document.set_valid();
         let data = shape.fit(data, &errors).unwrap_or_default();
         Ok(Answer::run(data, errors, extension(&reading)))
+    }
+
+    /// The selection of a subscription, run for one thing that is pushed; without any, it is only validated.
+    pub(crate) async fn push(&self, asked: &Asked, pushed: Option<(Pushed, Arc<Reading>)>) -> Result<Answer, ApiError> {
+        let Asked { variables, operation_name, built, document, number, .. } = asked;
+        let mut parsed = document.parsed.clone();
+        let operation = operation_at(&document.parsed, *number);
+        // The root of this schema is what may be subscribed to.
+        match &mut parsed.operations {
+            DocumentOperations::Single(operation) => operation.node.ty = OperationType::Query,
+            DocumentOperations::Multiple(operations) => {
+                operations.values_mut().for_each(|operation| operation.node.ty = OperationType::Query);
+            }
+        }
+        let shape = document.shape(built, operation, variables);
+        let mut request = async_graphql::Request::new(String::new()).variables(variables.clone());
+        request.operation_name.clone_from(operation_name);
+        request.set_parsed_query(parsed);
+        let (pushed, reading) = pushed.unzip();
+        let reading = match reading {
+            Some(reading) => reading,
+            None => Arc::new(self.reading(built, asked.catalog.clone())?),
+        };
+        request = request.data(reading.clone()).data(self.inner.sources.clone()).data(pushed);
+        let Response { data, mut errors, .. } = built.pushing.execute(request).await;
+        let is_invalid = are_of_validation(&errors);
+        settle(&mut errors);
+        if is_invalid {
+            return Ok(Answer::refused(errors));
+        }
+        let data = shape.fit(data, &errors).unwrap_or_default();
+        Ok(Answer::run(data, errors, extension(&reading)))
+    }
+
+    /// The state of a request that begins to read now.
+    pub(crate) fn reading_now(&self) -> Result<(Arc<Built>, Arc<Reading>), ApiError> {
+        let catalog = self.catalog().borrow().clone();
+        let built = self.current(&catalog)?;
+        let reading = Arc::new(self.reading(&built, catalog)?);
+        Ok((built, reading))
+    }
+
+    /// How far the views have come, to be waited for.
+    pub(crate) fn catalog(&self) -> watch::Receiver<Arc<Catalog>> {
+        self.inner.catalog.clone()
+    }
+
+    /// The views.
+    pub(crate) fn views(&self) -> &ViewStore {
+        &self.inner.views
     }
 
     /// What a request reads from.

@@ -161,6 +161,12 @@ pub(crate) fn operation<'a>(
     })
 }
 
+/// The operation of a document that has this number.
+pub(crate) fn operation_at(document: &ExecutableDocument, number: usize) -> &OperationDefinition {
+    let (_, operation) = document.operations.iter().nth(number).expect("the number is of one of them");
+    &operation.node
+}
+
 /// The fields at the root of an operation, those of fragments too.
 pub(crate) fn root_fields<'a>(document: &'a ExecutableDocument, operation: &'a OperationDefinition) -> Vec<&'a Field> {
     let (mut fields, mut spread) = (Vec::new(), HashSet::new());

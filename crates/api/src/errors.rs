@@ -98,6 +98,19 @@ pub(crate) enum ApiError {
         /// Why not.
         what: String,
     },
+    /// What a view showed at a position is not kept, so that what has changed since cannot be told.
+    #[error(
+        "{path}: what {view} showed at position {position} is not kept; read it anew, and subscribe after the position \
+         of that answer"
+    )]
+    NotFollowed {
+        /// Where, as in `ordersChanged.after`.
+        path: String,
+        /// The view.
+        view: String,
+        /// What was asked for.
+        position: Position,
+    },
     /// `minPosition` was not reached in time.
     #[error(
         "extensions.deltafold.minPosition: {position} was not reached within {waited_ms} ms; \
@@ -174,7 +187,7 @@ impl ApiError {
             Self::UnknownName { .. } => "UNKNOWN_NAME",
             Self::BadCursor { .. } => "BAD_CURSOR",
             Self::PositionAhead { .. } => "POSITION_AHEAD",
-            Self::NotKept { .. } => "POSITION_NOT_KEPT",
+            Self::NotKept { .. } | Self::NotFollowed { .. } => "POSITION_NOT_KEPT",
             Self::NotReached { .. } => "POSITION_NOT_REACHED",
             Self::Limit { .. } | Self::Memory => "LIMIT_EXCEEDED",
             Self::Timeout { .. } => "TIMEOUT",
@@ -228,7 +241,9 @@ impl ApiError {
                     values.set("nearest", nearest.as_str());
                 }
             }
-            Self::BadCursor { path } | Self::NotKept { path, .. } => values.set("field", path.as_str()),
+            Self::BadCursor { path } | Self::NotKept { path, .. } | Self::NotFollowed { path, .. } => {
+                values.set("field", path.as_str());
+            }
             Self::PositionAhead { reached, .. } | Self::NotReached { reached, .. } => {
                 values.set("reached", reached.to_string());
             }

@@ -2,9 +2,7 @@
 
 use async_graphql::{
     Value,
-    dynamic::{
-        Field, FieldFuture, FieldValue, InputObject, InputValue, Object, ObjectAccessor, ResolverContext, TypeRef,
-    },
+    dynamic::{Field, FieldFuture, FieldValue, InputObject, InputValue, Object, ResolverContext, TypeRef},
 };
 use deltafold_event::{EventId, Position, StoredEvent, Timestamp};
 use deltafold_store::{Direction, EventFilter};
@@ -100,10 +98,14 @@ pub(crate) fn inputs() -> [InputObject; 4] {
     [filter, name, range("PositionRange", "Position"), range("DateTimeRange", "DateTime")]
 }
 
-fn filter(args: &ObjectAccessor<'_>, end: Position) -> Result<EventFilter, ApiError> {
+/// The filter that `where` asks for, of the events before `end`.
+///
+/// # Errors
+/// When a value does not fit.
+pub(crate) fn filter(asked: Option<&Value>, end: Position) -> Result<EventFilter, ApiError> {
     let mut filter = EventFilter { to: Some(end), without_control: true, ..EventFilter::default() };
-    let Some(Value::Object(parts)) = args.get("where").map(|value| value.as_value().clone()) else { return Ok(filter) };
-    for (part, operators) in &parts {
+    let Some(Value::Object(parts)) = asked else { return Ok(filter) };
+    for (part, operators) in parts {
         let Value::Object(operators) = operators else { continue };
         for (operator, value) in operators {
             let path = format!("events.where.{part}.{operator}");
@@ -149,8 +151,8 @@ fn filter(args: &ObjectAccessor<'_>, end: Position) -> Result<EventFilter, ApiEr
 async fn list(ctx: &ResolverContext<'_>) -> Result<Page<EventNode>, ApiError> {
     let reading = Reading::of(ctx.ctx);
     let page = PageArgs::of(&ctx.args, &reading.limits, "events")?;
-    let asked = ctx.args.get("where").map_or_else(String::new, |value| value.as_value().to_string());
-    let list = digest(["events", &asked]);
+    let asked = ctx.args.get("where").map(|value| value.as_value().clone());
+    let list = digest(["events", &asked.as_ref().map_or_else(String::new, Value::to_string)]);
     let cursor = |name: &str, text: &Option<String>| {
         let path = format!("events.{name}");
         let Some(text) = text else { return Ok(None) };
@@ -162,7 +164,7 @@ async fn list(ctx: &ResolverContext<'_>) -> Result<Page<EventNode>, ApiError> {
     };
     let (after, before) = (cursor("after", &page.after)?, cursor("before", &page.before)?);
     let last = after.or(before).map_or(reading.position(), |(frozen, _)| frozen.min(reading.position()));
-    let mut filter = filter(&ctx.args, last.next())?;
+    let mut filter = filter(asked.as_ref(), last.next())?;
     if let Some((_, position)) = after {
         filter.from = filter.from.max(Some(position.next()));
     }
@@ -181,7 +183,7 @@ async fn list(ctx: &ResolverContext<'_>) -> Result<Page<EventNode>, ApiError> {
 }
 
 /// The first (or last) so many events that a filter leaves, without what was delivered again.
-async fn first_deliveries(
+pub(crate) async fn first_deliveries(
     reading: &Reading,
     mut filter: EventFilter,
     direction: Direction,

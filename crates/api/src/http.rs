@@ -4,6 +4,7 @@
 mod connections;
 mod graphql;
 mod guard;
+mod socket;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -58,7 +59,7 @@ pub async fn serve(api: Api, listener: TcpListener, options: HttpOptions, cancel
     // As long as a request may take: its head, its body, and its answer.
     let patience = HEAD + 2 * api.options().limits.timeout;
     let listener = Connections::new(listener, connections::MOST, patience);
-    let router = router(api, address, options);
+    let router = router(api, address, options, cancel.clone());
     let server = axum::serve(listener, router).with_graceful_shutdown(cancel.clone().cancelled_owned());
     let drained = async {
         cancel.cancelled().await;
@@ -78,16 +79,19 @@ struct Shared {
     api: Api,
     /// Who asks where there is no authentication; where there is, a request that the guard has put no name to is nobody's.
     anybody: Option<Principal>,
+    auth: Option<Arc<Auth>>,
     persisted: Persisted,
+    /// The server stops.
+    cancel: CancellationToken,
     metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
 }
 
-fn router(api: Api, address: SocketAddr, options: HttpOptions) -> Router {
+fn router(api: Api, address: SocketAddr, options: HttpOptions, cancel: CancellationToken) -> Router {
     let body_bytes = api.options().limits.body_bytes;
     let anybody = options.auth.is_none().then(Principal::local);
-    let guard = Arc::new(Guard::new(api.options(), address, options.auth));
-    let persisted = Persisted::new(options.operations);
-    let shared = Arc::new(Shared { api, anybody, persisted, metrics: options.metrics });
+    let guard = Arc::new(Guard::new(api.options(), address, options.auth.clone()));
+    let (auth, persisted) = (options.auth, Persisted::new(options.operations));
+    let shared = Arc::new(Shared { api, anybody, auth, persisted, cancel, metrics: options.metrics });
     let pages = Router::new()
         .route("/", get(async || console::file("index.html")))
         .route("/console/{*path}", get(async |Path(path): Path<String>| console::file(&path)))

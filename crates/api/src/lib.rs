@@ -27,6 +27,7 @@
 //! | `reading`, `as_of` | the moment that a response reads at |
 //! | `row`, `by_key`, `list`, `filter`, `order`, `page`, `cursor`, `groups`, `tables` | the views' rows |
 //! | `history`, `entries`, `diff`, `aggregate`, `events`, `log` | what happened |
+//! | `subscriptions` | what is pushed to whoever waits for it |
 //! | `status`, `sources`, `source_state`, `origins`, `dead_letters`, `readiness`, `measures` | what there is and how far it has come |
 //! | `commands`, `mutations` | what can be changed, and who is asked to change it |
 //! | `http`, `auth`, `console` | the server, and who may ask it |
@@ -74,6 +75,7 @@ mod shape;
 mod source_state;
 mod sources;
 mod status;
+mod subscriptions;
 mod tables;
 mod values;
 mod versions;

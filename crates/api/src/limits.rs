@@ -48,6 +48,14 @@ pub struct Limits {
     /// How long `minPosition` is waited for.
     #[serde(rename = "min_position_wait_ms", with = "millis")]
     pub min_position_wait: Duration,
+    /// How many subscriptions, and other operations, a WebSocket may have at once.
+    pub subscriptions: usize,
+    /// How long a WebSocket may take to begin.
+    #[serde(rename = "init_timeout_ms", with = "millis")]
+    pub init_timeout: Duration,
+    /// How long a WebSocket's other side may take to read one message.
+    #[serde(rename = "send_timeout_ms", with = "millis")]
+    pub send_timeout: Duration,
     /// The bytes that all lists may hold in memory at once, for sorting.
     pub memory_bytes: usize,
 }
@@ -68,6 +76,9 @@ impl Default for Limits {
             body_bytes: 1 << 20,
             timeout: Duration::from_secs(30),
             min_position_wait: Duration::from_secs(10),
+            subscriptions: 100,
+            init_timeout: Duration::from_secs(10),
+            send_timeout: Duration::from_secs(10),
             memory_bytes: 512 << 20,
         }
     }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arrow::array::AsArray;
 use async_graphql::{
     Value,
     dynamic::{Field, FieldFuture, FieldValue, InputValue, Object, ResolverContext, TypeRef},
@@ -161,15 +160,8 @@ impl List {
         if let Some(all) = filter::joined(parts.into_iter().flatten().collect(), Operator::And) {
             frame = frame.filter(all).map_err(engine)?;
         }
-        let frame = frame
-            .sort(sort)
-            .and_then(|frame| frame.limit(0, Some(self.page.size + 1)))
-            .and_then(|frame| frame.select(vec![order::key()]))
-            .map_err(engine)?;
-        let batches = frame.collect().await.map_err(engine)?;
-        let keys =
-            batches.iter().flat_map(|batch| batch.column(0).as_string_view().iter().flatten().map(str::to_owned));
-        Ok(keys.collect())
+        let frame = frame.sort(sort).and_then(|frame| frame.limit(0, Some(self.page.size + 1))).map_err(engine)?;
+        order::keys(frame).await
     }
 }
 

@@ -8,12 +8,14 @@ use std::collections::BTreeSet;
 use deltafold_projector::ViewInfo;
 
 /// The root fields that are ours.
-const ROOT_FIELDS: [&str; 10] = [
+const ROOT_FIELDS: [&str; 12] = [
     "event",
     "events",
     "aggregate",
     "projections",
     "projection",
+    "projectionDiff",
+    "projectionProgress",
     "sources",
     "deadLetter",
     "deadLetters",
@@ -22,7 +24,7 @@ const ROOT_FIELDS: [&str; 10] = [
 ];
 
 /// The types that are ours, beside the built-in ones.
-const TYPES: [&str; 55] = [
+const TYPES: [&str; 62] = [
     "Query",
     "Mutation",
     "Subscription",
@@ -74,11 +76,30 @@ const TYPES: [&str; 55] = [
     "SettledDeadLetters",
     "Store",
     "OrderDirection",
+    "ProjectionBuild",
+    "ProjectionDiff",
+    "ProjectionKeyDiff",
+    "ProjectionOrder",
     "ProjectionProgress",
+    "ViewVersion",
+    "ViewVersionConnection",
+    "ViewVersionEdge",
     "ExpectedRevision",
     "NewEvent",
     "Operation",
 ];
+
+/// Whether no view may have a type of this name.
+#[cfg(test)]
+pub(crate) fn is_reserved_type(name: &str) -> bool {
+    TYPES.contains(&name)
+}
+
+/// Whether no view may have a root field of this name.
+#[cfg(test)]
+pub(crate) fn is_reserved_root(name: &str) -> bool {
+    ROOT_FIELDS.contains(&name)
+}
 
 /// The names of one view.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +140,14 @@ impl ViewNames {
     /// The type of a group, or of a part of it.
     pub(crate) fn aggregate_type(&self, part: &str) -> String {
         format!("{}Aggregate{part}", self.row)
+    }
+
+    pub(crate) fn changed(&self) -> String {
+        format!("{}Changed", self.list)
+    }
+
+    pub(crate) fn change(&self) -> String {
+        format!("{}Change", self.row)
     }
 
     pub(crate) fn group_by(&self) -> String {

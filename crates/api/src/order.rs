@@ -1,11 +1,13 @@
 //! `orderBy`: the order of a list, in which no two rows are equal.
 
+use arrow::array::AsArray;
 use async_graphql::{
     Value,
     dynamic::{Enum, EnumItem, InputObject, InputValue, TypeRef},
 };
 use datafusion::{
     common::ScalarValue,
+    dataframe::DataFrame,
     logical_expr::{BinaryExpr, Expr, Operator, SortExpr, lit},
 };
 use deltafold_event::ColumnType;
@@ -17,7 +19,7 @@ use crate::{
     model::ViewModel,
     names::quoted,
     row::RowNode,
-    tables::Table,
+    tables::{Table, engine},
 };
 
 /// A direction, and where nulls stand in it.
@@ -181,6 +183,16 @@ fn beyond(column: &Expr, value: Option<&ScalarValue>, descending: bool, nulls_fi
 
 fn compare(column: &Expr, operator: Operator, value: ScalarValue) -> Expr {
     Expr::BinaryExpr(BinaryExpr::new(Box::new(column.clone()), operator, Box::new(Expr::Literal(value, None))))
+}
+
+/// The aggregate ids of a plan's rows, in its order.
+///
+/// # Errors
+/// When it cannot be run.
+pub(crate) async fn keys(frame: DataFrame) -> Result<Vec<String>, ApiError> {
+    let batches = frame.select(vec![key()]).map_err(engine)?.collect().await.map_err(engine)?;
+    let keys = batches.iter().flat_map(|batch| batch.column(0).as_string_view().iter().flatten().map(str::to_owned));
+    Ok(keys.collect())
 }
 
 /// The aggregate id's column.

@@ -10,7 +10,7 @@ use async_graphql::{
 use crate::{
     aggregate, as_of, by_key, dead_letters, errors::ApiError, events, filter, groups, history, list,
     measures::ReadKinds, model::Model, mutations, order, origins, page, permission, projection_diff, row, scalars,
-    sources, status, versions,
+    sources, status, subscriptions, versions,
 };
 
 /// A model with its schema.
@@ -22,6 +22,8 @@ pub(crate) struct Built {
     pub(crate) strict: Schema,
     /// Takes documents as valid; for those that were.
     pub(crate) fast: Schema,
+    /// Its root is what may be subscribed to: run for each thing that is pushed.
+    pub(crate) pushing: Schema,
     /// What kinds of read there are.
     pub(crate) kinds: ReadKinds,
     /// Tells this schema from others.
@@ -36,13 +38,18 @@ impl Built {
     pub(crate) fn new(model: Arc<Model>, introspection: bool, number: u64) -> Result<Self, ApiError> {
         let finish = |mode: ValidationMode| {
             // Depth and cost are limited before, with the sizes of pages (`limits`).
-            let builder = register(&model).validation_mode(mode);
+            let root = Schema::build("Query", Some(mutations::ROOT), Some(subscriptions::ROOT));
+            let builder = register(root, &model).register(query(&model)).register(subscriptions::root(&model));
             let builder = if introspection { builder } else { builder.disable_introspection() };
-            builder.finish().map_err(|error| ApiError::internal("schema", error))
+            builder.validation_mode(mode).finish().map_err(|error| ApiError::internal("schema", error))
         };
         let (strict, fast) = (finish(ValidationMode::Strict)?, finish(ValidationMode::Fast)?);
         permission::check_schema(strict.registry())?;
-        Ok(Self { strict, fast, kinds: ReadKinds::new(&model), model, number })
+        let pushing = register(Schema::build(subscriptions::ROOT, Some(mutations::ROOT), None), &model)
+            .register(subscriptions::pushing(&model))
+            .finish()
+            .map_err(|error| ApiError::internal("schema of subscriptions", error))?;
+        Ok(Self { strict, fast, pushing, kinds: ReadKinds::new(&model), model, number })
     }
 
     /// The schema definition, in a stable order.
@@ -51,7 +58,7 @@ impl Built {
     }
 }
 
-fn register(model: &Model) -> SchemaBuilder {
+fn query(model: &Model) -> Object {
     let [event, events] = events::fields();
     let mut query = Object::new("Query");
     for view in &model.views {
@@ -59,12 +66,12 @@ fn register(model: &Model) -> SchemaBuilder {
     }
     query = query.field(event).field(events).field(aggregate::field());
     query = query.field(sources::field()).field(projection_diff::field());
-    query = status::fields().into_iter().chain(dead_letters::fields()).fold(query, Object::field);
+    status::fields().into_iter().chain(dead_letters::fields()).fold(query, Object::field)
+}
 
-    let mut schema = Schema::build("Query", Some(mutations::ROOT), None)
-        .register(as_of::input())
-        .register(order::directions())
-        .register(dead_letters::states());
+/// Registers everything but the roots that are read from.
+fn register(mut schema: SchemaBuilder, model: &Model) -> SchemaBuilder {
+    schema = schema.register(as_of::input()).register(order::directions()).register(dead_letters::states());
     schema = scalars::all().fold(schema, SchemaBuilder::register);
     let objects = [page::page_info(), row::version_object(), aggregate::object()]
         .into_iter()
@@ -87,9 +94,33 @@ fn register(model: &Model) -> SchemaBuilder {
         if order::has_order(view) {
             schema = schema.register(order::view_input(view));
         }
-        let objects = list::objects(view).into_iter().chain(groups::objects(view));
+        let objects = list::objects(view).into_iter().chain(groups::objects(view)).chain([subscriptions::object(view)]);
         schema = objects.fold(schema, SchemaBuilder::register);
         schema = groups::group_by(view).into_iter().fold(schema, SchemaBuilder::register);
     }
-    schema.register(query)
+    schema
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::registry::MetaType;
+
+    use super::*;
+    use crate::names;
+
+    /// A view that came first would take a name away from it otherwise.
+    #[test]
+    fn what_is_ours_is_reserved() {
+        let built = Built::new(Arc::new(Model { views: Vec::new() }), true, 0).unwrap();
+        let registry = built.strict.registry();
+        let ours = registry.types.keys().filter(|name| !name.starts_with("__"));
+        let free: Vec<&String> = ours.filter(|name| !names::is_reserved_type(name)).collect();
+        assert!(free.is_empty(), "these belong into TYPES: {free:?}");
+        for root in ["Query", subscriptions::ROOT] {
+            let Some(MetaType::Object { fields, .. }) = registry.types.get(root) else { panic!("{root} is no object") };
+            let ours = fields.keys().filter(|name| !name.starts_with("__"));
+            let free: Vec<&String> = ours.filter(|name| !names::is_reserved_root(name)).collect();
+            assert!(free.is_empty(), "these belong into ROOT_FIELDS: {free:?}");
+        }
+    }
 }

@@ -27,7 +27,7 @@ pub(crate) fn fields() -> [Field; 3] {
         .description("All projections: what each is called here, and how far it has come."),
         Field::new("projection", TypeRef::named("Projection"), |ctx| {
             let name = ctx.args.get("name").and_then(|name| name.string().ok()).unwrap_or_default();
-            let found = all(Reading::of(ctx.ctx)).remove(name);
+            let found = ProjectionNode::named(name, Reading::of(ctx.ctx));
             FieldFuture::Value(found.map(FieldValue::owned_any))
         })
         .description("The projection of this name; null if there is none.")
@@ -43,11 +43,40 @@ pub(crate) fn objects() -> [Object; 4] {
 }
 
 /// A projection: a mirror, or a definition with what has come of it.
-struct ProjectionNode {
+pub(crate) struct ProjectionNode {
     name: Arc<str>,
     /// What it produces, as soon as that is there.
     view: Option<Arc<ViewModel>>,
     definition: Option<Arc<ProjectionInfo>>,
+}
+
+impl ProjectionNode {
+    /// The projection of this name, if there is one.
+    pub(crate) fn named(name: &str, reading: &Reading) -> Option<Self> {
+        all(reading).remove(name)
+    }
+
+    /// What changes of it but by what is folded.
+    pub(crate) fn state(&self, reading: &Reading) -> ProjectionState {
+        let definition = self.definition.as_ref();
+        ProjectionState {
+            status: status(self, reading),
+            problem: definition.and_then(|definition| definition.problem.clone()),
+            shown: self.view.as_ref().map(|view| view.info.generation),
+            ready: definition.and_then(|definition| definition.ready),
+            build: definition.and_then(|definition| definition.building.as_ref()).map(|building| building.progress()),
+        }
+    }
+}
+
+/// What has come of a projection, as far as it does not change with every commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ProjectionState {
+    status: &'static str,
+    problem: Option<String>,
+    shown: Option<u32>,
+    ready: Option<u32>,
+    build: Option<Progress>,
 }
 
 fn all(reading: &Reading) -> BTreeMap<Arc<str>, ProjectionNode> {

@@ -7,14 +7,18 @@ use std::{collections::HashSet, sync::Arc};
 use axum::{
     Extension,
     body::{Body, Bytes},
-    extract::{FromRequest, Query, State},
+    extract::{
+        FromRequest, Query, State,
+        rejection::QueryRejection,
+        ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+    },
     http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header},
 };
 use futures::future::join_all;
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::{Shared, guard};
+use super::{Shared, guard, socket};
 use crate::{
     Limits, Principal,
     answer::Answer,
@@ -24,13 +28,17 @@ use crate::{
     request,
 };
 
-/// A request in the address.
+/// A request in the address, or for a socket.
 pub(super) async fn get(
     State(shared): State<Arc<Shared>>,
     principal: Option<Extension<Principal>>,
     headers: HeaderMap,
-    parameters: Result<Query<Vec<(String, String)>>, axum::extract::rejection::QueryRejection>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    parameters: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Response<Body> {
+    if let Ok(upgrade) = upgrade {
+        return socket::upgrade(upgrade, shared, principal.map(|Extension(principal)| principal));
+    }
     let Some(principal) = shared.principal(principal) else {
         return guard::unauthenticated(Refused::Missing, true);
     };

@@ -6,7 +6,8 @@
 //! any of this: an orchestrator calls us by whatever address we have.
 //!
 //! Where there is authentication, everything but `/livez` takes a token, whatever there is under the path, and on
-//! loopback too: what passes a proxy comes from there. GraphQL needs the right that the operation needs (`permission`),
+//! loopback too: what passes a proxy comes from there. A page cannot send one with its request for a WebSocket, whose first
+//! message has it then. GraphQL needs the right that the operation needs (`permission`),
 //! all else [`Right::Read`].
 
 use std::{net::SocketAddr, sync::Arc};
@@ -51,6 +52,7 @@ pub(super) async fn admit(State(guard): State<Arc<Guard>>, mut request: Request<
     let Some(auth) = &guard.auth else { return next.run(request).await };
     let principal = match auth.principal(request.headers()) {
         Ok(principal) => principal,
+        Err(Refused::Missing) if path == GRAPHQL && asks_for_socket(&request) => return next.run(request).await,
         Err(refused) => return unauthenticated(refused, path == GRAPHQL),
     };
     if path != GRAPHQL && !principal.may(Right::Read) {
@@ -60,6 +62,11 @@ pub(super) async fn admit(State(guard): State<Arc<Guard>>, mut request: Request<
     }
     request.extensions_mut().insert(principal);
     next.run(request).await
+}
+
+/// Whether it asks for a WebSocket, which is told who asks in its first message if it is not told here.
+fn asks_for_socket(request: &Request<Body>) -> bool {
+    request.headers().get(header::UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Asks for a token, as <https://www.rfc-editor.org/rfc/rfc6750#section-3> has it.

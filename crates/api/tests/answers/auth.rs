@@ -10,6 +10,7 @@ use crate::{
     origins::restored,
     server::{JSON, Server, status},
     shop::Shop,
+    sockets::Client,
 };
 
 /// A file of tokens, and its directory.
@@ -247,4 +248,35 @@ async fn a_file_of_tokens_that_is_wrong_is_named_with_its_line() {
     assert!(shown().starts_with("cannot read …/tokens: "));
     tokens.replace("# one\n\nci read abc\n");
     assert!(shown().starts_with("…/tokens:3: expected sha256: and 64 hexadecimal digits"), "{}", shown());
+}
+
+/// A page cannot set headers of its socket: its first message has the token.
+#[tokio::test]
+async fn a_socket_is_told_who_asks_by_its_first_message() {
+    let tokens = Tokens::new();
+    let [reader, writer] = tokens.write([READ, APPEND]);
+    let server = tokens.server().await;
+    let begin = async |payload: Value| {
+        let mut client = Client::connect(&server, "graphql-transport-ws").await;
+        client.say(json!({ "type": "connection_init", "payload": payload })).await;
+        client
+    };
+    let mut client = begin(json!({ "Authorization": bearer(&reader) })).await;
+    assert_eq!(client.hear().await["type"], "connection_ack");
+    client.subscribe("1", "subscription { events(after: \"0\") { aggregateId } }").await;
+    assert_eq!(client.data("1").await["aggregateId"], "1");
+
+    let mut client = begin(json!({ "authorization": bearer(&writer) })).await;
+    assert_eq!(client.hear().await["type"], "connection_ack");
+    client.subscribe("1", "subscription { events { aggregateId } }").await;
+    assert_eq!(client.hear().await["payload"][0]["extensions"]["code"], "FORBIDDEN");
+
+    for payload in [json!({}), json!({ "Authorization": bearer("wrong") })] {
+        assert_eq!(begin(payload).await.closed().await.0, 4403);
+    }
+    // Whoever only says that it wants a socket is let in no further.
+    let upgrade = ("upgrade", "websocket");
+    for route in ["POST /graphql", "GET /graphql"] {
+        assert_eq!(status(&server.send(route, &[JSON, upgrade], "{}").await), "401");
+    }
 }

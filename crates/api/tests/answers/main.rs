@@ -18,4 +18,5 @@ mod rows;
 mod schema;
 mod server;
 mod shop;
+mod sockets;
 mod status;

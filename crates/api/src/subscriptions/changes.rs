@@ -1,0 +1,391 @@
+//! `customerOrdersChanged`: rows of a view as they change.
+//!
+//! What is told are differences between what the view showed at two positions, the ends of commits: of rows that changed
+//! several times in between, what came of it. A cursor says between which two, and how far in the order of the keys, so
+//! that whoever comes back goes on with the next.
+
+use std::{collections::VecDeque, iter::Peekable, sync::Arc};
+
+use async_graphql::{
+    Name, Value,
+    dynamic::{Field, FieldFuture, FieldValue, InputValue, Object, ResolverContext, TypeRef},
+    indexmap::IndexMap,
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use datafusion::{
+    common::ScalarValue,
+    logical_expr::{Expr, Operator},
+};
+use deltafold_event::Position;
+use deltafold_projector::Catalog;
+use deltafold_view::{At, ReadError, Reader, Touched, Version, Versions};
+use tokio::sync::watch;
+
+use crate::{
+    Api, diff,
+    errors::ApiError,
+    filter,
+    model::ViewModel,
+    names::quoted,
+    order,
+    reading::{Moment, Reading},
+    row::RowNode,
+    tables::engine,
+};
+
+/// As many keys are compared or filtered at once.
+const AT_ONCE: usize = 500;
+
+pub(super) fn field(view: &ViewModel) -> (String, String, String, Vec<InputValue>) {
+    let description = format!(
+        "The rows of {} as they change: what each was and is, once for whatever became of it in one moment.",
+        quoted(&view.info.name)
+    );
+    let arguments = vec![
+        InputValue::new("where", TypeRef::named(view.names.filter()))
+            .description("Changes of rows that were or are like that; all, if not given."),
+        InputValue::new("after", TypeRef::named(TypeRef::STRING)).description(
+            "What comes after this cursor, the last one that was received; or after a position, as of which the view was \
+             read. From now on, if not given.",
+        ),
+    ];
+    (view.names.changed(), view.names.change(), description, arguments)
+}
+
+/// Between which positions something changed, and how far that was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    from: Position,
+    to: Position,
+    /// The last key that was told.
+    key: Option<String>,
+}
+
+impl Place {
+    fn at(position: Position) -> Self {
+        Self { from: position, to: position, key: None }
+    }
+
+    fn encode(&self) -> String {
+        let parts = serde_json::json!([self.from.as_i64(), self.to.as_i64(), self.key]);
+        BASE64_URL_SAFE_NO_PAD.encode(parts.to_string())
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        if let Ok(position) = text.parse() {
+            return Some(Self::at(position));
+        }
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (from, to, key): (i64, i64, Option<String>) = serde_json::from_slice(&bytes).ok()?;
+        let (from, to) = (Position::from_i64(from).ok()?, Position::from_i64(to).ok()?);
+        (from <= to).then_some(Self { from, to, key })
+    }
+}
+
+/// One row's change.
+pub(super) struct Change {
+    view: Arc<str>,
+    /// Up to and with itself.
+    place: Place,
+}
+
+/// The changes of one view.
+pub(super) struct ChangeFeed {
+    view: Arc<str>,
+    filter: Value,
+    catalog: watch::Receiver<Arc<Catalog>>,
+    /// What was told.
+    place: Place,
+    /// What is to be told next between the positions of that.
+    keys: VecDeque<String>,
+    /// Whether more may have changed between them than those.
+    is_more: bool,
+    /// How far they were compared.
+    compared: Option<String>,
+    followed: Option<Followed>,
+}
+
+/// What is noted of commits.
+struct Followed {
+    generation: u32,
+    touched: Touched,
+    /// Whether it was since what was told.
+    is_whole: bool,
+}
+
+impl ChangeFeed {
+    pub(super) async fn open(api: &Api, view: &ViewModel, arguments: &IndexMap<Name, Value>) -> Result<Self, ApiError> {
+        // From here on nothing is missed.
+        let touched = api.views().touched(&view.rows);
+        let (_, reading) = api.reading_now()?;
+        let path = format!("{}.after", view.names.changed());
+        let (place, is_resumed) = match arguments.get("after") {
+            Some(Value::String(after)) => {
+                let place = Place::parse(after).ok_or_else(|| ApiError::BadCursor { path: path.clone() })?;
+                reading.at_position(place.to, &path)?;
+                (place, true)
+            }
+            _ => (Place::at(reading.position()), false),
+        };
+        let feed = Self {
+            view: view.info.name.clone(),
+            filter: arguments.get("where").cloned().unwrap_or_default(),
+            catalog: api.catalog(),
+            is_more: place.from < place.to,
+            compared: place.key.clone(),
+            place,
+            keys: VecDeque::new(),
+            followed: Some(Followed { generation: view.info.generation, touched, is_whole: !is_resumed }),
+        };
+        // What is wrong with a filter is told at once.
+        feed.filtered(view, &reading, reading.position(), &[]).await?;
+        Ok(feed)
+    }
+
+    pub(super) async fn next(&mut self, api: &Api) -> Result<Option<Change>, ApiError> {
+        loop {
+            if let Some(key) = self.keys.pop_front() {
+                self.place.key = Some(key);
+                return Ok(Some(Change { view: self.view.clone(), place: self.place.clone() }));
+            }
+            if !self.is_more {
+                let from = self.place.to;
+                let ahead = self.catalog.wait_for(|catalog| catalog.checkpoint > from.next()).await;
+                if ahead.is_err() {
+                    return Ok(None);
+                }
+            }
+            let (built, reading) = api.reading_now()?;
+            let Some(view) = built.model.views.iter().find(|view| view.info.name == self.view) else {
+                return Ok(None);
+            };
+            let mut candidates = None;
+            if !self.is_more {
+                let Some(followed) = self.followed.as_mut().filter(|one| one.generation == view.info.generation) else {
+                    // What is noted has to begin before what is read.
+                    let touched = api.views().touched(&view.rows);
+                    let generation = view.info.generation;
+                    self.followed = Some(Followed { generation, touched, is_whole: false });
+                    continue;
+                };
+                let noted = followed.touched.until(&reading.snapshot).map_err(unreadable)?;
+                candidates = noted.filter(|_| std::mem::replace(&mut followed.is_whole, true));
+                self.place = Place { from: self.place.to, to: reading.position(), key: None };
+                self.compared = None;
+            }
+            self.keep(view, &reading)?;
+            let changed = match candidates {
+                Some(keys) => self.changed(view, &reading, keys)?,
+                None => self.compared(view, &reading).await?,
+            };
+            self.keys = self.matching(view, &reading, changed).await?.into();
+        }
+    }
+
+    /// Has what was shown at both positions be there to be read.
+    fn keep(&self, view: &ViewModel, reading: &Reading) -> Result<(), ApiError> {
+        for position in [self.place.from, self.place.to] {
+            let position = if position == reading.position() { Position::MAX } else { position };
+            let moment = Moment { at: At::position(position), is_past: false };
+            if !reading.keeps(view, moment)? {
+                let (path, view) = (format!("{}.after", view.names.changed()), self.view.to_string());
+                return Err(ApiError::NotFollowed { path, view, position });
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of some keys whose rows differ.
+    fn changed(&mut self, view: &ViewModel, reading: &Reading, keys: Vec<Box<str>>) -> Result<Vec<String>, ApiError> {
+        let [before, now] = [self.place.from, self.place.to].map(|position| shown(view, reading, position));
+        let mut changed = Vec::new();
+        for key in keys {
+            let rows = [&before, &now].map(|(reader, at)| reader.as_of(&key, *at));
+            let [before, now] = rows;
+            let (before, now) = (before.map_err(unreadable)?, now.map_err(unreadable)?);
+            if before.as_ref().map(Version::row) != now.as_ref().map(Version::row) {
+                changed.push(key.into_string());
+            }
+        }
+        Ok(changed)
+    }
+
+    /// The next keys whose rows differ, of all that there are.
+    async fn compared(&mut self, view: &ViewModel, reading: &Reading) -> Result<Vec<String>, ApiError> {
+        let sides = [self.place.from, self.place.to].map(|position| shown(view, reading, position));
+        let after = self.compared.take();
+        let compare = tokio::task::spawn_blocking(move || {
+            let [before, now] = sides.map(|(reader, at)| match &after {
+                Some(key) => reader.scan_after(at, key).peekable(),
+                None => reader.scan(at).peekable(),
+            });
+            Differences { before, now }.take(AT_ONCE).collect::<Result<Vec<String>, ReadError>>()
+        });
+        let found = compare.await.map_err(|error| ApiError::internal("changes", error))?.map_err(unreadable)?;
+        self.is_more = found.len() >= AT_ONCE;
+        self.compared = found.last().cloned();
+        Ok(found)
+    }
+
+    /// Those of some keys whose rows satisfy the filter, before or now.
+    async fn matching(&self, view: &ViewModel, reading: &Reading, keys: Vec<String>) -> Result<Vec<String>, ApiError> {
+        if self.filter == Value::Null {
+            return Ok(keys);
+        }
+        let mut matching = Vec::new();
+        for keys in keys.chunks(AT_ONCE) {
+            let mut found = self.filtered(view, reading, self.place.from, keys).await?;
+            found.extend(self.filtered(view, reading, self.place.to, keys).await?);
+            matching.extend(keys.iter().filter(|key| found.contains(key)).cloned());
+        }
+        Ok(matching)
+    }
+
+    /// Those of some keys whose rows satisfied the filter at a position.
+    async fn filtered(
+        &self,
+        view: &ViewModel,
+        reading: &Reading,
+        position: Position,
+        keys: &[String],
+    ) -> Result<Vec<String>, ApiError> {
+        let (_, at) = shown(view, reading, position);
+        let path = view.names.changed();
+        let (table, filter) = filter::applied(view, reading, Moment { at, is_past: false }, &self.filter, &path)?;
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let literal = |key: &String| Expr::Literal(ScalarValue::Utf8View(Some(key.clone())), None);
+        let those = order::key().in_list(keys.iter().map(literal).collect(), false);
+        let all = filter::joined([those].into_iter().chain(filter).collect(), Operator::And);
+        let frame = table.frame.filter(all.expect("there is one at least")).map_err(engine)?;
+        order::keys(frame).await
+    }
+}
+
+/// How a view is read as it showed itself at a position.
+fn shown(view: &ViewModel, reading: &Reading, position: Position) -> (Reader, At) {
+    let position = if position == reading.position() { Position::MAX } else { position };
+    (reading.reader(view, position), At::position(position))
+}
+
+fn unreadable(error: ReadError) -> ApiError {
+    ApiError::internal("changes", error)
+}
+
+/// The keys whose rows differ between two scans, in the order of their bytes.
+struct Differences {
+    before: Peekable<Versions>,
+    now: Peekable<Versions>,
+}
+
+impl Iterator for Differences {
+    type Item = Result<String, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let order = match (self.before.peek(), self.now.peek()) {
+                (None, None) => return None,
+                (Some(Err(_)), _) | (_, None) => std::cmp::Ordering::Less,
+                (_, Some(Err(_))) | (None, _) => std::cmp::Ordering::Greater,
+                (Some(Ok(before)), Some(Ok(now))) => before.key.as_bytes().cmp(now.key.as_bytes()),
+            };
+            let before = if order.is_le() { self.before.next() } else { None };
+            let now = if order.is_ge() { self.now.next() } else { None };
+            let pair = before.transpose().and_then(|before| Ok((before, now.transpose()?)));
+            match pair {
+                Ok((Some(before), Some(now))) if before.row() == now.row() => {}
+                Ok((before, now)) => return before.or(now).map(|version| Ok(version.key.into())),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+/// One row's change, to be shown.
+pub(crate) struct ChangeNode {
+    view: Arc<ViewModel>,
+    place: Place,
+}
+
+impl ChangeNode {
+    pub(super) fn of(change: Change, reading: &Reading) -> Option<Self> {
+        let view = reading.model.views.iter().find(|view| view.info.name == change.view)?;
+        Some(Self { view: view.clone(), place: change.place })
+    }
+
+    /// The row at one of the positions.
+    fn row(&self, reading: &Reading, position: Position) -> Result<Option<RowNode>, ApiError> {
+        let Some(key) = &self.place.key else { return Ok(None) };
+        let (reader, at) = shown(&self.view, reading, position);
+        let found = reader.as_of(key, at).map_err(unreadable)?;
+        found.map(|version| RowNode::new(self.view.clone(), version, Moment { at, is_past: false })).transpose()
+    }
+}
+
+/// The type of a view's changes.
+pub(crate) fn object(view: &ViewModel) -> Object {
+    let names = &view.names;
+    let row = |name: &str, of: fn(&Place) -> Position| {
+        Field::new(name, TypeRef::named(&names.row), move |ctx| {
+            let Some(node) = node(&ctx) else { return FieldFuture::Value(None) };
+            match node.row(Reading::of(ctx.ctx), of(&node.place)) {
+                Ok(row) => FieldFuture::Value(row.map(FieldValue::owned_any)),
+                Err(error) => error.into_field(&ctx),
+            }
+        })
+    };
+    Object::new(names.change())
+        .description(format!("A row of {} that has changed.", quoted(&view.info.name)))
+        .field(
+            Field::new("cursor", TypeRef::named_nn(TypeRef::STRING), |ctx| {
+                FieldFuture::from_value(node(&ctx).map(|node| node.place.encode().into()))
+            })
+            .description("For after: what comes next."),
+        )
+        .field(
+            Field::new("position", TypeRef::named_nn("Position"), |ctx| {
+                FieldFuture::from_value(node(&ctx).map(|node| node.place.to.to_string().into()))
+            })
+            .description("The last position that counts in it; other rows may have changed with it."),
+        )
+        .field(row("before", |place| place.from).description("The row as it was; null: there was none."))
+        .field(row("after", |place| place.to).description("The row as it is; null: there is none any more."))
+        .field(
+            Field::new("changes", TypeRef::named_nn_list_nn("FieldChange"), |ctx| {
+                let Some(node) = node(&ctx) else { return FieldFuture::Value(None) };
+                let reading = Reading::of(ctx.ctx);
+                let changes = || {
+                    let before = node.row(reading, node.place.from)?;
+                    let after = node.row(reading, node.place.to)?;
+                    let [before, after] = [&before, &after].map(|row| row.as_ref().map(|row| row.version.row()));
+                    diff::changes(&node.view, before, after)
+                };
+                match changes() {
+                    Ok(changes) => {
+                        FieldFuture::Value(Some(FieldValue::list(changes.into_iter().map(FieldValue::owned_any))))
+                    }
+                    Err(error) => error.into_field(&ctx),
+                }
+            })
+            .description("The fields that differ."),
+        )
+}
+
+fn node<'a>(ctx: &ResolverContext<'a>) -> Option<&'a ChangeNode> {
+    ctx.parent_value.downcast_ref::<ChangeNode>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_round_trip() {
+        let position = |number| Position::from_i64(number).unwrap();
+        let place = Place { from: position(7), to: position(9), key: Some("a\u{0}\"".to_owned()) };
+        assert_eq!(Place::parse(&place.encode()), Some(place));
+        assert_eq!(Place::parse("7"), Some(Place::at(position(7))));
+        assert_eq!(Place::parse("x"), None);
+    }
+}
