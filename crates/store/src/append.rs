@@ -15,7 +15,7 @@ use crate::{
     disk::disk_error,
     encode, fault,
     table::{
-        commit::Proposal,
+        commit::{Check, CommitError, Proposal},
         entry::NewFile,
         file::{Control, Place, Tags},
     },
@@ -147,11 +147,20 @@ impl EventStore {
     /// # Errors
     /// As [`Self::append`].
     pub async fn commit(&self, mut prepared: Prepared, offsets: Vec<Offset>) -> Result<Arc<Batch>, AppendError> {
-        let table = self.events();
         if prepared.events.is_empty() && offsets.is_empty() {
-            let (version, committed_at) = (table.state().version, table.state().committed_at);
+            let (version, committed_at) = (self.events().state().version, self.events().state().committed_at);
             return Ok(Arc::new(Batch { version, committed_at, events: Vec::new() }));
         }
+        Ok(self.commit_if(&mut prepared, &offsets, None).await?)
+    }
+
+    /// Likewise, if a check still holds of what its version follows. Without its events nothing is left to commit.
+    pub(crate) async fn commit_if(
+        &self,
+        prepared: &mut Prepared,
+        offsets: &[Offset],
+        check: Option<Check<'_>>,
+    ) -> Result<Arc<Batch>, CommitError> {
         if let Some(file) = prepared.file.as_mut().filter(|file| file.written.elapsed() > FRESH) {
             file.file.path = format!("part-{}.zstd.parquet", Uuid::new_v4());
             file.written = Instant::now();
@@ -159,21 +168,22 @@ impl EventStore {
             file.writing = file.written.elapsed();
         }
         let began = Instant::now();
-        let file = prepared.file.as_ref();
+        let Prepared { events, file } = prepared;
+        let file = file.as_ref();
         let proposal = Proposal {
             file: file.map(|file| {
                 let control = file.control.clone();
                 (&file.file, Tags { place: Place::Version(0), raw_bytes: file.raw_bytes, control, ..Tags::default() })
             }),
-            offsets: &offsets,
+            offsets,
             claims: file.map_or(&[], |file| &file.claims),
+            check,
             points: ["store::before_log_entry", "store::after_log_entry"],
             ..Proposal::default()
         };
         let (raw_bytes, writing) = file.map_or((0, Duration::ZERO), |file| (file.raw_bytes as usize, file.writing));
-        let events = prepared.events;
         let done = |version, recorded_at| {
-            let stored = events.into_iter().enumerate().map(|(ordinal, event)| {
+            let stored = std::mem::take(events).into_iter().enumerate().map(|(ordinal, event)| {
                 let position = Position::new(version, ordinal as u32).expect("the capacity was checked");
                 StoredEvent { position, recorded_at, event }
             });
@@ -181,7 +191,7 @@ impl EventStore {
             self.recent().push(batch.clone(), raw_bytes);
             batch
         };
-        let batch = table.commit(&proposal, done).await?;
+        let batch = self.events().commit(&proposal, done).await?;
         metrics::histogram!("deltafold_commit_duration_seconds").record(writing + began.elapsed());
         Ok(batch)
     }

@@ -2,11 +2,11 @@
 
 use std::{error::Error, io, path::PathBuf};
 
-use deltafold_event::Position;
+use deltafold_event::{EventId, Position};
 use object_store::path::Path;
 use parquet::errors::ParquetError;
 
-use crate::disk;
+use crate::{ExpectedRevision, disk};
 
 /// The file system refused. Nothing was lost, and nothing is half visible: try again when the disk is well.
 #[derive(Debug, thiserror::Error)]
@@ -173,6 +173,30 @@ pub enum Conflict {
         aggregate_id: String,
         /// Read the control events below this position to see by whom.
         below: Position,
+    },
+    /// The aggregate is not at the revision that was expected.
+    #[error("{aggregate_type} {aggregate_id} is at revision {found}, and {expected} was expected")]
+    Revision {
+        /// The aggregate's type.
+        aggregate_type: String,
+        /// The aggregate's id.
+        aggregate_id: String,
+        /// What was expected.
+        expected: ExpectedRevision,
+        /// Where it is: 0 without any event.
+        found: u64,
+    },
+    /// Some of the events are in the store, and others are not: they are not the append that was made before.
+    #[error("the event {event} is there already, and others that come with it are not: append those alone")]
+    Partly {
+        /// One that is there.
+        event: EventId,
+    },
+    /// The aggregate type is a source table's.
+    #[error("{aggregate_type} is fed by a source table: only that changes it; append to a type of another name")]
+    Fed {
+        /// The aggregate's type.
+        aggregate_type: String,
     },
 }
 

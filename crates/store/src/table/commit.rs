@@ -25,7 +25,7 @@ use crate::{AppendError, Conflict, DiskError, MaintenanceError, Offset, ReadErro
 const ATTEMPTS: usize = 10_000;
 
 /// A commit to be made.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Proposal<'a> {
     /// The file it brings.
     pub(crate) file: Option<(&'a NewFile, Tags)>,
@@ -35,9 +35,15 @@ pub(crate) struct Proposal<'a> {
     pub(crate) offsets: &'a [Offset],
     /// Control aggregates that must not have an event yet.
     pub(crate) claims: &'a [Control],
+    /// What must hold of all that it follows.
+    pub(crate) check: Option<Check<'a>>,
     /// The fault points around the log entry.
     pub(crate) points: [&'static str; 2],
 }
+
+/// Told the version that a commit would follow, whether it may; it must not wait for anything, as other commits wait for
+/// it.
+pub(crate) type Check<'a> = &'a (dyn Fn(u64) -> Result<(), CommitError> + Send + Sync);
 
 /// Why a commit was not made.
 #[derive(Debug)]
@@ -45,11 +51,19 @@ pub(crate) enum CommitError {
     Append(AppendError),
     /// A file that it replaces is gone.
     Superseded(String),
+    /// What it would follow is not known to who makes it: to be read first.
+    Behind,
 }
 
 impl From<Conflict> for CommitError {
     fn from(error: Conflict) -> Self {
         Self::Append(error.into())
+    }
+}
+
+impl From<AppendError> for CommitError {
+    fn from(error: AppendError) -> Self {
+        Self::Append(error)
     }
 }
 
@@ -72,6 +86,7 @@ impl From<CommitError> for AppendError {
             CommitError::Superseded(path) => {
                 Self::Read(ReadError::File { file: path, what: "it was replaced meanwhile".to_owned() })
             }
+            CommitError::Behind => unreachable!("only who gives a check is told so, and reads on"),
         }
     }
 }
@@ -83,6 +98,7 @@ impl From<CommitError> for MaintenanceError {
             CommitError::Append(AppendError::Disk(error)) => Self::Disk(error),
             CommitError::Append(AppendError::Read(error)) => Self::Read(error),
             CommitError::Append(error) => Self::Superseded(error.to_string()),
+            CommitError::Behind => unreachable!("the store's care gives no check"),
         }
     }
 }
@@ -184,6 +200,9 @@ impl Table {
 impl Proposal<'_> {
     /// Whether it may follow what is known.
     fn check(&self, state: &State) -> Result<(), CommitError> {
+        if let Some(check) = self.check {
+            check(state.version)?;
+        }
         for offset in self.offsets {
             let found = state.txns.get(&offset.app_id).copied();
             if found != offset.expected {

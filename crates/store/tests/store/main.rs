@@ -4,6 +4,7 @@
 mod appending;
 mod care;
 mod dead_letters;
+mod expecting;
 mod finding;
 mod opening;
 mod racing;
