@@ -6,7 +6,7 @@ use async_graphql::{
     Value,
     dynamic::{Field, FieldFuture, FieldValue, InputValue, Object, ResolverContext, TypeRef},
 };
-use deltafold_view::Version;
+use deltafold_view::{At, Version};
 
 use crate::{
     as_of::{self, AsOf},
@@ -52,7 +52,10 @@ async fn find(ctx: &ResolverContext<'_>) -> Result<Option<AggregateNode>, ApiErr
         let value = ctx.args.get(name).and_then(|value| crate::scalars::digits(value.as_value()));
         value.ok_or_else(|| ApiError::input(format!("aggregate.{name}"), "a value", "nothing"))
     };
-    let view = reading.model.mirror(&text("type")?, "aggregate.type")?.clone();
+    let aggregate_type = text("type")?;
+    let view = reading
+        .aggregates_of(&aggregate_type)
+        .map_or_else(|| reading.model.mirror(&aggregate_type, "aggregate.type").cloned(), Ok)?;
     let id = text("id")?;
     let moment = AsOf::of(&ctx.args, "asOf", "aggregate")?.resolve(reading).await?;
     reading.enter(&view, moment, "aggregate").await?;
@@ -77,7 +80,7 @@ pub(crate) fn object() -> Object {
         .field(
             Field::new("revision", TypeRef::named_nn(TypeRef::INT), |ctx| {
                 let Some(node) = parent(&ctx) else { return FieldFuture::Value(None) };
-                match revision(Reading::of(ctx.ctx), node) {
+                match revision(Reading::of(ctx.ctx), &node.view, &node.id, node.moment.at) {
                     Ok(revision) => FieldFuture::from_value(Some(revision.into())),
                     Err(error) => error.into_field(&ctx),
                 }
@@ -141,11 +144,15 @@ async fn difference(ctx: &ResolverContext<'_>) -> Result<Vec<diff::FieldChange>,
     diff::changes(&node.view, from.as_ref().map(Version::row), to.as_ref().map(Version::row))
 }
 
-fn revision(reading: &Reading, node: &AggregateNode) -> Result<u64, ApiError> {
+/// How many distinct events an aggregate has at a moment.
+///
+/// # Errors
+/// When the index cannot be read.
+pub(crate) fn revision(reading: &Reading, view: &ViewModel, id: &str, at: At) -> Result<u64, ApiError> {
     let unreadable = |error| ApiError::internal("revision", error);
-    let reader = reading.reader(&node.view, node.moment.at.position);
+    let reader = reading.reader(view, at.position);
     let mut highest = 0;
-    for entry in entries::newest_first(&reader, &node.id, node.moment.at, None).map_err(unreadable)? {
+    for entry in entries::newest_first(&reader, id, at, None).map_err(unreadable)? {
         highest = highest.max(entry.map_err(unreadable)?.0.entry().revision);
     }
     Ok(highest)

@@ -2,15 +2,20 @@
 //!
 //! This crate changes nothing itself: whoever makes an [`crate::Api`] hands in its [`Commands`].
 
-use deltafold_event::Position;
+use deltafold_event::{EventId, Identity, Position, Timestamp};
 use deltafold_projector::Ordered;
+use deltafold_store::{AppendedTo, ExpectedRevision, KnownAggregate};
 use futures::future::BoxFuture;
+use uuid::Uuid;
 
 use crate::Principal;
 
 /// What mutations do. An operation that was begun runs to its end, even if nobody waits for it any more: what it has
 /// changed by then stays, and the store says how far it came. Each says in the event store who has asked for it.
 pub trait Commands: Send + Sync + 'static {
+    /// Appends domain events to one aggregate, if they are what its type has.
+    fn append_events(&self, append: AppendEvents, by: Principal) -> BoxFuture<'static, CommandResult<AppendedTo>>;
+
     /// Decodes dead letters once more and appends what they become.
     fn retry_dead_letters(&self, which: LetterChoice, by: Principal) -> BoxFuture<'static, CommandResult<Settled>>;
 
@@ -53,12 +58,70 @@ pub enum CommandError {
     /// Another was first.
     #[error("{0}")]
     Conflict(String),
+    /// An aggregate is not at the revision that was expected.
+    #[error("{message}")]
+    Revision {
+        /// Where it is, and what was expected.
+        message: String,
+        /// Where it is.
+        actual: u64,
+    },
+    /// What is to be appended is not what its type has.
+    #[error("{path}: {what}")]
+    Invalid {
+        /// Where, as in `appendEvents.events[0].payload`.
+        path: String,
+        /// What is wrong.
+        what: String,
+    },
     /// Something that it needs is not available now: try again.
     #[error("{0}")]
     Unavailable(String),
     /// Anything else. The message goes to the log, not to whoever asked.
     #[error("{0}")]
     Failed(String),
+}
+
+/// Domain events to be appended.
+#[derive(Debug, Clone)]
+pub struct AppendEvents {
+    /// The aggregate's type.
+    pub aggregate_type: String,
+    /// The aggregate's id.
+    pub aggregate_id: String,
+    /// What it is to have before.
+    pub expected: ExpectedRevision,
+    /// What is known of it.
+    pub known: KnownAggregate,
+    /// At least one, with ids that differ.
+    pub events: Vec<NewEvent>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewEvent {
+    /// What whoever appends it knows it by.
+    pub own_id: String,
+    /// Its type.
+    pub event_type: String,
+    /// What it says.
+    pub payload: serde_json::Value,
+    /// What goes on record beside it.
+    pub metadata: Option<serde_json::Value>,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+}
+
+impl NewEvent {
+    /// What the log knows it by, as an event of this type of aggregate.
+    pub fn event_id(&self, aggregate_type: &str) -> EventId {
+        Identity::domain().text(Some(aggregate_type)).text(Some(&self.own_id)).id()
+    }
+
+    /// An id of its own for one that has none.
+    pub(crate) fn made_up_id() -> String {
+        Uuid::new_v4().to_string()
+    }
 }
 
 /// Which dead letters.

@@ -161,6 +161,22 @@ pub(crate) enum ApiError {
     /// What a mutation is to change is not as it has to be for that, or another has changed it first.
     #[error("{0}")]
     Conflict(String),
+    /// An aggregate is not at the revision that was expected.
+    #[error("{message}")]
+    Revision {
+        /// Where it is, and what was expected.
+        message: String,
+        /// Where it is.
+        actual: u64,
+    },
+    /// What is to be appended is not what its type has.
+    #[error("{path}: {what}")]
+    Invalid {
+        /// Where, as in `appendEvents.events[0].payload`.
+        path: String,
+        /// What is wrong.
+        what: String,
+    },
     /// Something that a mutation needs is not available now.
     #[error("{0}")]
     Unavailable(String),
@@ -193,7 +209,8 @@ impl ApiError {
             Self::Timeout { .. } => "TIMEOUT",
             Self::Misfit { .. } => "VALUE_DOES_NOT_FIT",
             Self::NotFound(_) => "NOT_FOUND",
-            Self::Conflict(_) => "CONFLICT",
+            Self::Conflict(_) | Self::Revision { .. } => "CONFLICT",
+            Self::Invalid { .. } => "BAD_INPUT",
             Self::Unavailable(_) => "UNAVAILABLE",
             Self::Internal { .. } => "INTERNAL",
         }
@@ -219,6 +236,8 @@ impl ApiError {
         match error {
             CommandError::NotFound(message) => Self::NotFound(message),
             CommandError::Conflict(message) => Self::Conflict(message),
+            CommandError::Revision { message, actual } => Self::Revision { message, actual },
+            CommandError::Invalid { path, what } => Self::Invalid { path, what },
             CommandError::Unavailable(message) => Self::Unavailable(message),
             CommandError::Failed(message) => Self::internal("command", message),
         }
@@ -241,7 +260,11 @@ impl ApiError {
                     values.set("nearest", nearest.as_str());
                 }
             }
-            Self::BadCursor { path } | Self::NotKept { path, .. } | Self::NotFollowed { path, .. } => {
+            Self::Revision { actual, .. } => values.set("revision", *actual),
+            Self::Invalid { path, .. }
+            | Self::BadCursor { path }
+            | Self::NotKept { path, .. }
+            | Self::NotFollowed { path, .. } => {
                 values.set("field", path.as_str());
             }
             Self::PositionAhead { reached, .. } | Self::NotReached { reached, .. } => {

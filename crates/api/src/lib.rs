@@ -82,7 +82,9 @@ mod versions;
 
 pub use api::{Api, BuildError, Options};
 pub use auth::{Auth, AuthError, AuthOptions, JwtKey, JwtOptions, NewToken, Principal, Right, Rights, Secret};
-pub use commands::{CommandError, CommandResult, Commands, LetterChoice, LetterFailure, Settled};
+pub use commands::{
+    AppendEvents, CommandError, CommandResult, Commands, LetterChoice, LetterFailure, NewEvent, Settled,
+};
 pub use http::{HttpOptions, serve};
 pub use limits::Limits;
 pub use persisted::{Operations, OperationsError};

@@ -38,6 +38,8 @@ pub struct Limits {
     pub filter_depth: usize,
     /// How many comparisons a filter may have, each member of an `_in` counted.
     pub filter_size: usize,
+    /// The bytes of the id of an aggregate that events are appended to.
+    pub aggregate_id_bytes: usize,
     /// How many requests a batch may have.
     pub batch: usize,
     /// The bytes of a request's body.
@@ -72,6 +74,7 @@ impl Default for Limits {
             tokens: 20_000,
             filter_depth: 16,
             filter_size: 1_000,
+            aggregate_id_bytes: 16 << 10,
             batch: 10,
             body_bytes: 1 << 20,
             timeout: Duration::from_secs(30),

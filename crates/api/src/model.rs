@@ -81,6 +81,21 @@ impl ViewModel {
         Self { key: key.unwrap_or_default(), info, names, rows, by_name }
     }
 
+    /// One of an aggregate type that has events and no rows.
+    pub(crate) fn without_rows(mirror: Mirror) -> Self {
+        let info = ViewInfo {
+            name: mirror.name().into(),
+            kind: ViewKind::Mirror,
+            key: Vec::new(),
+            columns: Vec::new(),
+            history_start: None,
+            generation: 1,
+            kept_from: None,
+        };
+        let names = names::of_views([&info]).remove(0);
+        Self::new(Arc::new(info), names, mirror)
+    }
+
     /// Whether it is of the rows of an aggregate type.
     pub(crate) fn is_mirror(&self) -> bool {
         self.info.kind == ViewKind::Mirror

@@ -24,7 +24,7 @@ const ROOT_FIELDS: [&str; 12] = [
 ];
 
 /// The types that are ours, beside the built-in ones.
-const TYPES: [&str; 62] = [
+const TYPES: [&str; 64] = [
     "Query",
     "Mutation",
     "Subscription",
@@ -84,6 +84,8 @@ const TYPES: [&str; 62] = [
     "ViewVersion",
     "ViewVersionConnection",
     "ViewVersionEdge",
+    "AggregateKey",
+    "AppendedEvents",
     "ExpectedRevision",
     "NewEvent",
     "Operation",

@@ -119,6 +119,15 @@ impl Reading {
         }
     }
 
+    /// The mirror of an aggregate type, also where no aggregate of it ever had a row, so that there is no view to see.
+    pub(crate) fn aggregates_of(&self, aggregate_type: &str) -> Option<Arc<ViewModel>> {
+        let views = &self.model.views;
+        match views.iter().find(|view| view.is_mirror() && *view.info.name == *aggregate_type) {
+            Some(view) => Some(view.clone()),
+            None => self.snapshot.mirror(aggregate_type).map(|mirror| Arc::new(ViewModel::without_rows(mirror))),
+        }
+    }
+
     /// The position up to which a moment's reads count: never [`Position::MAX`], so that it can be frozen.
     pub(crate) fn position_of(&self, moment: Moment) -> Position {
         moment.at.position.min(self.position())

@@ -87,7 +87,11 @@ fn register(mut schema: SchemaBuilder, model: &Model) -> SchemaBuilder {
         .chain([mutations::root()]);
     schema = objects.fold(schema, SchemaBuilder::register);
     let columns = || model.views.iter().flat_map(|view| view.columns()).map(|column| &column.column_type);
-    let inputs = events::inputs().into_iter().chain(dead_letters::inputs()).chain(filter::column_inputs(columns()));
+    let inputs = events::inputs()
+        .into_iter()
+        .chain(dead_letters::inputs())
+        .chain(mutations::inputs())
+        .chain(filter::column_inputs(columns()));
     schema = inputs.fold(schema, SchemaBuilder::register);
     for view in &model.views {
         schema = schema.register(row::object(view)).register(filter::view_input(view));

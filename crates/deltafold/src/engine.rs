@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::{
     config::Config,
     definitions::{self, Definitions},
+    event_schemas::EventSchemas,
     exit::{Exit, Failure},
     failures::OrExit,
     kafka_statuses::KafkaStatuses,
@@ -36,7 +37,8 @@ impl Engine {
         let views = open_views(index)?;
         let options = config.projector();
         let projector = Projector::start(store.clone(), views.clone(), options).await.or_exit()?;
-        let operations = Arc::new(Operations::new(store.clone(), config.clone()));
+        let schemas = EventSchemas::read(&config.aggregates).map_err(|error| Failure::new(Exit::Usage, error))?;
+        let operations = Arc::new(Operations::new(store.clone(), config.clone(), schemas));
         let (catalog, sources) = (projector.watch(), Arc::new(sources));
         let api = Api::new(store.clone(), views.clone(), catalog, operations, sources, config.http.api())
             .map_err(|error| Failure::new(Exit::Failed, error))?;

@@ -21,6 +21,7 @@ mod config;
 mod context;
 mod definitions;
 mod engine;
+mod event_schemas;
 mod exit;
 mod failures;
 mod kafka_statuses;

@@ -2,30 +2,54 @@
 
 use std::{future::Future, sync::Arc};
 
-use deltafold_api::{CommandError, CommandResult, Commands, LetterChoice, LetterFailure, Principal, Settled};
-use deltafold_event::{Event, Position, Timestamp};
+use deltafold_api::{
+    AppendEvents, CommandError, CommandResult, Commands, LetterChoice, LetterFailure, NewEvent, Principal, Settled,
+};
+use deltafold_event::{Coordinates, Event, Position, Timestamp};
 use deltafold_ingest::{LetterSelection, SettleError, SettleSummary, discard_dead_letters, retry_dead_letters};
 use deltafold_projector::{NewEpoch, Ordered, Said};
-use deltafold_store::{Append, EventStore};
+use deltafold_store::{Append, AppendError, AppendedTo, Conflict, EventStore};
 use futures::future::BoxFuture;
+use serde_json::json;
 use tokio::runtime::Handle;
 
-use crate::{config::Config, exit::Exit, failures::Fails};
+use crate::{
+    config::Config,
+    event_schemas::{EventSchemas, WrongEvent},
+    exit::Exit,
+    failures::Fails,
+};
 
 /// Operations on one data directory.
 pub(crate) struct Operations {
     store: EventStore,
     /// As it was when this process was started.
     config: Arc<Config>,
+    schemas: Arc<EventSchemas>,
 }
 
 impl Operations {
-    pub(crate) fn new(store: EventStore, config: Config) -> Self {
-        Self { store, config: Arc::new(config) }
+    pub(crate) fn new(store: EventStore, config: Config, schemas: EventSchemas) -> Self {
+        Self { store, config: Arc::new(config), schemas: Arc::new(schemas) }
     }
 }
 
 impl Commands for Operations {
+    fn append_events(&self, append: AppendEvents, by: Principal) -> BoxFuture<'static, CommandResult<AppendedTo>> {
+        let (store, schemas) = (self.store.clone(), Arc::clone(&self.schemas));
+        to_the_end(async move || {
+            for (index, event) in append.events.iter().enumerate() {
+                let checked = schemas.check(&append.aggregate_type, &event.event_type, &event.payload);
+                checked.map_err(|WrongEvent { pointer, what }| CommandError::Invalid {
+                    path: format!("appendEvents.events[{index}].payload{pointer}"),
+                    what,
+                })?;
+            }
+            let events = append.events.iter().map(|event| domain_event(&append, event, &by)).collect();
+            store.append_to(events, append.expected, append.known).await.map_err(not_appended)
+        })
+    }
+
     fn retry_dead_letters(&self, which: LetterChoice, by: Principal) -> BoxFuture<'static, CommandResult<Settled>> {
         let (store, config) = (self.store.clone(), Arc::clone(&self.config));
         to_the_end(async move || {
@@ -77,13 +101,40 @@ impl Commands for Operations {
     }
 }
 
+/// A domain event as it goes on record, with who appends it.
+fn domain_event(append: &AppendEvents, event: &NewEvent, by: &Principal) -> Event {
+    let none: Arc<str> = "".into();
+    Event {
+        id: event.event_id(&append.aggregate_type),
+        aggregate_type: append.aggregate_type.as_str().into(),
+        aggregate_id: Some(append.aggregate_id.clone()),
+        event_type: event.event_type.as_str().into(),
+        operation: None,
+        before: None,
+        after: Some(event.payload.to_string()),
+        metadata: json!({ "id": event.own_id, "by": by.name(), "metadata": event.metadata }).to_string(),
+        source_position: None,
+        transaction_id: None,
+        occurred_at: event.occurred_at,
+        coordinates: Coordinates { source: "api".into(), topic: none, partition: 0, offset: 0 },
+        schema_id: None,
+    }
+}
+
+fn not_appended(error: AppendError) -> CommandError {
+    match &error {
+        AppendError::Conflict(Conflict::Revision { found, .. }) => {
+            CommandError::Revision { actual: *found, message: error.to_string() }
+        }
+        AppendError::Conflict(_) => CommandError::Conflict(error.to_string()),
+        error if error.exit() == Exit::Unavailable => CommandError::Unavailable(error.to_string()),
+        error => CommandError::Failed(error.to_string()),
+    }
+}
+
 /// Puts an event on record; where it stands.
 async fn append(store: &EventStore, event: Event) -> CommandResult<Position> {
-    let appended = store.append(Append { events: vec![event], ..Append::default() }).await;
-    let batch = appended.map_err(|error| match error.exit() {
-        Exit::Unavailable => CommandError::Unavailable(error.to_string()),
-        _ => CommandError::Failed(error.to_string()),
-    })?;
+    let batch = store.append(Append { events: vec![event], ..Append::default() }).await.map_err(not_appended)?;
     Ok(batch.events.last().map_or(batch.end(), |last| last.position))
 }
 

@@ -1,6 +1,7 @@
 //! What the API answers, over a real store and real views.
 #![expect(clippy::unwrap_used, reason = "a helper that cannot go on has failed its test")]
 
+mod append;
 mod auth;
 mod consistent;
 mod dead_letters;

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::{
     config::Flags,
     context::Context,
+    event_schemas::EventSchemas,
     exit::{Exit, Failure},
     output,
 };
@@ -34,6 +35,7 @@ impl ConfigCommand {
                 Auth::open(options).map_err(|error| Failure::new(Exit::Usage, error))?;
             }
             loaded.config.http.operations().map_err(|error| Failure::new(Exit::Usage, error))?;
+            EventSchemas::read(&loaded.config.aggregates).map_err(|error| Failure::new(Exit::Usage, error))?;
         }
         match what {
             What::Check if context.json() => output::json(&json!({ "ok": true }))?,

@@ -359,6 +359,9 @@ pub(crate) struct Aggregate {
     pub(crate) key: Option<Vec<String>>,
     #[serde(default)]
     pub(crate) columns: BTreeMap<String, Parsed<ColumnType>>,
+    /// The JSON Schema of the payload of events that are appended, by event type.
+    #[serde(default)]
+    pub(crate) events: BTreeMap<String, PathBuf>,
     #[serde(default)]
     pub(crate) outbox: Outbox,
 }
