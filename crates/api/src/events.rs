@@ -93,6 +93,11 @@ pub(crate) fn inputs() -> [InputObject; 4] {
         )
         .field(InputValue::new("aggregateId", TypeRef::named("EventNameFilter")))
         .field(InputValue::new("eventType", TypeRef::named("EventNameFilter")))
+        .field(InputValue::new("id", TypeRef::named("EventNameFilter")).description("An event's id: a UUID."))
+        .field(
+            InputValue::new("transactionId", TypeRef::named("EventNameFilter"))
+                .description("What one transaction of a source changed; such ids are the source's own."),
+        )
         .field(InputValue::new("position", TypeRef::named("PositionRange")))
         .field(InputValue::new("occurredAt", TypeRef::named("DateTimeRange")));
     [filter, name, range("PositionRange", "Position"), range("DateTimeRange", "DateTime")]
@@ -120,6 +125,12 @@ pub(crate) fn filter(asked: Option<&Value>, end: Position) -> Result<EventFilter
                 }
                 ("aggregateId", _) => filter.aggregate_id = text(),
                 ("eventType", _) => filter.event_type = text(),
+                ("transactionId", _) => filter.transaction_id = text(),
+                ("id", _) => {
+                    let id = text().and_then(|id| id.parse().ok());
+                    filter.id =
+                        Some(id.ok_or_else(|| ApiError::input(path, "an event id: a UUID", value.to_string()))?);
+                }
                 ("position", operator) => {
                     let Some(position) = scalars::position(value) else { continue };
                     match operator {

@@ -3,25 +3,30 @@
 //! Comparisons follow SQL: a comparison with a null value is neither true nor false, and rows count only where the
 //! whole is true.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use async_graphql::{
-    Value,
+    Name, Value,
     dynamic::{InputObject, InputValue, TypeRef},
+    indexmap::IndexMap,
 };
 use datafusion::{
     common::ScalarValue,
-    logical_expr::{BinaryExpr, Expr, Operator, expr::Like, lit, not},
+    functions_nested::expr_fn::array_has,
+    logical_expr::{BinaryExpr, Expr, Operator, ScalarUDF, expr::Like, lit, not, try_cast, when},
 };
-use deltafold_event::ColumnType;
+use datafusion_functions_json::udfs as json;
+use deltafold_event::{ColumnType, arrays::data_type};
 use deltafold_view::literal;
 
 use crate::{
     errors::{ApiError, shown},
-    limits::Limits,
+    limits::{Limits, exceeded},
     model::ViewModel,
     names::quoted,
     reading::{Moment, Reading},
     scalars,
-    tables::Table,
+    tables::{Table, engine},
     values,
 };
 
@@ -71,11 +76,48 @@ pub(crate) fn view_input(view: &ViewModel) -> InputObject {
 
 /// The filter types of all kinds of columns, each once.
 pub(crate) fn column_inputs<'a>(types: impl Iterator<Item = &'a ColumnType>) -> Vec<InputObject> {
-    let mut inputs = std::collections::BTreeMap::new();
+    let mut inputs = BTreeMap::new();
     for column_type in types {
         inputs.entry(type_name(column_type)).or_insert_with(|| column_input(column_type));
+        if *column_type == ColumnType::Json {
+            inputs.entry(PLACE.to_owned()).or_insert_with(place_input);
+            for (_, of_place) in PLACE_VALUES {
+                inputs.entry(type_name(&of_place)).or_insert_with(|| column_input(&of_place));
+            }
+        }
     }
     inputs.into_values().collect()
+}
+
+/// The filter type of a place in JSON.
+const PLACE: &str = "JSONPlaceFilter";
+
+/// What may stand there, each with the type that it is compared as.
+const PLACE_VALUES: [(&str, ColumnType); 3] =
+    [("string", ColumnType::Text), ("number", ColumnType::Decimal(None)), ("boolean", ColumnType::Boolean)];
+
+/// How deep a place may be.
+const PLACE_DEPTH: usize = 16;
+
+fn place_input() -> InputObject {
+    let input = InputObject::new(PLACE)
+        .description("What stands at a place in JSON. A value of another kind, like none at all, is as null.")
+        .field(
+            InputValue::new("path", TypeRef::named_nn_list_nn(TypeRef::STRING))
+                .description("The names of members from the outside in; in an array, an index from 0."),
+        );
+    let input = PLACE_VALUES
+        .iter()
+        .fold(input, |input, (name, of)| input.field(InputValue::new(*name, TypeRef::named(type_name(of)))));
+    input.field(
+        InputValue::new("isNull", TypeRef::named(TypeRef::BOOLEAN))
+            .description("Whether nothing or null stands there."),
+    )
+}
+
+/// Whether elements of a type can be looked for.
+fn has_equality(element: &ColumnType) -> bool {
+    kind(element) != Kind::Opaque
 }
 
 fn column_input(column_type: &ColumnType) -> InputObject {
@@ -92,6 +134,16 @@ fn column_input(column_type: &ColumnType) -> InputObject {
     }
     if kind != Kind::Opaque {
         input = input.field(many("_in")).field(many("_nin"));
+    }
+    if let ColumnType::List(element) = column_type
+        && has_equality(element)
+    {
+        let one = InputValue::new("_contains", TypeRef::named(scalars::of_type(element)));
+        input = input.field(one.description("One of its elements is this."));
+    }
+    if *column_type == ColumnType::Json {
+        let places = InputValue::new("_at", TypeRef::named_nn_list(PLACE));
+        input = input.field(places.description("What stands at places in it: all of these."));
     }
     if kind == Kind::Text {
         let pattern = |name: &str, what: &str| {
@@ -198,17 +250,35 @@ impl Builder<'_> {
 
     fn comparisons(&mut self, index: usize, comparisons: &Value, path: &str) -> Result<Vec<Expr>, ApiError> {
         let Value::Object(comparisons) = comparisons else { return Ok(Vec::new()) };
-        comparisons
-            .iter()
-            .map(|(operator, value)| self.comparison(index, operator, value, &format!("{path}.{operator}")))
-            .collect()
+        let view = self.view;
+        self.each(&self.columns[index].clone(), view.type_of(index), comparisons, path)
     }
 
-    fn comparison(&mut self, index: usize, operator: &str, value: &Value, path: &str) -> Result<Expr, ApiError> {
+    /// Comparisons with one value.
+    fn each(
+        &mut self,
+        column: &Expr,
+        column_type: &ColumnType,
+        comparisons: &IndexMap<Name, Value>,
+        path: &str,
+    ) -> Result<Vec<Expr>, ApiError> {
+        let one = |(operator, value): (&Name, &Value)| {
+            self.comparison(column.clone(), column_type, operator, value, &format!("{path}.{operator}"))
+        };
+        comparisons.iter().map(one).collect()
+    }
+
+    fn comparison(
+        &mut self,
+        column: Expr,
+        column_type: &ColumnType,
+        operator: &str,
+        value: &Value,
+        path: &str,
+    ) -> Result<Expr, ApiError> {
         if *value == Value::Null {
             return Err(ApiError::input(path, "a value; for null there is _isNull", "null"));
         }
-        let column = self.columns[index].clone();
         let compare = |operator: Operator, value: Expr| {
             Expr::BinaryExpr(BinaryExpr::new(Box::new(column.clone()), operator, Box::new(value)))
         };
@@ -222,7 +292,7 @@ impl Builder<'_> {
             _ => None,
         };
         if let Some(operator) = ordinary {
-            return Ok(compare(operator, self.literal(index, value, path)?));
+            return Ok(compare(operator, self.literal(column_type, value, path)?));
         }
         match operator {
             "_in" | "_nin" => {
@@ -234,27 +304,75 @@ impl Builder<'_> {
                             "null",
                         ));
                     }
-                    self.literal(index, value, &format!("{path}[{place}]"))
+                    self.literal(column_type, value, &format!("{path}[{place}]"))
                 });
                 Ok(column.clone().in_list(values.collect::<Result<_, _>>()?, operator == "_nin"))
             }
             "_like" | "_ilike" => {
-                let pattern = self.literal(index, value, path)?;
+                let pattern = self.literal(column_type, value, path)?;
                 Ok(Expr::Like(Like::new(false, Box::new(column), Box::new(pattern), None, operator == "_ilike")))
             }
             "_isNull" => {
                 self.count()?;
                 Ok(if *value == Value::Boolean(true) { column.is_null() } else { column.is_not_null() })
             }
-            _ => {
-                Err(ApiError::input(path, format!("an operator of {}", type_name(self.view.type_of(index))), operator))
+            "_contains" if let ColumnType::List(element) = column_type => {
+                Ok(array_has(column, self.literal(element, value, path)?))
             }
+            "_at" => {
+                let mut all = Vec::new();
+                for (number, place) in as_list(value).iter().enumerate() {
+                    all.extend(self.place(&column, place, &format!("{path}[{number}]"))?);
+                }
+                Ok(joined(all, Operator::And).unwrap_or_else(|| lit(true)))
+            }
+            _ => Err(ApiError::input(path, format!("an operator of {}", type_name(column_type)), operator)),
         }
     }
 
-    fn literal(&mut self, index: usize, value: &Value, path: &str) -> Result<Expr, ApiError> {
+    /// What is to stand at a place in a JSON column.
+    fn place(&mut self, column: &Expr, place: &Value, path: &str) -> Result<Vec<Expr>, ApiError> {
+        let Value::Object(parts) = place else { return Ok(Vec::new()) };
+        let steps: Vec<&str> = as_list(parts.get("path").unwrap_or(&Value::Null))
+            .iter()
+            .filter_map(|step| if let Value::String(step) = step { Some(step.as_str()) } else { None })
+            .collect();
+        if steps.len() > PLACE_DEPTH {
+            return Err(exceeded("filter_depth", PLACE_DEPTH, steps.len()));
+        }
+        let steps: Vec<Expr> = [column.clone()].into_iter().chain(steps.into_iter().map(step)).collect();
+        let found = |function: fn() -> Arc<ScalarUDF>| function().call(steps.clone());
+        let mut all = Vec::new();
+        for (name, value) in parts {
+            let path = format!("{path}.{name}");
+            let (value_of, column_type) = match name.as_str() {
+                "string" => (found(json::json_get_str_udf), ColumnType::Text),
+                "boolean" => (found(json::json_get_bool_udf), ColumnType::Boolean),
+                "number" => {
+                    // Through its text, digit by digit; a text that looks like a number is none.
+                    let decimal = try_cast(found(json::json_as_text_udf), data_type(&ColumnType::Decimal(None)));
+                    let is_text = found(json::json_get_str_udf).is_not_null();
+                    let number = when(is_text, lit(ScalarValue::Null)).otherwise(decimal).map_err(engine)?;
+                    (number, ColumnType::Decimal(None))
+                }
+                "isNull" if *value == Value::Null => continue,
+                "isNull" => {
+                    self.count()?;
+                    let text = found(json::json_as_text_udf);
+                    all.push(if *value == Value::Boolean(true) { text.is_null() } else { text.is_not_null() });
+                    continue;
+                }
+                _ => continue,
+            };
+            if let Value::Object(comparisons) = value {
+                all.extend(self.each(&value_of, &column_type, comparisons, &path)?);
+            }
+        }
+        Ok(all)
+    }
+
+    fn literal(&mut self, column_type: &ColumnType, value: &Value, path: &str) -> Result<Expr, ApiError> {
         self.count()?;
-        let column_type = self.view.type_of(index);
         values::into_canonical(value, column_type)
             .and_then(|value| scalar(column_type, &value))
             .map(|scalar| Expr::Literal(scalar, None))
@@ -268,6 +386,14 @@ impl Builder<'_> {
             return Err(ApiError::Limit { limit: "filter_size", max, found: "more".into() });
         }
         Ok(())
+    }
+}
+
+/// A step into JSON: an index, where it is one, else a name.
+fn step(step: &str) -> Expr {
+    match step.parse::<u64>() {
+        Ok(index) if index.to_string() == step => lit(index),
+        _ => lit(step),
     }
 }
 

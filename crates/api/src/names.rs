@@ -191,6 +191,7 @@ pub(crate) fn of_views<'a>(views: impl IntoIterator<Item = &'a ViewInfo>) -> Vec
             .iter()
             .flat_map(|name| [format!("{name}Filter"), format!("{name}ListFilter")]),
     );
+    types.insert("JSONPlaceFilter".to_owned());
     let mut roots: BTreeSet<String> = ROOT_FIELDS.iter().map(|&name| name.to_owned()).collect();
     let mut names: Vec<Option<ViewNames>> = vec![None; views.len()];
     for index in plain_first(views.iter().map(|view| view.name.as_ref())) {

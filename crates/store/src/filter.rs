@@ -1,6 +1,6 @@
 //! Which events to look for.
 
-use deltafold_event::{Position, Timestamp};
+use deltafold_event::{EventId, Position, Timestamp};
 
 /// Which events [`crate::EventStore::scan`] gives: those that satisfy every part that is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,6 +11,10 @@ pub struct EventFilter {
     pub aggregate_id: Option<String>,
     /// Of this event type only.
     pub event_type: Option<String>,
+    /// The event with this id only, each delivery of it.
+    pub id: Option<EventId>,
+    /// Of this transaction only.
+    pub transaction_id: Option<String>,
     /// At this position or later.
     pub from: Option<Position>,
     /// Before this position.

@@ -48,9 +48,16 @@ async fn events_are_filtered() {
         ),
         ("{occurredAt: {_gt: \"2026-11-21T14:00:00Z\"}}", vec!["3 deleted"]),
         ("{aggregateType: {_eq: \"customers\"}}", vec![]),
+        ("{transactionId: {_eq: \"50\"}}", vec!["1 updated"]),
+        ("{transactionId: {_eq: \"50\"}, aggregateId: {_eq: \"2\"}}", vec![]),
+        (&format!("{{id: {{_eq: \"{}\"}}}}", event_id(40)), vec!["10 created"]),
     ] {
         assert_eq!(told(&list(&shop, &format!("where: {filter}")).await), expected, "{filter}");
     }
+    assert_eq!(
+        shop.errors("{ events(where: {id: {_eq: \"7\"}}) { nodes { id } } }").await,
+        "BAD_INPUT: events.where.id._eq: expected an event id: a UUID, found \"7\""
+    );
     let control =
         shop.data("{ events(where: {aggregateType: {_eq: \"$schema\"}}) { nodes { eventType after } } }").await;
     assert_eq!(control["events"]["nodes"][0]["eventType"], "seen");

@@ -52,6 +52,48 @@ async fn filters_follow_sql() {
 }
 
 #[tokio::test]
+async fn filters_look_into_json_and_arrays() {
+    let shop = Shop::with_orders().await;
+    let notes = |id: i32, notes: Value| {
+        order(
+            Operation::Create,
+            300 + id as u64,
+            id,
+            "16:00:00",
+            &json!({"notes": notes.to_string(), "tags": ["x", "y"]}),
+        )
+    };
+    shop.append(vec![
+        notes(5, json!({"by": "ada", "score": 7.50, "done": true, "lines": [{"sku": "tea"}, {"sku": "7"}]})),
+        notes(6, json!({"by": "bob", "score": "7.5", "done": null, "0": "zero"})),
+        notes(7, json!([1, 20])),
+    ])
+    .await;
+    let at = |place: &str| format!("{{notes: {{_at: [{place}]}}}}");
+    for (filter, expected) in [
+        (at("{path: [\"by\"], string: {_eq: \"ada\"}}"), vec![5]),
+        (at("{path: [\"by\"], string: {_ilike: \"B%\"}}"), vec![6]),
+        (at("{path: [\"score\"], number: {_gte: \"7.5\"}}"), vec![5]),
+        (at("{path: [\"score\"], string: {_eq: \"7.5\"}}"), vec![6]),
+        (at("{path: [\"done\"], boolean: {_eq: true}}"), vec![5]),
+        (at("{path: [\"done\"], isNull: false}"), vec![5]),
+        (at("{path: [\"done\"], isNull: true}, {path: [\"by\"], isNull: false}"), vec![6]),
+        (at("{path: [\"lines\", \"1\", \"sku\"], string: {_eq: \"7\"}}"), vec![5]),
+        (at("{path: [\"1\"], number: {_gt: 10, _lt: 30}}"), vec![7]),
+        (at("{path: [\"by\"], string: {_in: [\"ada\", \"bob\"]}}, {path: [\"done\"], boolean: {_eq: true}}"), vec![5]),
+        (format!("{{_not: {}}}", at("{path: [\"by\"], string: {_eq: \"ada\"}}")), vec![6]),
+        ("{tags: {_contains: \"y\"}}".to_owned(), vec![5, 6, 7]),
+        ("{tags: {_contains: \"a\"}}".to_owned(), vec![2]),
+    ] {
+        assert_eq!(ids(&shop, &format!("where: {filter}")).await, expected, "{filter}");
+    }
+    assert_eq!(
+        shop.errors("{ orders(where: {notes: {_at: [{path: [\"a\"], number: {_eq: \"x\"}}]}}) { totalCount } }").await,
+        "BAD_INPUT: orders.where.notes._at[0].number._eq: expected a Decimal in plain digits, as in \"12.50\", found \"x\""
+    );
+}
+
+#[tokio::test]
 async fn orders_place_nulls_and_end_with_the_key() {
     let shop = Shop::with_orders().await;
     shop.append(vec![order(Operation::Create, 300, 5, "16:00:00", &json!({"status": "new"}))]).await;

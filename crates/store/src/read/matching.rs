@@ -26,6 +26,8 @@ pub(crate) fn matching(file: &ParquetFile, filter: &EventFilter) -> Result<Vec<(
         (column::AGGREGATE_TYPE, filter.aggregate_type.is_some() || filter.without_control),
         (column::AGGREGATE_ID, filter.aggregate_id.is_some()),
         (column::EVENT_TYPE, filter.event_type.is_some()),
+        (column::EVENT_ID, filter.id.is_some()),
+        (column::TRANSACTION_ID, filter.transaction_id.is_some()),
         (column::OCCURRED_AT, filter.occurred_from.is_some() || filter.occurred_to.is_some()),
     ];
     names.extend(wanted.iter().filter(|(_, wanted)| *wanted).map(|(name, _)| *name));
@@ -61,12 +63,13 @@ fn indices(selection: Option<&RowSelection>, total: usize) -> Box<dyn Iterator<I
 /// The columns of a batch that a filter looks at.
 struct Keep<'a> {
     filter: &'a EventFilter,
+    id: Option<String>,
     batch: &'a RecordBatch,
 }
 
 impl<'a> Keep<'a> {
     fn of(batch: &'a RecordBatch, filter: &'a EventFilter) -> Self {
-        Self { filter, batch }
+        Self { filter, id: filter.id.map(|id| id.to_string()), batch }
     }
 
     fn text(&self, name: &str, row: usize) -> Option<&'a str> {
@@ -88,6 +91,8 @@ impl<'a> Keep<'a> {
             && equal(column::AGGREGATE_TYPE, &filter.aggregate_type)
             && equal(column::AGGREGATE_ID, &filter.aggregate_id)
             && equal(column::EVENT_TYPE, &filter.event_type)
+            && equal(column::EVENT_ID, &self.id)
+            && equal(column::TRANSACTION_ID, &filter.transaction_id)
             && (!filter.without_control
                 || !self.text(column::AGGREGATE_TYPE, row).is_some_and(|text| text.starts_with('$')))
             && filter.occurred_from.is_none_or(|from| occurred() >= from.as_micros())

@@ -40,6 +40,8 @@ fn naive(all: &[StoredEvent], filter: &EventFilter, direction: Direction, limit:
         filter.aggregate_type.as_deref().is_none_or(|wanted| *event.aggregate_type == *wanted)
             && (filter.aggregate_id.is_none() || filter.aggregate_id == event.aggregate_id)
             && filter.event_type.as_deref().is_none_or(|wanted| *event.event_type == *wanted)
+            && filter.id.is_none_or(|wanted| event.id == wanted)
+            && (filter.transaction_id.is_none() || filter.transaction_id.as_deref() == event.transaction_id.as_deref())
             && filter.from.is_none_or(|from| stored.position >= from)
             && filter.to.is_none_or(|to| stored.position < to)
             && filter.occurred_from.is_none_or(|from| event.occurred_at >= from)
@@ -68,6 +70,9 @@ async fn scans_give_what_looking_at_every_event_gives() {
         EventFilter { aggregate_type: text("nothing"), ..all_of() },
         EventFilter { aggregate_id: text("99"), ..all_of() },
         EventFilter { event_type: text("truncated"), ..all_of() },
+        EventFilter { id: Some(all[77].event.id), ..all_of() },
+        EventFilter { transaction_id: text("44"), ..all_of() },
+        EventFilter { transaction_id: text("44"), aggregate_type: text("orders"), ..all_of() },
         EventFilter { from: at(44), to: at(45), ..all_of() },
         EventFilter { occurred_from: when(111), occurred_to: when(222), ..all_of() },
         EventFilter { aggregate_type: text("customers"), occurred_from: when(700), without_control: true, ..all_of() },
