@@ -26,7 +26,7 @@
 //! | `model`, `names`, `schema`, `scalars`, `values` | from the catalog to a schema |
 //! | `reading`, `as_of` | the moment that a response reads at |
 //! | `row`, `by_key`, `list`, `filter`, `order`, `page`, `cursor`, `groups`, `tables` | the views' rows |
-//! | `history`, `entries`, `diff`, `aggregate`, `events`, `log` | what happened |
+//! | `history`, `entries`, `diff`, `differences`, `aggregate`, `events`, `log` | what happened |
 //! | `subscriptions` | what is pushed to whoever waits for it |
 //! | `status`, `sources`, `source_state`, `origins`, `dead_letters`, `readiness`, `measures` | what there is and how far it has come |
 //! | `commands`, `mutations` | what can be changed, and who is asked to change it |
@@ -43,6 +43,7 @@ mod console;
 mod cursor;
 mod dead_letters;
 mod diff;
+mod differences;
 mod documents;
 mod entries;
 mod errors;

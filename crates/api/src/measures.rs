@@ -28,6 +28,8 @@ pub(crate) enum ReadKind {
     List,
     /// What rows that a filter leaves come to.
     Groups,
+    /// Rows that differ between two moments.
+    Differences,
     /// What happened to one aggregate.
     History,
     /// The audit log.
@@ -37,13 +39,15 @@ pub(crate) enum ReadKind {
 }
 
 impl ReadKind {
-    const ALL: [Self; 6] = [Self::ByKey, Self::List, Self::Groups, Self::History, Self::Events, Self::Other];
+    const ALL: [Self; 7] =
+        [Self::ByKey, Self::List, Self::Groups, Self::Differences, Self::History, Self::Events, Self::Other];
 
     fn name(self) -> &'static str {
         match self {
             Self::ByKey => "by_key",
             Self::List => "list",
             Self::Groups => "aggregate",
+            Self::Differences => "diff",
             Self::History => "history",
             Self::Events => "events",
             Self::Other => "other",
@@ -66,6 +70,7 @@ impl ReadKinds {
                 (names.by_key(), ReadKind::ByKey),
                 (names.list.clone(), ReadKind::List),
                 (names.aggregate(), ReadKind::Groups),
+                (names.diff(), ReadKind::Differences),
             ]
         });
         Self(of_views.chain(fixed).collect())

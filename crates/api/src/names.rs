@@ -144,6 +144,15 @@ impl ViewNames {
         format!("{}Aggregate{part}", self.row)
     }
 
+    pub(crate) fn diff(&self) -> String {
+        format!("{}Diff", self.list)
+    }
+
+    /// The type of a row that differs, or of what such rows come in.
+    pub(crate) fn difference(&self, part: &str) -> String {
+        format!("{}Difference{part}", self.row)
+    }
+
     pub(crate) fn changed(&self) -> String {
         format!("{}Changed", self.list)
     }
@@ -158,7 +167,7 @@ impl ViewNames {
 
     /// Every type name that starts with the row type's, those of later features too: a name once given must not be
     /// taken away by them.
-    fn types(row: &str) -> [String; 13] {
+    fn types(row: &str) -> [String; 16] {
         [
             "",
             "Connection",
@@ -173,12 +182,15 @@ impl ViewNames {
             "AggregateMax",
             "GroupBy",
             "Change",
+            "Difference",
+            "DifferenceConnection",
+            "DifferenceEdge",
         ]
         .map(|suffix| format!("{row}{suffix}"))
     }
 
-    fn roots(list: &str) -> [String; 4] {
-        ["", "ByKey", "Aggregate", "Changed"].map(|suffix| format!("{list}{suffix}"))
+    fn roots(list: &str) -> [String; 5] {
+        ["", "ByKey", "Aggregate", "Diff", "Changed"].map(|suffix| format!("{list}{suffix}"))
     }
 }
 

@@ -8,7 +8,7 @@ use async_graphql::{
 };
 
 use crate::{
-    aggregate, as_of, by_key, dead_letters, errors::ApiError, events, filter, groups, history, list,
+    aggregate, as_of, by_key, dead_letters, differences, errors::ApiError, events, filter, groups, history, list,
     measures::ReadKinds, model::Model, mutations, order, origins, page, permission, projection_diff, row, scalars,
     sources, status, subscriptions, versions,
 };
@@ -63,6 +63,7 @@ fn query(model: &Model) -> Object {
     let mut query = Object::new("Query");
     for view in &model.views {
         query = query.field(by_key::field(view)).field(list::field(view)).field(groups::field(view));
+        query = query.field(differences::field(view));
     }
     query = query.field(event).field(events).field(aggregate::field());
     query = query.field(sources::field()).field(projection_diff::field());
@@ -99,6 +100,7 @@ fn register(mut schema: SchemaBuilder, model: &Model) -> SchemaBuilder {
             schema = schema.register(order::view_input(view));
         }
         let objects = list::objects(view).into_iter().chain(groups::objects(view)).chain([subscriptions::object(view)]);
+        let objects = objects.chain(differences::objects(view));
         schema = objects.fold(schema, SchemaBuilder::register);
         schema = groups::group_by(view).into_iter().fold(schema, SchemaBuilder::register);
     }

@@ -4,7 +4,7 @@
 //! several times in between, what came of it. A cursor says between which two, and how far in the order of the keys, so
 //! that whoever comes back goes on with the next.
 
-use std::{collections::VecDeque, iter::Peekable, sync::Arc};
+use std::{collections::VecDeque, sync::Arc};
 
 use async_graphql::{
     Name, Value,
@@ -12,29 +12,20 @@ use async_graphql::{
     indexmap::IndexMap,
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use datafusion::{
-    common::ScalarValue,
-    logical_expr::{Expr, Operator},
-};
 use deltafold_event::Position;
 use deltafold_projector::Catalog;
-use deltafold_view::{At, ReadError, Reader, Touched, Version, Versions};
+use deltafold_view::{At, ReadError, Reader, Touched, Version};
 use tokio::sync::watch;
 
 use crate::{
     Api, diff,
+    differences::{AT_ONCE, Sides},
     errors::ApiError,
-    filter,
     model::ViewModel,
     names::quoted,
-    order,
     reading::{Moment, Reading},
     row::RowNode,
-    tables::engine,
 };
-
-/// As many keys are compared or filtered at once.
-const AT_ONCE: usize = 500;
 
 pub(super) fn field(view: &ViewModel) -> (String, String, String, Vec<InputValue>) {
     let description = format!(
@@ -138,7 +129,7 @@ impl ChangeFeed {
             followed: Some(Followed { generation: view.info.generation, touched, is_whole: !is_resumed }),
         };
         // What is wrong with a filter is told at once.
-        feed.filtered(view, &reading, reading.position(), &[]).await?;
+        feed.sides(view, &reading, &view.names.changed()).filtered(&reading, At::NOW, &[]).await?;
         Ok(feed)
     }
 
@@ -176,9 +167,16 @@ impl ChangeFeed {
             self.keep(view, &reading)?;
             let changed = match candidates {
                 Some(keys) => self.changed(view, &reading, keys)?,
-                None => self.compared(view, &reading).await?,
+                None => {
+                    let after = self.compared.take();
+                    let found = self.sides(view, &reading, "").compare(&reading, after).await?;
+                    self.is_more = found.len() >= AT_ONCE;
+                    self.compared = found.last().cloned();
+                    found
+                }
             };
-            self.keys = self.matching(view, &reading, changed).await?.into();
+            let path = view.names.changed();
+            self.keys = self.sides(view, &reading, &path).matching(&reading, changed).await?.into();
         }
     }
 
@@ -210,56 +208,10 @@ impl ChangeFeed {
         Ok(changed)
     }
 
-    /// The next keys whose rows differ, of all that there are.
-    async fn compared(&mut self, view: &ViewModel, reading: &Reading) -> Result<Vec<String>, ApiError> {
-        let sides = [self.place.from, self.place.to].map(|position| shown(view, reading, position));
-        let after = self.compared.take();
-        let compare = tokio::task::spawn_blocking(move || {
-            let [before, now] = sides.map(|(reader, at)| match &after {
-                Some(key) => reader.scan_after(at, key).peekable(),
-                None => reader.scan(at).peekable(),
-            });
-            Differences { before, now }.take(AT_ONCE).collect::<Result<Vec<String>, ReadError>>()
-        });
-        let found = compare.await.map_err(|error| ApiError::internal("changes", error))?.map_err(unreadable)?;
-        self.is_more = found.len() >= AT_ONCE;
-        self.compared = found.last().cloned();
-        Ok(found)
-    }
-
-    /// Those of some keys whose rows satisfy the filter, before or now.
-    async fn matching(&self, view: &ViewModel, reading: &Reading, keys: Vec<String>) -> Result<Vec<String>, ApiError> {
-        if self.filter == Value::Null {
-            return Ok(keys);
-        }
-        let mut matching = Vec::new();
-        for keys in keys.chunks(AT_ONCE) {
-            let mut found = self.filtered(view, reading, self.place.from, keys).await?;
-            found.extend(self.filtered(view, reading, self.place.to, keys).await?);
-            matching.extend(keys.iter().filter(|key| found.contains(key)).cloned());
-        }
-        Ok(matching)
-    }
-
-    /// Those of some keys whose rows satisfied the filter at a position.
-    async fn filtered(
-        &self,
-        view: &ViewModel,
-        reading: &Reading,
-        position: Position,
-        keys: &[String],
-    ) -> Result<Vec<String>, ApiError> {
-        let (_, at) = shown(view, reading, position);
-        let path = view.names.changed();
-        let (table, filter) = filter::applied(view, reading, Moment { at, is_past: false }, &self.filter, &path)?;
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let literal = |key: &String| Expr::Literal(ScalarValue::Utf8View(Some(key.clone())), None);
-        let those = order::key().in_list(keys.iter().map(literal).collect(), false);
-        let all = filter::joined([those].into_iter().chain(filter).collect(), Operator::And);
-        let frame = table.frame.filter(all.expect("there is one at least")).map_err(engine)?;
-        order::keys(frame).await
+    /// What was shown at both positions.
+    fn sides<'a>(&'a self, view: &'a ViewModel, reading: &Reading, path: &'a str) -> Sides<'a> {
+        let moments = [self.place.from, self.place.to].map(|position| shown(view, reading, position).1);
+        Sides { view, filter: &self.filter, path, moments }
     }
 }
 
@@ -271,35 +223,6 @@ fn shown(view: &ViewModel, reading: &Reading, position: Position) -> (Reader, At
 
 fn unreadable(error: ReadError) -> ApiError {
     ApiError::internal("changes", error)
-}
-
-/// The keys whose rows differ between two scans, in the order of their bytes.
-struct Differences {
-    before: Peekable<Versions>,
-    now: Peekable<Versions>,
-}
-
-impl Iterator for Differences {
-    type Item = Result<String, ReadError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let order = match (self.before.peek(), self.now.peek()) {
-                (None, None) => return None,
-                (Some(Err(_)), _) | (_, None) => std::cmp::Ordering::Less,
-                (_, Some(Err(_))) | (None, _) => std::cmp::Ordering::Greater,
-                (Some(Ok(before)), Some(Ok(now))) => before.key.as_bytes().cmp(now.key.as_bytes()),
-            };
-            let before = if order.is_le() { self.before.next() } else { None };
-            let now = if order.is_ge() { self.now.next() } else { None };
-            let pair = before.transpose().and_then(|before| Ok((before, now.transpose()?)));
-            match pair {
-                Ok((Some(before), Some(now))) if before.row() == now.row() => {}
-                Ok((before, now)) => return before.or(now).map(|version| Ok(version.key.into())),
-                Err(error) => return Some(Err(error)),
-            }
-        }
-    }
 }
 
 /// One row's change, to be shown.

@@ -194,3 +194,51 @@ async fn variables_fill_filters() {
     let response = shop.ask_with(query, variables).await;
     assert_eq!(response["data"]["orders"]["nodes"], json!([{ "id": 10 }, { "id": 1 }]));
 }
+
+#[tokio::test]
+async fn two_moments_of_a_list_differ() {
+    let shop = Shop::with_orders().await;
+    let nodes =
+        "nodes { before { id status } after { id status } changes { field } } pageInfo { hasNextPage endCursor }";
+    let between = async |arguments: &str| {
+        let data = shop.data(&format!("{{ ordersDiff({arguments}) {{ {nodes} }} }}")).await;
+        let told = |node: &Value| {
+            let side = |row: &Value| row["status"].as_str().unwrap_or("-").to_owned();
+            let id = if node["after"].is_null() { &node["before"]["id"] } else { &node["after"]["id"] };
+            format!("{id}: {} > {}", side(&node["before"]), side(&node["after"]))
+        };
+        let told: Vec<String> = data["ordersDiff"]["nodes"].as_array().unwrap().iter().map(told).collect();
+        (told, data["ordersDiff"]["pageInfo"].clone(), data)
+    };
+    let time = |time: &str| format!("{{time: \"2026-11-21T{time}Z\"}}");
+    let (from, to) = (time("12:00:01"), time("16:00:00"));
+    let day = format!("from: {from}, to: {to}");
+    assert_eq!(between(&day).await.0, ["1: new > paid", "10: - > new", "2: new > paid", "3: new > -"]);
+    let at_one = format!("from: {}, to: {to}", time("12:45:00"));
+    assert_eq!(between(&at_one).await.0, ["1: new > paid", "10: - > new", "3: new > -"]);
+    assert_eq!(between(&format!("{at_one}, where: {{status: {{_eq: \"paid\"}}}}")).await.0, ["1: new > paid"]);
+    let (_, _, data) = between(&format!("{at_one}, where: {{id: {{_eq: 1}}}}")).await;
+    assert_eq!(
+        data["ordersDiff"]["nodes"][0]["changes"],
+        json!([{"field": "status"}, {"field": "weight"}, {"field": "placedAt"}])
+    );
+
+    // What was known differs, too: the third commit found that the second order had been paid long before.
+    let known = format!(
+        "from: {{position: \"{}\"}}",
+        shop.data("{ store { position } }").await["store"]["position"].as_str().unwrap().parse::<i64>().unwrap()
+            - (1 << 23)
+    );
+    assert_eq!(between(&known).await.0, ["2: new > paid"]);
+
+    // Pages are of the first one's moment.
+    let (first, info, _) = between(&format!("{at_one}, first: 2")).await;
+    assert_eq!(
+        (first, &info["hasNextPage"]),
+        (vec!["1: new > paid".to_owned(), "10: - > new".to_owned()], &json!(true))
+    );
+    shop.append(vec![order(Operation::Update, 35, 3, "12:40:00", &json!({"status": "late"}))]).await;
+    let (rest, info, _) = between(&format!("{at_one}, first: 2, after: {}", info["endCursor"])).await;
+    assert_eq!((rest, &info["hasNextPage"]), (vec!["3: new > -".to_owned()], &json!(false)));
+    assert_eq!(between(&format!("from: {to}, to: {to}")).await.0, [""; 0]);
+}
