@@ -13,17 +13,30 @@ pub(crate) struct Answer {
     errors: Vec<ServerError>,
     /// `extensions.deltafold`.
     extension: Option<Value>,
+    /// Where it will not change.
+    entity_tag: Option<String>,
 }
 
 impl Answer {
     /// To a request that was run.
     pub(crate) fn run(data: Value, errors: Vec<ServerError>, extension: Value) -> Self {
-        Self { data: Some(data), errors, extension: Some(extension) }
+        Self { data: Some(data), errors, extension: Some(extension), entity_tag: None }
     }
 
     /// To a request that was not.
     pub(crate) fn refused(errors: Vec<ServerError>) -> Self {
-        Self { data: None, errors, extension: None }
+        Self { data: None, errors, extension: None, entity_tag: None }
+    }
+
+    /// With the tag it has as long as nothing went wrong.
+    pub(crate) fn tagged(self, entity_tag: Option<String>) -> Self {
+        let entity_tag = entity_tag.filter(|_| self.errors.is_empty());
+        Self { entity_tag, ..self }
+    }
+
+    /// Its tag.
+    pub(crate) fn entity_tag(&self) -> Option<&str> {
+        self.entity_tag.as_deref()
     }
 
     /// What went wrong.

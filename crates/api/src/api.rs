@@ -32,7 +32,7 @@ use crate::{
     log::Log,
     measures::{self, ReadTimes},
     model::Model,
-    permission, persisted,
+    permission, persisted, pinned,
     reading::{Reading, last_before},
     request::Request,
     schema::Built,
@@ -101,6 +101,14 @@ struct Inner {
 struct Current {
     catalog: Arc<Catalog>,
     built: Arc<Built>,
+}
+
+/// What comes of a request.
+pub(crate) enum Responded {
+    /// Its answer.
+    Answer(Answer),
+    /// The answer is what is known by this tag.
+    Known(String),
 }
 
 /// A request that may be run: within the limits, with every right, and its values of the right types.
@@ -238,22 +246,47 @@ impl Api {
 
     /// Answers a request.
     pub(crate) async fn respond(&self, request: Request, principal: &Principal) -> Answer {
+        let Responded::Answer(answer) = self.respond_unless(request, principal, |_| false).await else {
+            unreachable!("nothing is known already")
+        };
+        answer
+    }
+
+    /// Answers a request, unless the answer is known already by its tag.
+    pub(crate) async fn respond_unless(
+        &self,
+        request: Request,
+        principal: &Principal,
+        is_known: impl Fn(&str) -> bool,
+    ) -> Responded {
         let limit = self.inner.limits.timeout;
-        match tokio::time::timeout(limit, self.answer(request, principal)).await {
+        match tokio::time::timeout(limit, self.answer(request, principal, is_known)).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => error.into(),
-            Err(_) => ApiError::Timeout { limit_ms: limit.as_millis() as u64 }.into(),
+            Ok(Err(error)) => Responded::Answer(error.into()),
+            Err(_) => Responded::Answer(ApiError::Timeout { limit_ms: limit.as_millis() as u64 }.into()),
         }
     }
 
-    async fn answer(&self, request: Request, principal: &Principal) -> Result<Answer, ApiError> {
+    async fn answer(
+        &self,
+        request: Request,
+        principal: &Principal,
+        is_known: impl Fn(&str) -> bool,
+    ) -> Result<Responded, ApiError> {
         let began = Instant::now();
         let asked = self.asked(request, principal).await?;
         if asked.operation().ty == OperationType::Subscription {
             let what = "a subscription is sent over a WebSocket that speaks graphql-transport-ws, at this very address";
             return Err(ApiError::BadRequest(what.to_owned()));
         }
-        self.run(asked, principal, began).await
+        let Asked { query, built, catalog, document, variables, .. } = &asked;
+        let settings = self.inner.limits.page_default.to_string();
+        let (parsed, operation) = (&document.parsed, asked.operation());
+        let tag = pinned::entity_tag(built, catalog, query, parsed, operation, variables, &settings);
+        match tag {
+            Some(tag) if is_known(&tag) => Ok(Responded::Known(tag)),
+            tag => Ok(Responded::Answer(self.run(asked, principal, began).await?.tagged(tag))),
+        }
     }
 
     /// A request that may be run, once the views hold what it waits for.

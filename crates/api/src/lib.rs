@@ -22,7 +22,7 @@
 //!
 //! | module | about |
 //! |---|---|
-//! | `api`, `request`, `persisted`, `documents`, `permission`, `limits`, `inputs`, `shape`, `answer`, `errors` | from a request to a response |
+//! | `api`, `request`, `persisted`, `pinned`, `documents`, `permission`, `limits`, `inputs`, `shape`, `answer`, `errors` | from a request to a response |
 //! | `model`, `names`, `schema`, `scalars`, `values` | from the catalog to a schema |
 //! | `reading`, `as_of` | the moment that a response reads at |
 //! | `row`, `by_key`, `list`, `filter`, `order`, `page`, `cursor`, `groups`, `tables` | the views' rows |
@@ -65,6 +65,7 @@ mod origins;
 mod page;
 mod permission;
 mod persisted;
+mod pinned;
 mod projection_diff;
 mod readiness;
 mod reading;

@@ -1,16 +1,17 @@
 //! The GraphQL schema of a catalog.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_graphql::{
     SDLExportOptions, ValidationMode,
     dynamic::{Object, Schema, SchemaBuilder},
 };
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     aggregate, as_of, by_key, dead_letters, differences, errors::ApiError, events, filter, groups, history, list,
-    measures::ReadKinds, model::Model, mutations, order, origins, page, permission, projection_diff, row, scalars,
-    sources, status, subscriptions, versions,
+    measures::ReadKinds, model::Model, mutations, order, origins, page, permission, pinned::Roots, projection_diff,
+    row, scalars, sources, status, subscriptions, versions,
 };
 
 /// A model with its schema.
@@ -28,6 +29,9 @@ pub(crate) struct Built {
     pub(crate) kinds: ReadKinds,
     /// Tells this schema from others.
     pub(crate) number: u64,
+    /// Which root fields have answers that may stay as they are.
+    pub(crate) roots: Roots,
+    fingerprint: OnceLock<u64>,
 }
 
 impl Built {
@@ -49,7 +53,21 @@ impl Built {
             .register(subscriptions::pushing(&model))
             .finish()
             .map_err(|error| ApiError::internal("schema of subscriptions", error))?;
-        Ok(Self { strict, fast, pushing, kinds: ReadKinds::new(&model), model, number })
+        Ok(Self {
+            strict,
+            fast,
+            pushing,
+            kinds: ReadKinds::new(&model),
+            roots: Roots::new(&model),
+            model,
+            number,
+            fingerprint: OnceLock::new(),
+        })
+    }
+
+    /// A digest of the schema definition, alike for every server that has the same.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        *self.fingerprint.get_or_init(|| xxh3_64(self.sdl().as_bytes()))
     }
 
     /// The schema definition, in a stable order.

@@ -110,6 +110,9 @@ pub struct Catalog {
     pub origins: Vec<OriginInfo>,
     /// The newest moment at which every transaction that was folded is whole.
     pub consistent: Option<Consistent>,
+    /// The newest event of those that change what is believed other than by happening: what is said of origins and
+    /// ordered of projections, and what schemas are. Kept since there are such.
+    pub control: Position,
     /// Why folding has stopped, if it has.
     pub failure: Option<Failure>,
 }

@@ -33,6 +33,9 @@ pub const CHECKPOINT: &str = "mirrors";
 /// The name of the state that keeps what is known of origins: [`Origins::to_bytes`].
 pub(crate) const ORIGINS: &str = "mirrors/origins";
 
+/// The types of the store's own events that count in [`Catalog::control`].
+const CHANGING: [&str; 3] = [control::SCHEMA, control::SOURCE, control::PROJECTION];
+
 /// Called with what there is to read.
 type Show = Arc<dyn Fn(Catalog) + Send + Sync>;
 
@@ -56,6 +59,8 @@ pub struct Folder {
     newest: Option<Timestamp>,
     transactions: Transactions,
     consistent: Option<Consistent>,
+    control: Position,
+    control_changed: bool,
     bulk_until: Option<Position>,
     /// Types whose events below a position were loaded.
     loaded: (BTreeSet<Arc<str>>, Position),
@@ -104,6 +109,8 @@ impl Folder {
             newest,
             transactions,
             consistent: consistent(&snapshot)?,
+            control: progress::control(&snapshot)?,
+            control_changed: false,
             bulk_until: None,
             loaded: Default::default(),
         })
@@ -191,6 +198,9 @@ impl Folder {
                 true => {
                     learn(&mut self.schemas, stored);
                     self.origins.control(stored);
+                    if CHANGING.contains(&&*stored.event.aggregate_type) {
+                        (self.control, self.control_changed) = (self.control.max(stored.position), true);
+                    }
                     if &*stored.event.aggregate_type == control::PROJECTION {
                         self.projections()?.control(stored);
                     }

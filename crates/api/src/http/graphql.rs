@@ -22,6 +22,7 @@ use super::{Shared, guard, socket};
 use crate::{
     Limits, Principal,
     answer::Answer,
+    api::Responded,
     auth::Refused,
     errors::{ApiError, shortened},
     limits::exceeded,
@@ -47,7 +48,7 @@ pub(super) async fn get(
         .map_err(|error| ApiError::BadRequest(format!("the address has no parameters: {error}")))
         .and_then(|Query(parameters)| once_each(parameters))
         .and_then(|parameters| request::Request::of_parameters(parameters, |asked| shared.persisted.text(asked)));
-    respond(&shared, request, &principal, media_type).await
+    respond(&shared, request, &principal, media_type, headers.get(header::IF_NONE_MATCH)).await
 }
 
 fn once_each(parameters: Vec<(String, String)>) -> Result<Vec<(String, String)>, ApiError> {
@@ -91,7 +92,7 @@ pub(super) async fn post(
                 }));
             answer(&answers.await, StatusCode::OK, media_type)
         }
-        Ok(request) => respond(&shared, request::Request::parse(request, known), &principal, media_type).await,
+        Ok(request) => respond(&shared, request::Request::parse(request, known), &principal, media_type, None).await,
         Err(error) => {
             let error = ApiError::BadRequest(format!("the request is not JSON: {}", shortened(&error.to_string())));
             refused(error, StatusCode::BAD_REQUEST, media_type)
@@ -116,21 +117,55 @@ async fn respond(
     request: Result<request::Request, ApiError>,
     principal: &Principal,
     media_type: &'static str,
+    known: Option<&HeaderValue>,
 ) -> Response<Body> {
-    let response = match request {
-        Ok(request) => shared.api.respond(request, principal).await,
-        Err(error) => error.into(),
+    let responded = match request {
+        Ok(request) => shared.api.respond_unless(request, principal, |tag| is_among(known, tag)).await,
+        Err(error) => Responded::Answer(error.into()),
     };
+    let response = match responded {
+        Responded::Answer(response) => response,
+        Responded::Known(tag) => {
+            let mut unchanged = Response::new(Body::empty());
+            *unchanged.status_mut() = StatusCode::NOT_MODIFIED;
+            return tagged(&tag, unchanged);
+        }
+    };
+    let tag = response.entity_tag().map(str::to_owned);
+    let answer = with_status(&response, media_type);
+    match tag {
+        Some(tag) => tagged(&tag, answer),
+        None => answer,
+    }
+}
+
+/// An answer that stays as it is, which whoever keeps it asks again about all the same: whether they still may read it.
+fn tagged(tag: &str, mut answer: Response<Body>) -> Response<Body> {
+    let headers = answer.headers_mut();
+    headers.insert(header::ETAG, HeaderValue::try_from(tag).expect("a tag is ASCII"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept, authorization"));
+    answer
+}
+
+/// Whether a tag is one of those in a header. Weakly, as `If-None-Match` compares.
+fn is_among(known: Option<&HeaderValue>, tag: &str) -> bool {
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    let known = known.and_then(|known| known.to_str().ok()).unwrap_or_default();
+    known.trim() == "*" || known.split(',').any(|known| opaque(known) == opaque(tag))
+}
+
+fn with_status(response: &Answer, media_type: &'static str) -> Response<Body> {
     // In a media type of its own a refusal has a status of its own (GraphQL over HTTP); as plain JSON it is 200, for
     // clients that would look no further otherwise, but for what is no request.
     match response.refusal() {
-        Some("METHOD_NOT_ALLOWED") => allowing("POST", answer(&response, StatusCode::METHOD_NOT_ALLOWED, media_type)),
-        Some("BAD_REQUEST") => answer(&response, StatusCode::BAD_REQUEST, media_type),
+        Some("METHOD_NOT_ALLOWED") => allowing("POST", answer(response, StatusCode::METHOD_NOT_ALLOWED, media_type)),
+        Some("BAD_REQUEST") => answer(response, StatusCode::BAD_REQUEST, media_type),
         Some("FORBIDDEN" | "OPERATION_NOT_ALLOWED") if media_type == OWN_MEDIA_TYPE => {
-            answer(&response, StatusCode::FORBIDDEN, media_type)
+            answer(response, StatusCode::FORBIDDEN, media_type)
         }
-        Some(_) if media_type == OWN_MEDIA_TYPE => answer(&response, StatusCode::BAD_REQUEST, media_type),
-        _ => answer(&response, StatusCode::OK, media_type),
+        Some(_) if media_type == OWN_MEDIA_TYPE => answer(response, StatusCode::BAD_REQUEST, media_type),
+        _ => answer(response, StatusCode::OK, media_type),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use deltafold_api::{HttpOptions, Limits, Operations, serve};
+use deltafold_event::Operation;
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     server::{JSON, Server, status},
-    shop::Shop,
+    shop::{Shop, order, schema_event},
 };
 
 #[tokio::test]
@@ -53,6 +54,63 @@ async fn what_is_got_only_reads() {
         assert_eq!(status(&refused), "400", "{refused}");
         assert!(refused.contains("\"code\":\"BAD_REQUEST\""), "{refused}");
     }
+}
+
+/// The entity tag of a response.
+fn tag(response: &str) -> Option<&str> {
+    response.lines().find_map(|line| line.strip_prefix("etag: "))
+}
+
+#[tokio::test]
+async fn what_does_not_change_any_more_has_a_tag() {
+    let server = Server::start(HttpOptions::default()).await;
+    let ask = async |query: &str, known: &str| {
+        let query = query.replace(' ', "%20").replace('"', "%22").replace('{', "%7B").replace('}', "%7D");
+        server.send(&format!("GET /graphql?query={query}"), &[("if-none-match", known)], "").await
+    };
+    let position = server.shop.data("{ store { position } }").await["store"]["position"].as_str().unwrap().to_owned();
+    let last: i64 = position.parse().unwrap();
+    let recorded = server.shop.data("{ events(last: 1) { nodes { recordedAt } } }").await["events"]["nodes"][0].take();
+    let recorded = recorded["recordedAt"].as_str().unwrap();
+    for (moment, has_tag) in [
+        (format!("{{position: \"{last}\"}}"), true),
+        (format!("{{position: \"{last}\", time: \"2026-11-21T14:00:00Z\"}}"), true),
+        ("{recordedAt: \"2026-11-21T14:00:00Z\"}".to_owned(), true),
+        // More may come that was recorded then.
+        (format!("{{recordedAt: \"{recorded}\"}}"), false),
+        ("{time: \"2026-11-21T14:00:00Z\"}".to_owned(), false),
+        ("{consistent: true}".to_owned(), false),
+    ] {
+        let list = format!("{{ orders(asOf: {moment}) {{ nodes {{ id status }} }} }}");
+        let response = ask(&list, "").await;
+        assert_eq!(status(&response), "200");
+        assert_eq!(tag(&response).is_some(), has_tag, "{moment}: {response}");
+        if let Some(tag) = tag(&response) {
+            let unchanged = ask(&list, &format!("\"x\", {tag}")).await;
+            assert_eq!(status(&unchanged), "304", "{unchanged}");
+            assert!(unchanged.contains(&format!("etag: {tag}")) && unchanged.ends_with("\r\n\r\n"), "{unchanged}");
+        }
+    }
+    let as_of = format!("asOf: {{position: \"{last}\"}}");
+    let row = format!("{{ ordersByKey(id: 1, {as_of}) {{ status }} }}");
+    let before = ask(&row, "").await;
+    for other in [
+        format!("{{ ordersByKey(id: 1, {as_of}) {{ status _version {{ recordedTo }} }} }}"),
+        format!("{{ ordersByKey(id: 1, {as_of}) {{ status }} store {{ events }} }}"),
+        format!("{{ ordersByKey(id: 1, {as_of}) {{ status }} now: ordersByKey(id: 1) {{ status }} }}"),
+        format!(
+            "{{ aggregate(type: \"orders\", id: \"1\", {as_of}) {{ diff(from: {{time: \"2026-11-21T10:00:00Z\"}}) {{ field }} }} }}"
+        ),
+    ] {
+        assert_eq!(tag(&ask(&other, "").await), None, "{other}");
+    }
+
+    // What comes later changes nothing of it; what changes what is believed may.
+    server.shop.append(vec![order(Operation::Update, 300, 1, "16:00:00", &json!({"status": "sent"}))]).await;
+    assert_eq!(tag(&ask(&row, "").await), tag(&before));
+    let schema = deltafold_event::RowSchema::new(vec!["id".to_owned()], None, Some("other".to_owned()));
+    server.shop.append(vec![schema_event(&schema)]).await;
+    assert_ne!(tag(&ask(&row, "").await), tag(&before));
 }
 
 #[tokio::test]

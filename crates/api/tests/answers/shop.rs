@@ -293,7 +293,8 @@ fn schema() -> RowSchema {
     RowSchema::new(vec!["id".to_owned()], None, Some("postgresql".to_owned()))
 }
 
-fn schema_event(schema: &RowSchema) -> Event {
+/// The event that tells a schema.
+pub(crate) fn schema_event(schema: &RowSchema) -> Event {
     Event {
         id: Identity::domain().text(Some(control::SCHEMA)).text(Some(schema.id().as_str())).id(),
         aggregate_type: control::SCHEMA.into(),

@@ -19,6 +19,9 @@ pub(super) const TRANSACTIONS: &str = "transactions/";
 /// The name of the state that keeps [`Catalog::consistent`]: the moment, and a byte that says whether it is estimated.
 const CONSISTENT: &str = "mirrors/consistent";
 
+/// The name of the state that keeps [`Catalog::control`]: [`Position::to_bytes`].
+const CONTROL: &str = "mirrors/control";
+
 impl Folder {
     /// Takes what was folded up to a checkpoint as done, and writes so.
     pub(super) fn put_progress(&mut self, write: &mut Batch, checkpoint: Position, newest: Option<Timestamp>) {
@@ -43,6 +46,9 @@ impl Folder {
         let consistent = consistent.map(|found| Consistent { estimated: found.estimated || is_replay, ..found });
         if let Some(Consistent { at, estimated }) = consistent {
             write.put_state(CONSISTENT, &[&at.to_bytes()[..], &[u8::from(estimated)]].concat());
+        }
+        if std::mem::take(&mut self.control_changed) {
+            write.put_state(CONTROL, &self.control.to_bytes());
         }
         write.put_checkpoint(CHECKPOINT, checkpoint);
         if let (false, false, Some(recorded_at)) = (self.is_bulk(), is_replay, self.recorded_at) {
@@ -73,6 +79,7 @@ impl Folder {
             newest: self.newest,
             origins: self.origins.infos(),
             consistent: self.consistent,
+            control: self.control,
             failure: None,
         }
     }
@@ -87,6 +94,11 @@ pub fn consistent(snapshot: &Snapshot) -> Result<Option<Consistent>, ReadError> 
     let bytes = snapshot.state(CONSISTENT)?.unwrap_or_default();
     let Some((at, &[estimated])) = bytes.split_first_chunk() else { return Ok(None) };
     Ok(Some(Consistent { at: Timestamp::from_bytes(*at), estimated: estimated != 0 }))
+}
+
+pub(super) fn control(snapshot: &Snapshot) -> Result<Position, ProjectorError> {
+    let bytes = snapshot.state(CONTROL)?;
+    Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map_or(Position::ZERO, Position::from_bytes))
 }
 
 pub(super) fn moment(snapshot: &Snapshot, state: &str) -> Result<Option<Timestamp>, ProjectorError> {
