@@ -12,6 +12,7 @@ pub mod command;
 pub mod expected;
 pub mod generator;
 pub mod http;
+pub mod node;
 pub mod python;
 pub mod server;
 pub mod stack;
