@@ -19,7 +19,7 @@ use deltafold_projector::{Catalog, OlderBeliefs};
 use deltafold_store::EventStore;
 use deltafold_view::ViewStore;
 use serde_json::Value as Json;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
     Readiness,
@@ -92,6 +92,7 @@ struct Inner {
     documents: Documents,
     tables: Tables,
     older: Arc<OlderBeliefs>,
+    scans: Arc<Semaphore>,
     times: ReadTimes,
     limits: Arc<Limits>,
     options: Options,
@@ -185,6 +186,7 @@ impl Api {
             numbers: AtomicU64::new(1),
             documents: Documents::new(options.document_cache_bytes),
             tables: Tables::new(options.limits.memory_bytes).map_err(failed)?,
+            scans: Arc::new(Semaphore::new(options.limits.past_scans)),
             times: ReadTimes::new(),
             limits: Arc::new(options.limits.clone()),
             options,
@@ -405,7 +407,7 @@ impl Api {
         let inner = &*self.inner;
         let (log, limits, tables) = (inner.log.clone(), inner.limits.clone(), inner.tables.clone());
         let (snapshot, older) = (inner.views.snapshot_for_request(), inner.older.clone());
-        Reading::new(built.model.clone(), catalog, snapshot, log, limits, tables, older)
+        Reading::new(built.model.clone(), catalog, snapshot, log, limits, tables, older, inner.scans.clone())
     }
 
     /// The schema of a catalog; built anew when views or columns have come.

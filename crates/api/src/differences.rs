@@ -118,6 +118,7 @@ async fn read(view: &Arc<ViewModel>, ctx: &ResolverContext<'_>) -> Result<Page<D
         *moment = resolved.at;
     }
 
+    let _place = reading.place_for_scan(moments[0]).await?;
     let sides = Sides { view, filter: &asked[0], path: &path, moments };
     let mut compared = after.map(|after| after.place.key);
     let mut edges = Vec::new();

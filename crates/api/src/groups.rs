@@ -356,6 +356,7 @@ async fn read(view: &Arc<ViewModel>, ctx: &ResolverContext<'_>) -> Result<Vec<Gr
             _ => frame.sort((0..groups).map(of_group).collect()),
         })
         .map_err(engine)?;
+    let _place = reading.place_for_scan(moment.at).await?;
     let batches = frame.collect().await.map_err(engine)?;
     if batches.iter().map(RecordBatch::num_rows).sum::<usize>() > most {
         return Err(exceeded("groups", most, "more"));

@@ -32,6 +32,10 @@ pub struct Limits {
     pub fields: usize,
     /// How many fields a response may have: those below a list count once for each row its page may have.
     pub cost: usize,
+    /// How many fields a request may give names of its own.
+    pub aliases: usize,
+    /// How many directives a request may have.
+    pub directives: usize,
     /// How many names, values and signs the query's text may have.
     pub tokens: usize,
     /// How deep filters may nest.
@@ -58,6 +62,8 @@ pub struct Limits {
     /// How long a WebSocket's other side may take to read one message.
     #[serde(rename = "send_timeout_ms", with = "millis")]
     pub send_timeout: Duration,
+    /// How many lists, and the like, may be read as of the past at once: each looks through all versions of its view.
+    pub past_scans: usize,
     /// The bytes that all lists may hold in memory at once, for sorting.
     pub memory_bytes: usize,
 }
@@ -71,6 +77,8 @@ impl Default for Limits {
             depth: 16,
             fields: 2_000,
             cost: 500_000,
+            aliases: 200,
+            directives: 100,
             tokens: 20_000,
             filter_depth: 16,
             filter_size: 1_000,
@@ -82,6 +90,7 @@ impl Default for Limits {
             subscriptions: 100,
             init_timeout: Duration::from_secs(10),
             send_timeout: Duration::from_secs(10),
+            past_scans: 16,
             memory_bytes: 512 << 20,
         }
     }
@@ -167,6 +176,8 @@ impl Limits {
             let size = walk.selection(root.unwrap_or_default(), &operation.node.selection_set.node)?;
             for (limit, max, found) in [
                 ("depth", self.depth, size.depth),
+                ("aliases", self.aliases, size.aliases),
+                ("directives", self.directives, size.directives.saturating_add(operation.node.directives.len())),
                 ("fields", self.fields, size.fields),
                 ("cost", self.cost, size.cost),
             ] {
@@ -214,6 +225,8 @@ fn is_word(byte: u8) -> bool {
 struct Size {
     depth: usize,
     fields: usize,
+    aliases: usize,
+    directives: usize,
     cost: usize,
     /// How deep lists nest that introspection repeats itself by.
     lists: usize,
@@ -243,6 +256,9 @@ impl<'a> Walk<'a> {
             sum.depth = sum.depth.max(size.depth);
             sum.lists = sum.lists.max(size.lists);
             sum.fields = sum.fields.saturating_add(size.fields);
+            sum.aliases = sum.aliases.saturating_add(size.aliases);
+            sum.directives =
+                sum.directives.saturating_add(size.directives).saturating_add(item.node.directives().len());
             sum.cost = sum.cost.saturating_add(size.cost);
         }
         Ok(sum)
@@ -273,6 +289,8 @@ impl<'a> Walk<'a> {
         let mut size = Size {
             depth: inner.depth + 1,
             fields: inner.fields.saturating_add(1),
+            aliases: inner.aliases.saturating_add(usize::from(field.alias.is_some())),
+            directives: inner.directives,
             cost: inner.cost.saturating_mul(self.rows(child, field)).saturating_add(1),
             lists: inner.lists,
         };
@@ -283,7 +301,7 @@ impl<'a> Walk<'a> {
             if size.lists > INTROSPECTION_LISTS_MAX {
                 return Err(exceeded("introspection_lists", INTROSPECTION_LISTS_MAX, size.lists));
             }
-            size = Size { depth: 1, fields: size.fields, cost: size.fields, lists: 0 };
+            size = Size { depth: 1, cost: size.fields, lists: 0, ..size };
         }
         Ok(size)
     }
@@ -335,7 +353,7 @@ mod tests {
     }
 
     fn check(query: &str) -> Result<(), String> {
-        let limits = Limits { depth: 4, fields: 20, cost: 500, ..Limits::default() };
+        let limits = Limits { depth: 4, fields: 20, aliases: 10, directives: 4, cost: 500, ..Limits::default() };
         limits
             .check_text(query)
             .and_then(|()| {
@@ -360,7 +378,22 @@ mod tests {
         assert_eq!(check("{row{row{row{a}}}}"), Ok(()));
         assert_eq!(check("{row{row{row{row{a}}}}}"), Err("limit \"depth\" is 4, and the request has 5".to_owned()));
         let aliases: String = (0..21).map(|n| format!("a{n}: a ")).collect();
-        assert!(check(&format!("{{{aliases}}}")).unwrap_err().starts_with("limit \"fields\""));
+        assert!(check(&format!("{{{aliases}}}")).unwrap_err().starts_with("limit \"aliases\""));
+        let fields = "a ".repeat(21);
+        assert!(check(&format!("{{{fields}}}")).unwrap_err().starts_with("limit \"fields\""));
+    }
+
+    #[test]
+    fn directives_are_limited_wherever_they_are() {
+        let flood = "@a ".repeat(3);
+        for query in [
+            format!("{{ row {flood} @a @a {{ a }} }}"),
+            format!("query {flood} @a @a {{ row {{ a }} }}"),
+            format!("{{ ... on Query {flood} {{ row @a @a {{ a }} }} }}"),
+            format!("{{ ...f {flood} }} fragment f on Query {{ row {{ a @a @a }} }}"),
+        ] {
+            assert_eq!(check(&query), Err("limit \"directives\" is 4, and the request has 5".to_owned()), "{query}");
+        }
     }
 
     /// Ten lines that stand for 2^32 fields.

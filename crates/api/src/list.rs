@@ -160,6 +160,7 @@ impl List {
         if let Some(all) = filter::joined(parts.into_iter().flatten().collect(), Operator::And) {
             frame = frame.filter(all).map_err(engine)?;
         }
+        let _place = reading.place_for_scan(self.moment.at).await?;
         let frame = frame.sort(sort).and_then(|frame| frame.limit(0, Some(self.page.size + 1))).map_err(engine)?;
         order::keys(frame).await
     }
@@ -172,6 +173,7 @@ impl ListNode {
             Some(filter) => table.frame.filter(filter).map_err(engine)?,
             None => table.frame,
         };
+        let _place = reading.place_for_scan(self.moment.at).await?;
         frame.count().await.map_err(engine)
     }
 }

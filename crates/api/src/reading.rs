@@ -3,20 +3,28 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use async_graphql::Context;
 use deltafold_event::{Position, Timestamp};
 use deltafold_projector::{Believed, Catalog, Consistent, OlderBeliefs, OlderBeliefsError};
 use deltafold_view::{At, Reader, Snapshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 use crate::{
     errors::ApiError,
-    limits::Limits,
+    limits::{Limits, exceeded},
     log::Log,
     model::{Model, ViewModel},
     tables::Tables,
 };
+
+/// How long a scan of the past waits for others to end.
+const SCANS_WAIT: Duration = Duration::from_secs(1);
 
 /// The state of one request.
 pub(crate) struct Reading {
@@ -36,6 +44,8 @@ pub(crate) struct Reading {
     older: Arc<OlderBeliefs>,
     /// What of that was computed for this request.
     believed: Mutex<ByViewAndPosition<Arc<Believed>>>,
+    /// A place for each scan of the past.
+    scans: Arc<Semaphore>,
     /// The exclusive end of what the views hold.
     end: Position,
     /// The newest moment at which every transaction that the views hold is whole.
@@ -68,6 +78,7 @@ impl Reading {
         limits: Arc<Limits>,
         tables: Tables,
         older: Arc<OlderBeliefs>,
+        scans: Arc<Semaphore>,
     ) -> Result<Self, ApiError> {
         let end = snapshot.checkpoint(deltafold_projector::CHECKPOINT);
         let end = end.map_err(|error| ApiError::internal("checkpoint", error))?.unwrap_or(Position::ZERO);
@@ -78,7 +89,7 @@ impl Reading {
         };
         let consistent = consistent.map_err(|error| ApiError::internal("consistent moment", error))?;
         let (believed, past) = Default::default();
-        Ok(Self { model, snapshot, catalog, log, limits, tables, older, believed, end, consistent, past })
+        Ok(Self { model, snapshot, catalog, log, limits, tables, older, scans, believed, end, consistent, past })
     }
 
     /// The one of the request that is being answered.
@@ -152,6 +163,7 @@ impl Reading {
     pub(crate) async fn enter(&self, view: &ViewModel, moment: Moment, path: &str) -> Result<(), ApiError> {
         let position = moment.at.position;
         if !self.keeps(view, moment)? {
+            let _place = self.place_for_scan(moment.at).await?;
             let name = &view.info.name;
             let believed = self.older.at(self.log.store(), &self.catalog, &self.snapshot, name, position).await;
             let believed = believed.map_err(|error| match error {
@@ -164,6 +176,22 @@ impl Reading {
         }
         self.note(view, moment);
         Ok(())
+    }
+
+    /// A place for a scan of a moment, to be held as long as it takes; none where it is of now.
+    ///
+    /// # Errors
+    /// When all places stay taken.
+    pub(crate) async fn place_for_scan(&self, at: At) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
+        if at.is_now() {
+            return Ok(None);
+        }
+        match timeout(SCANS_WAIT, self.scans.clone().acquire_owned()).await {
+            Ok(Ok(place)) => Ok(Some(place)),
+            Ok(Err(_)) | Err(_) => {
+                Err(exceeded("past_scans", self.limits.past_scans, "to wait for others too long; try again"))
+            }
+        }
     }
 
     /// Notes that a view is read at a moment.

@@ -33,6 +33,24 @@ async fn each_limit_is_named() {
 }
 
 #[tokio::test]
+async fn scans_of_the_past_wait_for_a_place_and_not_for_ever() {
+    let shop = Shop::open(Limits { past_scans: 0, ..Limits::default() }).await;
+    shop.append(vec![order(Operation::Create, 1, 1, "10:00:00", &json!({"status": "new"}))]).await;
+    let at = "asOf: {time: \"2026-11-21T14:00:00Z\"}";
+    for query in [
+        format!("{{ orders({at}) {{ nodes {{ id }} }} }}"),
+        format!("{{ orders({at}) {{ totalCount }} }}"),
+        format!("{{ ordersAggregate({at}) {{ count }} }}"),
+        "{ ordersDiff(from: {time: \"2026-11-21T14:00:00Z\"}) { nodes { after { id } } } }".to_owned(),
+    ] {
+        let told = shop.errors(&query).await;
+        assert!(told.starts_with("LIMIT_EXCEEDED: limit \"past_scans\" is 0"), "{query}: {told}");
+    }
+    // A key is a seek, and what is so now is one scan.
+    shop.data(&format!("{{ ordersByKey(id: 1, {at}) {{ id }} orders {{ nodes {{ id }} totalCount }} }}")).await;
+}
+
+#[tokio::test]
 async fn requests_that_take_too_long_end() {
     let limits = Limits {
         timeout: Duration::from_millis(20),
