@@ -19,7 +19,7 @@ use deltafold_projector::{Catalog, OlderBeliefs};
 use deltafold_store::EventStore;
 use deltafold_view::ViewStore;
 use serde_json::Value as Json;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::{
     Readiness,
@@ -33,7 +33,7 @@ use crate::{
     measures::{self, ReadTimes},
     model::Model,
     permission, persisted, pinned,
-    reading::{Reading, last_before},
+    reading::{Past, Reading, last_before},
     request::Request,
     schema::Built,
     source_state::{SourceState, Sources},
@@ -91,8 +91,7 @@ struct Inner {
     numbers: AtomicU64,
     documents: Documents,
     tables: Tables,
-    older: Arc<OlderBeliefs>,
-    scans: Arc<Semaphore>,
+    past_reads: Past,
     times: ReadTimes,
     limits: Arc<Limits>,
     options: Options,
@@ -175,8 +174,9 @@ impl Api {
         let now = catalog.borrow().clone();
         let model = Model::new(&now, &views);
         let built = Built::new(Arc::new(model), options.introspection, 0).map_err(failed)?;
+        let older = OlderBeliefs::new(views.clone(), deltafold_projector::Options::default().built_changes);
         let inner = Inner {
-            older: Arc::new(OlderBeliefs::new(views.clone(), deltafold_projector::Options::default().built_changes)),
+            past_reads: Past::new(older, options.limits.past_scans),
             log: Log::new(store),
             views,
             commands,
@@ -186,7 +186,6 @@ impl Api {
             numbers: AtomicU64::new(1),
             documents: Documents::new(options.document_cache_bytes),
             tables: Tables::new(options.limits.memory_bytes).map_err(failed)?,
-            scans: Arc::new(Semaphore::new(options.limits.past_scans)),
             times: ReadTimes::new(),
             limits: Arc::new(options.limits.clone()),
             options,
@@ -406,8 +405,8 @@ impl Api {
     fn reading(&self, built: &Built, catalog: Arc<Catalog>) -> Result<Reading, ApiError> {
         let inner = &*self.inner;
         let (log, limits, tables) = (inner.log.clone(), inner.limits.clone(), inner.tables.clone());
-        let (snapshot, older) = (inner.views.snapshot_for_request(), inner.older.clone());
-        Reading::new(built.model.clone(), catalog, snapshot, log, limits, tables, older, inner.scans.clone())
+        let (snapshot, past_reads) = (inner.views.snapshot_for_request(), inner.past_reads.clone());
+        Reading::new(built.model.clone(), catalog, snapshot, log, limits, tables, past_reads)
     }
 
     /// The schema of a catalog; built anew when views or columns have come.

@@ -26,6 +26,21 @@ use crate::{
 /// How long a scan of the past waits for others to end.
 const SCANS_WAIT: Duration = Duration::from_secs(1);
 
+/// What reads of the past share.
+#[derive(Clone)]
+pub(crate) struct Past {
+    older: Arc<OlderBeliefs>,
+    /// A place for each scan of the past.
+    scans: Arc<Semaphore>,
+}
+
+impl Past {
+    /// For so many scans at once.
+    pub(crate) fn new(older: OlderBeliefs, scans: usize) -> Self {
+        Self { older: Arc::new(older), scans: Arc::new(Semaphore::new(scans)) }
+    }
+}
+
 /// The state of one request.
 pub(crate) struct Reading {
     /// The views' names, as the schema has them.
@@ -40,12 +55,10 @@ pub(crate) struct Reading {
     pub(crate) limits: Arc<Limits>,
     /// Where lists are planned and run.
     pub(crate) tables: Tables,
-    /// What is not kept of derived views.
-    older: Arc<OlderBeliefs>,
+    /// What is not kept of derived views, and how much of it may be read at once.
+    past_reads: Past,
     /// What of that was computed for this request.
     believed: Mutex<ByViewAndPosition<Arc<Believed>>>,
-    /// A place for each scan of the past.
-    scans: Arc<Semaphore>,
     /// The exclusive end of what the views hold.
     end: Position,
     /// The newest moment at which every transaction that the views hold is whole.
@@ -77,8 +90,7 @@ impl Reading {
         log: Log,
         limits: Arc<Limits>,
         tables: Tables,
-        older: Arc<OlderBeliefs>,
-        scans: Arc<Semaphore>,
+        past_reads: Past,
     ) -> Result<Self, ApiError> {
         let end = snapshot.checkpoint(deltafold_projector::CHECKPOINT);
         let end = end.map_err(|error| ApiError::internal("checkpoint", error))?.unwrap_or(Position::ZERO);
@@ -89,7 +101,7 @@ impl Reading {
         };
         let consistent = consistent.map_err(|error| ApiError::internal("consistent moment", error))?;
         let (believed, past) = Default::default();
-        Ok(Self { model, snapshot, catalog, log, limits, tables, older, scans, believed, end, consistent, past })
+        Ok(Self { model, snapshot, catalog, log, limits, tables, past_reads, believed, end, consistent, past })
     }
 
     /// The one of the request that is being answered.
@@ -165,7 +177,8 @@ impl Reading {
         if !self.keeps(view, moment)? {
             let _place = self.place_for_scan(moment.at).await?;
             let name = &view.info.name;
-            let believed = self.older.at(self.log.store(), &self.catalog, &self.snapshot, name, position).await;
+            let believed =
+                self.past_reads.older.at(self.log.store(), &self.catalog, &self.snapshot, name, position).await;
             let believed = believed.map_err(|error| match error {
                 OlderBeliefsError::Failed(what) => {
                     ApiError::NotKept { path: path.to_owned(), view: name.to_string(), position, what }
@@ -186,7 +199,7 @@ impl Reading {
         if at.is_now() {
             return Ok(None);
         }
-        match timeout(SCANS_WAIT, self.scans.clone().acquire_owned()).await {
+        match timeout(SCANS_WAIT, self.past_reads.scans.clone().acquire_owned()).await {
             Ok(Ok(place)) => Ok(Some(place)),
             Ok(Err(_)) | Err(_) => {
                 Err(exceeded("past_scans", self.limits.past_scans, "to wait for others too long; try again"))

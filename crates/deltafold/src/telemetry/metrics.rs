@@ -117,7 +117,7 @@ fn describe() {
     describe_histogram!(
         READ,
         Unit::Seconds,
-        "How long a read took from its request's parsing to its result, by kind: by_key, list, history, events, other."
+        "How long a read took from its request's parsing to its result, by kind: by_key, list, aggregate, diff, history, events, other."
     );
     describe_gauge!(
         "deltafold_origin_suspect",
