@@ -8,4 +8,5 @@ pub mod live;
 pub mod naive;
 pub mod process;
 pub mod projections;
+pub mod queries;
 pub mod recording;
