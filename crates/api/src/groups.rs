@@ -13,7 +13,7 @@ use async_graphql::{
     dynamic::{Enum, EnumItem, Field, FieldFuture, FieldValue, InputValue, Object, ResolverContext, TypeRef},
 };
 use datafusion::{
-    functions_aggregate::expr_fn::{avg, count, count_distinct, max, min, sum},
+    functions_aggregate::expr_fn::{avg, count, count_distinct, first_value, max, min, sum},
     logical_expr::{Expr, cast, lit},
 };
 use deltafold_event::{
@@ -60,8 +60,8 @@ impl Function {
         match self {
             Self::Sum => "Sums; null where there is no value. Exact, but for floats.",
             Self::Avg => "Averages of the values that are not null; null where there is none.",
-            Self::Min => "The smallest values; null where there is none.",
-            Self::Max => "The greatest values; null where there is none.",
+            Self::Min => "The smallest values; null where there is none. NaN is greater than every number.",
+            Self::Max => "The greatest values; null where there is none. NaN is greater than every number.",
         }
     }
 
@@ -85,6 +85,9 @@ impl Function {
             // With room for the digits that more rows add.
             (Self::Sum, ColumnType::Decimal(_)) => sum(cast(column, roomy(column_type))),
             (Self::Avg, ColumnType::Decimal(_)) => avg(cast(column, roomy(column_type))),
+            // Not a number is greater than every number, as in an order: DataFusion's own depend on which row comes first.
+            (Self::Min, ColumnType::Float) => first_value(column.clone(), vec![column.sort(true, false)]),
+            (Self::Max, ColumnType::Float) => first_value(column.clone(), vec![column.sort(false, false)]),
             (Self::Sum, _) => sum(column),
             (Self::Avg, _) => avg(column),
             (Self::Min, _) => min(column),

@@ -46,6 +46,9 @@ const DIRECTIONS: [(&str, &str); 6] = [
     ("DESC_NULLS_LAST", "DESC NULLS LAST"),
 ];
 
+/// Not a number.
+const NAN: &str = "CAST('NaN' AS DOUBLE)";
+
 /// How a list is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Walk {
@@ -130,7 +133,7 @@ impl Query {
             Answers { asked: Vec::new(), found: Vec::new(), expected: Vec::new(), kinds: BTreeSet::new() };
         match self {
             Self::List(filter, order, walk) => {
-                list(world, moment, &table, filter.as_ref(), order, walk, &mut answers).await
+                list(world, moment, &table, filter.as_ref(), order, walk, &mut answers).await;
             }
             Self::Count(filter) => {
                 answers.kinds.insert("count");
@@ -339,7 +342,7 @@ impl Computed {
             _ => Kind::is_ordered,
         };
         let columns = columns(takes);
-        let (column, _) = *columns.choose(random).expect("there are some");
+        let (column, of) = *columns.choose(random).expect("there are some");
         let counted =
             |graphql: String, sql: String| Self { kind, graphql, path: ["a#".to_owned(), String::new()], sql };
         match kind {
@@ -352,7 +355,16 @@ impl Computed {
                 kind,
                 graphql: format!("a#: {function} {{ {column} }}"),
                 path: ["a#".to_owned(), column.to_owned()],
-                sql: format!("{function}(\"{column}\")"),
+                sql: match (function, of) {
+                    // What DataFusion takes for the least and the greatest depends on where not a number comes.
+                    ("min", Kind::Float) => {
+                        format!("coalesce(min(\"{column}\") FILTER (WHERE \"{column}\" <> {NAN}), min(\"{column}\"))")
+                    }
+                    ("max", Kind::Float) => format!(
+                        "CASE WHEN count(*) FILTER (WHERE \"{column}\" = {NAN}) > 0 THEN {NAN} ELSE max(\"{column}\") END"
+                    ),
+                    _ => format!("{function}(\"{column}\")"),
+                },
             },
         }
     }

@@ -49,6 +49,10 @@ async fn without_groups_there_is_one_of_all_rows() {
             "max": {"total": "90071992.99", "shippedOn": "2026-11-22", "status": "paid"},
         }])
     );
+    assert_eq!(
+        groups(&shop, "", "min { weight } max { weight }").await,
+        json!([{"min": {"weight": 1.5}, "max": {"weight": "NaN"}}])
+    );
     let none = groups(&shop, "where: {id: {_gt: 100}}", "count sum { total } max { status }").await;
     assert_eq!(none, json!([{"count": 0, "sum": {"total": null}, "max": {"status": null}}]));
 }
