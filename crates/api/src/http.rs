@@ -16,7 +16,7 @@ use axum::{
     middleware,
     routing::get,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 
@@ -81,6 +81,8 @@ struct Shared {
     anybody: Option<Principal>,
     auth: Option<Arc<Auth>>,
     persisted: Persisted,
+    /// A place for each operation of a socket.
+    operations: Arc<Semaphore>,
     /// The server stops.
     cancel: CancellationToken,
     metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
@@ -91,7 +93,8 @@ fn router(api: Api, address: SocketAddr, options: HttpOptions, cancel: Cancellat
     let anybody = options.auth.is_none().then(Principal::local);
     let guard = Arc::new(Guard::new(api.options(), address, options.auth.clone()));
     let (auth, persisted) = (options.auth, Persisted::new(options.operations));
-    let shared = Arc::new(Shared { api, anybody, auth, persisted, cancel, metrics: options.metrics });
+    let operations = Arc::new(Semaphore::new(api.options().limits.all_subscriptions));
+    let shared = Arc::new(Shared { api, anybody, auth, persisted, operations, cancel, metrics: options.metrics });
     let pages = Router::new()
         .route("/", get(async || console::file("index.html")))
         .route("/console/{*path}", get(async |Path(path): Path<String>| console::file(&path)))

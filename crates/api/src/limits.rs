@@ -56,6 +56,8 @@ pub struct Limits {
     pub min_position_wait: Duration,
     /// How many subscriptions, and other operations, a WebSocket may have at once.
     pub subscriptions: usize,
+    /// How many of them all WebSockets together may have.
+    pub all_subscriptions: usize,
     /// How long a WebSocket may take to begin.
     #[serde(rename = "init_timeout_ms", with = "millis")]
     pub init_timeout: Duration,
@@ -88,6 +90,7 @@ impl Default for Limits {
             timeout: Duration::from_secs(30),
             min_position_wait: Duration::from_secs(10),
             subscriptions: 100,
+            all_subscriptions: 1_000,
             init_timeout: Duration::from_secs(10),
             send_timeout: Duration::from_secs(10),
             past_scans: 16,

@@ -286,7 +286,8 @@ impl ViewStore {
     /// Notes from here on which aggregates of a view change. A snapshot that is made afterwards may show some of that
     /// already.
     pub fn touched(&self, view: &Mirror) -> Touched {
-        self.shared.followers.add(view.clone())
+        let published = self.snapshot().moment.commit.unwrap_or_default();
+        self.shared.followers.add(view.clone(), published)
     }
 
     /// Keeps what is committed from here on from readers, until [`Self::show`]: they see the store as it is now. Only in

@@ -17,7 +17,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use tokio::{
-    sync::mpsc,
+    sync::{OwnedSemaphorePermit, mpsc},
     task::{AbortHandle, JoinSet},
     time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
@@ -220,13 +220,18 @@ impl Session {
                 Err(Close::new(4409, format!("Subscriber for {id} already exists")))
             }
             Said::Subscribe { id, payload } => {
-                let most = self.shared.api.options().limits.subscriptions;
-                if self.running.len() >= most {
-                    let refused = Answer::from(exceeded("subscriptions", most, "more"));
-                    return Ok(Some(message(&Say::Error { id: &id, payload: refused.errors() })));
-                }
-                self.begin(id, payload);
-                Ok(None)
+                let limits = &self.shared.api.options().limits;
+                let place = self.shared.operations.clone().try_acquire_owned();
+                let exceeds = match place {
+                    _ if self.running.len() >= limits.subscriptions => ("subscriptions", limits.subscriptions),
+                    Err(_) => ("all_subscriptions", limits.all_subscriptions),
+                    Ok(place) => {
+                        self.begin(id, payload, place);
+                        return Ok(None);
+                    }
+                };
+                let refused = Answer::from(exceeded(exceeds.0, exceeds.1, "more"));
+                Ok(Some(message(&Say::Error { id: &id, payload: refused.errors() })))
             }
             Said::Complete { id } => {
                 if let Some(running) = self.running.remove(&id) {
@@ -250,12 +255,13 @@ impl Session {
         Ok(())
     }
 
-    /// Begins an operation.
-    fn begin(&mut self, id: String, payload: Json) {
+    /// Begins an operation, which keeps its place until it ends.
+    fn begin(&mut self, id: String, payload: Json, place: OwnedSemaphorePermit) {
         let (shared, sender) = (self.shared.clone(), self.sender.clone());
         let principal = self.principal.clone().or_else(|| shared.anybody.clone());
         let (number, of) = (self.number, id.clone());
         let task = self.tasks.spawn(async move {
+            let _place = place;
             // Nobody receives it once the session has ended, and this with it.
             let send = async |came| sender.send((of.clone(), number, came)).await.is_ok();
             let Some(principal) = principal else { return };

@@ -27,6 +27,9 @@ use crate::{
     row::RowNode,
 };
 
+/// As many keys are kept of what commits have changed.
+const FEW: usize = 10_000;
+
 pub(super) fn field(view: &ViewModel) -> (String, String, String, Vec<InputValue>) {
     let description = format!(
         "The rows of {} as they change: what each was and is, once for whatever became of it in one moment.",
@@ -160,7 +163,9 @@ impl ChangeFeed {
                     continue;
                 };
                 let noted = followed.touched.until(&reading.snapshot).map_err(unreadable)?;
-                candidates = noted.filter(|_| std::mem::replace(&mut followed.is_whole, true));
+                // Of very many it is better to keep none, and to go through them all in pieces.
+                candidates =
+                    noted.filter(|noted| std::mem::replace(&mut followed.is_whole, true) && noted.len() <= FEW);
                 self.place = Place { from: self.place.to, to: reading.position(), key: None };
                 self.compared = None;
             }

@@ -16,8 +16,9 @@ use crate::{Api, errors::ApiError, events, scalars};
 
 pub(super) const NAME: &str = "events";
 
-/// As many are read at once.
+/// As many are read at once, and of those so many bytes are kept: the others are read again when it is their turn.
 const READ_AHEAD: usize = 100;
+const KEPT_BYTES: usize = 64 << 10;
 
 pub(super) fn field() -> (String, String, String, Vec<InputValue>) {
     let description = "The events as they are recorded, in the order of their positions, each once.";
@@ -66,15 +67,32 @@ impl EventFeed {
             let mut filter = self.filter.clone();
             filter.from = filter.from.max(Some(from));
             filter.to = filter.to.min(Some(reading.end()));
-            let read = events::first_deliveries(&reading, filter, Direction::Forward, READ_AHEAD).await?;
-            self.from = match read.last() {
-                Some(last) if read.len() >= READ_AHEAD => last.position.next(),
+            let mut read = events::first_deliveries(&reading, filter, Direction::Forward, READ_AHEAD).await?;
+            let kept = kept(&read);
+            self.from = match read.get(kept.saturating_sub(1)) {
+                Some(last) if kept < read.len() || read.len() >= READ_AHEAD => last.position.next(),
                 _ => reading.end(),
             };
+            read.truncate(kept);
             if self.filter.to.is_some_and(|to| to <= self.from) && read.is_empty() {
                 return Ok(None);
             }
             self.read = read.into();
         }
     }
+}
+
+/// How many of some events are kept: one at least, if there is one.
+fn kept(events: &[StoredEvent]) -> usize {
+    let bytes = |stored: &StoredEvent| {
+        let event = &stored.event;
+        let texts = [event.before.as_ref(), event.after.as_ref(), Some(&event.metadata)];
+        texts.into_iter().flatten().map(String::len).sum::<usize>()
+    };
+    let mut sum = 0;
+    let room = events.iter().take_while(|event| {
+        sum += bytes(event);
+        sum <= KEPT_BYTES
+    });
+    room.count().max(1).min(events.len())
 }

@@ -171,13 +171,10 @@ async fn rows_come_as_they_change_and_go_on_where_they_were_left() {
     }
     assert_eq!(ids, [1, 2, 4]);
     server.shop.append(vec![placed(400, 7, "new"), paid(410, 5)]).await;
-    assert_eq!(again.data("a").await["after"]["id"], 5);
-    let mut rest = [again.data_of_any().await, again.data_of_any().await];
+    let mut rest = [again.data_of_any().await, again.data_of_any().await, again.data_of_any().await];
     rest.sort_by_key(|(id, _)| id.clone());
-    assert_eq!(
-        rest.map(|(id, data)| (id, data["after"]["id"].clone())),
-        [("a".into(), 7.into()), ("b".into(), 5.into())]
-    );
+    let rest = rest.map(|(id, data)| format!("{id}: {}", data["after"]["id"]));
+    assert_eq!(rest, ["a: 5", "a: 7", "b: 5"]);
 }
 
 impl Client {

@@ -34,6 +34,7 @@ const KEYS: &[&str] = &[
     "http.limits.timeout_ms",
     "http.limits.min_position_wait_ms",
     "http.limits.subscriptions",
+    "http.limits.all_subscriptions",
     "http.limits.init_timeout_ms",
     "http.limits.send_timeout_ms",
     "http.limits.past_scans",
