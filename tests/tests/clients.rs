@@ -35,6 +35,16 @@ fn clients_of_other_makes_find_what_their_specifications_promise() {
     assert_eq!(audit["failed"], 0);
     assert!(audit["audits"].as_u64().unwrap() > 50, "{audit}");
 
+    let schema = said("schema.js", &format!("http://{address}"));
+    let breaking =
+        "what clients rely on is in tests/clients/schema.graphql: a break of it is told there, if it is meant";
+    assert_eq!(schema["breaking"], json!([]), "{breaking}");
+    assert_eq!(
+        schema["isKnown"], true,
+        "the demo's schema has more, or says it otherwise: put what /graphql/schema.graphql shows into \
+         tests/clients/schema.graphql, so that it is relied on from now on"
+    );
+
     let sockets = said("sockets.js", &format!("ws://{address}/graphql"));
     assert_eq!(sockets["shown"], json!(["subscribe", "resume", "ping", 4400, 4400, 4401, 4408, 4409, 4429]));
 
