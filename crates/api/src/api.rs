@@ -116,6 +116,7 @@ pub(crate) struct Asked {
     query: Arc<str>,
     variables: Variables,
     operation_name: Option<String>,
+    explain: bool,
     catalog: Arc<Catalog>,
     built: Arc<Built>,
     document: Arc<Document>,
@@ -147,7 +148,8 @@ impl Asked {
     /// The same request once more.
     pub(crate) fn again(&self) -> Request {
         let (query, variables) = (self.query.clone(), self.variables.clone());
-        Request { query, variables, operation_name: self.operation_name.clone(), min_position: None, reads_only: true }
+        let operation_name = self.operation_name.clone();
+        Request { query, variables, operation_name, min_position: None, explain: false, reads_only: true }
     }
 }
 
@@ -284,7 +286,8 @@ impl Api {
         let settings = self.inner.limits.page_default.to_string();
         let (parsed, operation) = (&document.parsed, asked.operation());
         let tag = pinned::entity_tag(built, catalog, query, parsed, operation, variables, &settings);
-        match tag {
+        // How an answer is found is no part of it, and may change.
+        match tag.filter(|_| !asked.explain) {
             Some(tag) if is_known(&tag) => Ok(Responded::Known(tag)),
             tag => Ok(Responded::Answer(self.run(asked, principal, began).await?.tagged(tag))),
         }
@@ -296,7 +299,7 @@ impl Api {
     /// When it may not.
     pub(crate) async fn asked(&self, request: Request, principal: &Principal) -> Result<Asked, ApiError> {
         let inner = &*self.inner;
-        let Request { query, variables, operation_name, min_position, reads_only } = request;
+        let Request { query, variables, operation_name, min_position, explain, reads_only } = request;
         let permit = |parsed: &ExecutableDocument| {
             let (_, operation) = operation(parsed, operation_name.as_deref())?;
             if reads_only && operation.ty == OperationType::Mutation {
@@ -316,16 +319,17 @@ impl Api {
         let document = inner.documents.get(&built, &inner.limits, &query, permit)?;
         let (number, operation) = operation(&document.parsed, operation_name.as_deref())?;
         document.check_variables(&built, &inner.limits, operation, &variables)?;
-        Ok(Asked { query, variables, operation_name, catalog, built, document, number })
+        Ok(Asked { query, variables, operation_name, explain, catalog, built, document, number })
     }
 
     /// Runs a request.
     pub(crate) async fn run(&self, asked: Asked, principal: &Principal, began: Instant) -> Result<Answer, ApiError> {
         let inner = &*self.inner;
-        let Asked { variables, operation_name, catalog, built, document, number, .. } = asked;
+        let Asked { variables, operation_name, explain, catalog, built, document, number, .. } = asked;
         let operation = operation_at(&document.parsed, number);
         let shape = document.shape(&built, operation, &variables);
-        let reading = Arc::new(self.reading(&built, catalog)?);
+        let reading = self.reading(&built, catalog)?;
+        let reading = Arc::new(if explain { reading.explaining() } else { reading });
         let mut request = async_graphql::Request::new(String::new())
             .variables(variables)
             .data(reading.clone())
@@ -464,6 +468,10 @@ fn extension(reading: &Reading) -> Value {
             (name.to_string(), start.map_or(Json::Null, |start| start.to_string().into()))
         };
         said["historyStart"] = starts.into_iter().map(start).collect();
+    }
+    if let Some(plans) = reading.plans() {
+        said["plan"] =
+            plans.into_iter().map(|(field, plan)| serde_json::json!({ "field": field, "plan": plan })).collect();
     }
     values::of_json(said)
 }

@@ -74,6 +74,7 @@ fn resolve<'a>(view: &Arc<ViewModel>, path: &Arc<str>, ctx: ResolverContext<'a>)
 }
 
 fn read(view: &Arc<ViewModel>, reading: &Reading, key: &str, moment: Moment) -> Result<Option<RowNode>, ApiError> {
+    reading.explain(&view.names.by_key(), || "a seek by key".to_owned());
     let found = reading.reader(view, moment.at.position).as_of(key, moment.at);
     let found = found.map_err(|error| ApiError::internal("by key", error))?;
     found.map(|version| RowNode::new(view.clone(), version, moment)).transpose()

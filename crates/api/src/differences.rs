@@ -118,6 +118,7 @@ async fn read(view: &Arc<ViewModel>, ctx: &ResolverContext<'_>) -> Result<Page<D
         *moment = resolved.at;
     }
 
+    reading.explain(&path, || "a merge of two scans by key, filtered key by key".to_owned());
     let _place = reading.place_for_scan(moments[0]).await?;
     let sides = Sides { view, filter: &asked[0], path: &path, moments };
     let mut compared = after.map(|after| after.place.key);

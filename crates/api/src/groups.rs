@@ -359,6 +359,7 @@ async fn read(view: &Arc<ViewModel>, ctx: &ResolverContext<'_>) -> Result<Vec<Gr
             _ => frame.sort((0..groups).map(of_group).collect()),
         })
         .map_err(engine)?;
+    reading.explain_frame(&path, &frame).await?;
     let _place = reading.place_for_scan(moment.at).await?;
     let batches = frame.collect().await.map_err(engine)?;
     if batches.iter().map(RecordBatch::num_rows).sum::<usize>() > most {

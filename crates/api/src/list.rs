@@ -162,6 +162,7 @@ impl List {
         }
         let _place = reading.place_for_scan(self.moment.at).await?;
         let frame = frame.sort(sort).and_then(|frame| frame.limit(0, Some(self.page.size + 1))).map_err(engine)?;
+        reading.explain_frame(&self.path, &frame).await?;
         order::keys(frame).await
     }
 }
@@ -173,6 +174,7 @@ impl ListNode {
             Some(filter) => table.frame.filter(filter).map_err(engine)?,
             None => table.frame,
         };
+        reading.explain_frame(&format!("{}.totalCount", self.path), &frame).await?;
         let _place = reading.place_for_scan(self.moment.at).await?;
         frame.count().await.map_err(engine)
     }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use async_graphql::Context;
+use datafusion::{dataframe::DataFrame, physical_plan::displayable};
 use deltafold_event::{Position, Timestamp};
 use deltafold_projector::{Believed, Catalog, Consistent, OlderBeliefs, OlderBeliefsError};
 use deltafold_view::{At, Reader, Snapshot};
@@ -20,7 +21,7 @@ use crate::{
     limits::{Limits, exceeded},
     log::Log,
     model::{Model, ViewModel},
-    tables::Tables,
+    tables::{Tables, engine},
 };
 
 /// How long a scan of the past waits for others to end.
@@ -65,6 +66,8 @@ pub(crate) struct Reading {
     consistent: Option<Consistent>,
     /// The views that were read as of the past.
     past: Mutex<BTreeSet<Arc<str>>>,
+    /// How fields were read, by field, where that is to be told.
+    plans: Option<Mutex<Vec<(String, String)>>>,
 }
 
 type ByViewAndPosition<T> = BTreeMap<(Arc<str>, Position), T>;
@@ -101,7 +104,50 @@ impl Reading {
         };
         let consistent = consistent.map_err(|error| ApiError::internal("consistent moment", error))?;
         let (believed, past) = Default::default();
-        Ok(Self { model, snapshot, catalog, log, limits, tables, past_reads, believed, end, consistent, past })
+        Ok(Self {
+            model,
+            snapshot,
+            catalog,
+            log,
+            limits,
+            tables,
+            past_reads,
+            believed,
+            end,
+            consistent,
+            past,
+            plans: None,
+        })
+    }
+
+    /// One that keeps how fields are read.
+    pub(crate) fn explaining(self) -> Self {
+        Self { plans: Some(Mutex::default()), ..self }
+    }
+
+    /// Notes how a field is read, if that is to be told.
+    pub(crate) fn explain(&self, field: &str, plan: impl FnOnce() -> String) {
+        if let Some(plans) = &self.plans {
+            plans.lock().expect("no holder of this lock panics").push((field.to_owned(), plan()));
+        }
+    }
+
+    /// Notes the plan of a field that is read by one, if that is to be told.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) async fn explain_frame(&self, field: &str, frame: &DataFrame) -> Result<(), ApiError> {
+        if self.plans.is_some() {
+            let plan = frame.clone().create_physical_plan().await.map_err(engine)?;
+            self.explain(field, || displayable(plan.as_ref()).indent(false).to_string());
+        }
+        Ok(())
+    }
+
+    /// How fields were read, if that is to be told.
+    pub(crate) fn plans(&self) -> Option<Vec<(String, String)>> {
+        let plans = self.plans.as_ref()?;
+        Some(std::mem::take(&mut *plans.lock().expect("no holder of this lock panics")))
     }
 
     /// The one of the request that is being answered.

@@ -20,6 +20,8 @@ pub(crate) struct Request {
     pub(crate) operation_name: Option<String>,
     /// `extensions.deltafold.minPosition`.
     pub(crate) min_position: Option<Position>,
+    /// `extensions.deltafold.explain`: whether the answer tells how it was found.
+    pub(crate) explain: bool,
     /// Whether it must not change anything.
     pub(crate) reads_only: bool,
 }
@@ -66,7 +68,8 @@ impl Request {
         };
         let query = text(asked(query, parts.remove("documentId"), &extensions)?)?;
         let min_position = min_position(&extensions)?;
-        Ok(Self { query, variables, operation_name, min_position, reads_only: false })
+        let explain = explain(&extensions)?;
+        Ok(Self { query, variables, operation_name, min_position, explain, reads_only: false })
     }
 
     /// Reads the parameters of a GET, of which the composite ones are JSON.
@@ -112,6 +115,14 @@ fn asked(query: Option<String>, id: Option<Json>, extensions: &Json) -> Result<A
         (Some(query), None) => Ok(Asked::Text(query)),
         (None, Some(known)) => Ok(Asked::Known(known)),
         (None, None) => Err(bad("query: the request has none")),
+    }
+}
+
+fn explain(extensions: &Json) -> Result<bool, ApiError> {
+    match extensions.get("deltafold").and_then(|ours| ours.get("explain")) {
+        None | Some(Json::Null) => Ok(false),
+        Some(Json::Bool(explain)) => Ok(*explain),
+        Some(other) => Err(ApiError::input("extensions.deltafold.explain", "true or false", other.to_string())),
     }
 }
 

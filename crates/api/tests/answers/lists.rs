@@ -3,7 +3,7 @@
 use deltafold_event::Operation;
 use serde_json::{Value, json};
 
-use crate::shop::{Shop, order};
+use crate::shop::{Shop, order, shown};
 
 async fn ids(shop: &Shop, arguments: &str) -> Vec<i64> {
     let arguments = if arguments.is_empty() { String::new() } else { format!("({arguments})") };
@@ -241,4 +241,33 @@ async fn two_moments_of_a_list_differ() {
     let (rest, info, _) = between(&format!("{at_one}, first: 2, after: {}", info["endCursor"])).await;
     assert_eq!((rest, &info["hasNextPage"]), (vec!["3: new > -".to_owned()], &json!(false)));
     assert_eq!(between(&format!("from: {to}, to: {to}")).await.0, [""; 0]);
+}
+
+#[tokio::test]
+async fn how_an_answer_is_found_can_be_asked_for() {
+    let shop = Shop::with_orders().await;
+    let query = "{ ordersByKey(id: 1) { id } orders(where: {status: {_eq: \"paid\"}}, first: 1) { nodes { id } totalCount }
+        ordersAggregate(groupBy: status) { count } ordersDiff(from: {time: \"2026-11-21T10:30:00Z\"}) { nodes { after { id } } } }";
+    let request = json!({"query": query, "extensions": {"deltafold": {"explain": true}}});
+    let answer = shop.api.execute(request).await;
+    let plans = answer["extensions"]["deltafold"]["plan"].as_array().unwrap();
+    let plan = |field: &str| {
+        let found = plans.iter().find(|plan| plan["field"] == field);
+        found.unwrap_or_else(|| panic!("no {field} in {answer}"))["plan"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(plan("ordersByKey"), "a seek by key");
+    assert!(plan("orders").contains("SortExec: TopK(fetch=2)") && plan("orders").contains("FilterExec"), "{answer}");
+    assert!(
+        plan("orders.totalCount").contains("AggregateExec") || plan("orders.totalCount").contains("Filter"),
+        "{answer}"
+    );
+    assert!(plan("ordersAggregate").contains("AggregateExec"), "{answer}");
+    assert!(plan("ordersDiff").contains("merge of two scans"), "{answer}");
+    let unasked = shop.ask(query).await;
+    assert_eq!(unasked["extensions"]["deltafold"].get("plan"), None);
+    let wrong = json!({"query": query, "extensions": {"deltafold": {"explain": 1}}});
+    assert_eq!(
+        shown(&shop.api.execute(wrong).await),
+        "BAD_INPUT: extensions.deltafold.explain: expected true or false, found 1"
+    );
 }
