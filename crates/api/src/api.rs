@@ -283,7 +283,8 @@ impl Api {
             return Err(ApiError::BadRequest(what.to_owned()));
         }
         let Asked { query, built, catalog, document, variables, .. } = &asked;
-        let settings = self.inner.limits.page_default.to_string();
+        // Of another store the same positions say something else.
+        let settings = format!("{} {}", self.inner.log.store().id(), self.inner.limits.page_default);
         let (parsed, operation) = (&document.parsed, asked.operation());
         let tag = pinned::entity_tag(built, catalog, query, parsed, operation, variables, &settings);
         // How an answer is found is no part of it, and may change.

@@ -2,10 +2,13 @@
 //!
 //! This crate changes nothing itself: whoever makes an [`crate::Api`] hands in its [`Commands`].
 
-use deltafold_event::{EventId, Identity, Position, Timestamp};
+use std::sync::Arc;
+
+use deltafold_event::{Coordinates, Event, EventId, Identity, Position, Timestamp};
 use deltafold_projector::Ordered;
 use deltafold_store::{AppendedTo, ExpectedRevision, KnownAggregate};
 use futures::future::BoxFuture;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::Principal;
@@ -95,6 +98,29 @@ pub struct AppendEvents {
     pub known: KnownAggregate,
     /// At least one, with ids that differ.
     pub events: Vec<NewEvent>,
+}
+
+impl AppendEvents {
+    /// They as they go on record, with who appends them.
+    pub fn on_record(&self, by: &Principal) -> Vec<Event> {
+        let aggregate_type: Arc<str> = self.aggregate_type.as_str().into();
+        let on_record = |event: &NewEvent| Event {
+            id: event.event_id(&self.aggregate_type),
+            aggregate_type: aggregate_type.clone(),
+            aggregate_id: Some(self.aggregate_id.clone()),
+            event_type: event.event_type.as_str().into(),
+            operation: None,
+            before: None,
+            after: Some(event.payload.to_string()),
+            metadata: json!({ "id": event.own_id, "by": by.name(), "metadata": event.metadata }).to_string(),
+            source_position: None,
+            transaction_id: None,
+            occurred_at: event.occurred_at,
+            coordinates: Coordinates { source: "api".into(), topic: "".into(), partition: 0, offset: 0 },
+            schema_id: None,
+        };
+        self.events.iter().map(on_record).collect()
+    }
 }
 
 /// One of them.

@@ -155,31 +155,9 @@ pub(crate) enum ApiError {
         /// The value, shortened.
         found: String,
     },
-    /// What a mutation names is not there.
-    #[error("{0}")]
-    NotFound(String),
-    /// What a mutation is to change is not as it has to be for that, or another has changed it first.
-    #[error("{0}")]
-    Conflict(String),
-    /// An aggregate is not at the revision that was expected.
-    #[error("{message}")]
-    Revision {
-        /// Where it is, and what was expected.
-        message: String,
-        /// Where it is.
-        actual: u64,
-    },
-    /// What is to be appended is not what its type has.
-    #[error("{path}: {what}")]
-    Invalid {
-        /// Where, as in `appendEvents.events[0].payload`.
-        path: String,
-        /// What is wrong.
-        what: String,
-    },
-    /// Something that a mutation needs is not available now.
-    #[error("{0}")]
-    Unavailable(String),
+    /// What was to be done was not.
+    #[error(transparent)]
+    Command(CommandError),
     /// Our fault: what it was is in the log.
     #[error("internal error; the server's log has the details under reference {reference}")]
     Internal {
@@ -208,11 +186,11 @@ impl ApiError {
             Self::Limit { .. } | Self::Memory => "LIMIT_EXCEEDED",
             Self::Timeout { .. } => "TIMEOUT",
             Self::Misfit { .. } => "VALUE_DOES_NOT_FIT",
-            Self::NotFound(_) => "NOT_FOUND",
-            Self::Conflict(_) | Self::Revision { .. } => "CONFLICT",
-            Self::Invalid { .. } => "BAD_INPUT",
-            Self::Unavailable(_) => "UNAVAILABLE",
-            Self::Internal { .. } => "INTERNAL",
+            Self::Command(CommandError::NotFound(_)) => "NOT_FOUND",
+            Self::Command(CommandError::Conflict(_) | CommandError::Revision { .. }) => "CONFLICT",
+            Self::Command(CommandError::Invalid { .. }) => "BAD_INPUT",
+            Self::Command(CommandError::Unavailable(_)) => "UNAVAILABLE",
+            Self::Command(CommandError::Failed(_)) | Self::Internal { .. } => "INTERNAL",
         }
     }
 
@@ -231,15 +209,16 @@ impl ApiError {
         Self::Internal { reference }
     }
 
+    /// What is to be changed is not as it has to be for that.
+    pub(crate) fn conflict(message: String) -> Self {
+        Self::Command(CommandError::Conflict(message))
+    }
+
     /// Why a command was not done.
     pub(crate) fn of_command(error: CommandError) -> Self {
         match error {
-            CommandError::NotFound(message) => Self::NotFound(message),
-            CommandError::Conflict(message) => Self::Conflict(message),
-            CommandError::Revision { message, actual } => Self::Revision { message, actual },
-            CommandError::Invalid { path, what } => Self::Invalid { path, what },
-            CommandError::Unavailable(message) => Self::Unavailable(message),
             CommandError::Failed(message) => Self::internal("command", message),
+            told => Self::Command(told),
         }
     }
 
@@ -260,8 +239,8 @@ impl ApiError {
                     values.set("nearest", nearest.as_str());
                 }
             }
-            Self::Revision { actual, .. } => values.set("revision", *actual),
-            Self::Invalid { path, .. }
+            Self::Command(CommandError::Revision { actual, .. }) => values.set("revision", *actual),
+            Self::Command(CommandError::Invalid { path, .. })
             | Self::BadCursor { path }
             | Self::NotKept { path, .. }
             | Self::NotFollowed { path, .. } => {
@@ -287,9 +266,7 @@ impl ApiError {
             | Self::Unauthenticated(_)
             | Self::Parse(_)
             | Self::Misfit { .. }
-            | Self::NotFound(_)
-            | Self::Conflict(_)
-            | Self::Unavailable(_)
+            | Self::Command(_)
             | Self::Internal { .. } => {}
         }
         values

@@ -337,6 +337,9 @@ impl Builder<'_> {
             .iter()
             .filter_map(|step| if let Value::String(step) = step { Some(step.as_str()) } else { None })
             .collect();
+        if steps.is_empty() {
+            return Err(ApiError::input(format!("{path}.path"), "a name at least", "none"));
+        }
         if steps.len() > PLACE_DEPTH {
             return Err(exceeded("filter_depth", PLACE_DEPTH, steps.len()));
         }

@@ -300,12 +300,12 @@ async fn read(view: &Arc<ViewModel>, ctx: &ResolverContext<'_>) -> Result<Vec<Gr
 
     let asked = ctx.args.get("groupBy").map(|value| value.as_value().clone());
     let grouped = match &asked {
-        None | Some(Value::Null) => None,
-        Some(Value::List(columns)) => Some(columns.as_slice()),
-        Some(single) => Some(std::slice::from_ref(single)),
+        None | Some(Value::Null) => &[],
+        Some(Value::List(columns)) => columns.as_slice(),
+        Some(single) => std::slice::from_ref(single),
     };
     let mut wanted: Vec<Wanted> = Vec::new();
-    for given in grouped.unwrap_or_default() {
+    for given in grouped {
         let column = column(view, given).ok_or_else(|| ApiError::BadInput {
             path: format!("{path}.groupBy"),
             expected: format!("a column of {}", view.names.group_by()),
@@ -379,7 +379,7 @@ async fn read(view: &Arc<ViewModel>, ctx: &ResolverContext<'_>) -> Result<Vec<Gr
                 values::of_column(&text, column)
             });
             let values = values.collect::<Result<_, _>>()?;
-            let is_grouped = grouped.is_some();
+            let is_grouped = groups > 0;
             nodes.push(GroupNode { view: view.clone(), wanted: wanted.clone(), values, is_grouped });
         }
     }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 
 use self::{connections::Connections, guard::Guard};
-use crate::{Api, Auth, Operations, Principal, console, persisted::Persisted};
+use crate::{AllowedOperations, Api, Auth, Principal, console, persisted::Persisted};
 
 /// How long requests under way may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -35,7 +35,7 @@ pub struct HttpOptions {
     /// Who may ask. Without, everybody may do everything: for loopback addresses only.
     pub auth: Option<Arc<Auth>>,
     /// The operations that are answered; all, if none are listed.
-    pub operations: Option<Arc<Operations>>,
+    pub operations: Option<Arc<AllowedOperations>>,
     /// The metrics, as Prometheus reads them; the API tells the recorder of its own just before.
     pub metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
 }
@@ -82,7 +82,7 @@ struct Shared {
     auth: Option<Arc<Auth>>,
     persisted: Persisted,
     /// A place for each operation of a socket.
-    operations: Arc<Semaphore>,
+    places: Arc<Semaphore>,
     /// The server stops.
     cancel: CancellationToken,
     metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
@@ -93,8 +93,8 @@ fn router(api: Api, address: SocketAddr, options: HttpOptions, cancel: Cancellat
     let anybody = options.auth.is_none().then(Principal::local);
     let guard = Arc::new(Guard::new(api.options(), address, options.auth.clone()));
     let (auth, persisted) = (options.auth, Persisted::new(options.operations));
-    let operations = Arc::new(Semaphore::new(api.options().limits.all_subscriptions));
-    let shared = Arc::new(Shared { api, anybody, auth, persisted, operations, cancel, metrics: options.metrics });
+    let places = Arc::new(Semaphore::new(api.options().limits.all_subscriptions));
+    let shared = Arc::new(Shared { api, anybody, auth, persisted, places, cancel, metrics: options.metrics });
     let pages = Router::new()
         .route("/", get(async || console::file("index.html")))
         .route("/console/{*path}", get(async |Path(path): Path<String>| console::file(&path)))

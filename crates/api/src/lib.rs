@@ -89,6 +89,6 @@ pub use commands::{
 };
 pub use http::{HttpOptions, serve};
 pub use limits::Limits;
-pub use persisted::{Operations, OperationsError};
+pub use persisted::{AllowedOperations, AllowedOperationsError};
 pub use readiness::Readiness;
 pub use source_state::{PartitionState, SourceState, Sources};

@@ -13,7 +13,7 @@ use crate::errors::{ApiError, shortened};
 
 /// The operations that a server answers, and no others: texts by their ids.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Operations {
+pub struct AllowedOperations {
     by_id: HashMap<String, Arc<str>>,
     /// By the hash of the text.
     by_hash: HashMap<String, Arc<str>>,
@@ -22,15 +22,15 @@ pub struct Operations {
 /// Why a list of operations cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("it is not a JSON object of texts by their ids, as {{\"id\": \"query …\"}}: {0}")]
-pub struct OperationsError(serde_json::Error);
+pub struct AllowedOperationsError(serde_json::Error);
 
-impl Operations {
+impl AllowedOperations {
     /// Reads the JSON object that code generators for clients write: texts by their ids, which are mostly hashes.
     ///
     /// # Errors
     /// When it is none.
-    pub fn parse(json: &str) -> Result<Self, OperationsError> {
-        let texts: HashMap<String, Arc<str>> = serde_json::from_str(json).map_err(OperationsError)?;
+    pub fn parse(json: &str) -> Result<Self, AllowedOperationsError> {
+        let texts: HashMap<String, Arc<str>> = serde_json::from_str(json).map_err(AllowedOperationsError)?;
         let by_hash = texts.values().map(|text| (hash(text), text.clone())).collect();
         Ok(Self { by_id: texts, by_hash })
     }
@@ -72,7 +72,7 @@ impl Asked {
 
 /// The texts that are known.
 pub(crate) struct Persisted {
-    allowed: Option<Arc<Operations>>,
+    allowed: Option<Arc<AllowedOperations>>,
     told: Cache<String, Arc<str>, Bytes>,
 }
 
@@ -93,7 +93,7 @@ const USUAL_BYTES: usize = 1_000;
 
 impl Persisted {
     /// With a list, nothing else is answered.
-    pub(crate) fn new(allowed: Option<Arc<Operations>>) -> Self {
+    pub(crate) fn new(allowed: Option<Arc<AllowedOperations>>) -> Self {
         Self { allowed, told: Cache::with_weighter(MOST_BYTES / USUAL_BYTES, MOST_BYTES as u64, Bytes) }
     }
 
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_list_is_all_there_is() {
-        let operations = Operations::parse(r#"{"one": "{a}"}"#).unwrap();
+        let operations = AllowedOperations::parse(r#"{"one": "{a}"}"#).unwrap();
         let persisted = Persisted::new(Some(Arc::new(operations)));
         for asked in [Asked::Text("{a}".into()), Asked::Known("one".into()), Asked::Known(hash("{a}"))] {
             assert_eq!(persisted.text(asked), Ok("{a}".into()));
@@ -177,7 +177,7 @@ mod tests {
         for asked in [Asked::Text("{b}".into()), Asked::Known("two".into()), Asked::Told(hash("{b}"), "{b}".into())] {
             assert_eq!(persisted.text(asked), Err(ApiError::NotAllowed));
         }
-        let wrong = Operations::parse("[1]").unwrap_err().to_string();
+        let wrong = AllowedOperations::parse("[1]").unwrap_err().to_string();
         assert!(wrong.starts_with("it is not a JSON object of texts by their ids"), "{wrong}");
     }
 }

@@ -253,6 +253,11 @@ impl Reading {
         }
     }
 
+    /// A place for a scan, however long it takes to get one: for what nobody waits for.
+    pub(crate) async fn wait_for_scan(&self) -> OwnedSemaphorePermit {
+        self.past_reads.scans.clone().acquire_owned().await.expect("nobody closes it")
+    }
+
     /// Notes that a view is read at a moment.
     pub(crate) fn note(&self, view: &ViewModel, moment: Moment) {
         if moment.is_past {

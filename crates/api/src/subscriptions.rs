@@ -71,8 +71,17 @@ impl Feed {
     }
 }
 
-/// The fields of the root, each a name, a type, a description and its arguments.
-fn fields(model: &Model) -> Vec<(String, String, String, Vec<InputValue>)> {
+/// A field of the root.
+struct Offered {
+    name: String,
+    /// The type of what is pushed.
+    of: String,
+    description: String,
+    arguments: Vec<InputValue>,
+}
+
+/// The fields of the root.
+fn fields(model: &Model) -> Vec<Offered> {
     let mut fields = vec![events::field(), progress::field()];
     fields.extend(model.views.iter().map(|view| changes::field(view)));
     fields
@@ -80,7 +89,7 @@ fn fields(model: &Model) -> Vec<(String, String, String, Vec<InputValue>)> {
 
 /// The root as clients see it.
 pub(crate) fn root(model: &Model) -> Root {
-    fields(model).into_iter().fold(Root::new(ROOT), |root, (name, of, description, arguments)| {
+    fields(model).into_iter().fold(Root::new(ROOT), |root, Offered { name, of, description, arguments }| {
         let field = SubscriptionField::new(name, TypeRef::named_nn(of), |_| {
             // They are run as queries of the other root.
             SubscriptionFieldFuture::new(async {
@@ -93,7 +102,7 @@ pub(crate) fn root(model: &Model) -> Root {
 
 /// The root of the schema that is run for each thing that is pushed, which is in the request's data.
 pub(crate) fn pushing(model: &Model) -> Object {
-    fields(model).into_iter().fold(Object::new(ROOT), |root, (name, of, _, arguments)| {
+    fields(model).into_iter().fold(Object::new(ROOT), |root, Offered { name, of, arguments, .. }| {
         // Null while nothing is pushed yet.
         let field = Field::new(name, TypeRef::named(of), |ctx| {
             FieldFuture::Value(match ctx.ctx.data_unchecked::<Option<Pushed>>() {

@@ -3,14 +3,13 @@
 use std::{future::Future, sync::Arc};
 
 use deltafold_api::{
-    AppendEvents, CommandError, CommandResult, Commands, LetterChoice, LetterFailure, NewEvent, Principal, Settled,
+    AppendEvents, CommandError, CommandResult, Commands, LetterChoice, LetterFailure, Principal, Settled,
 };
-use deltafold_event::{Coordinates, Event, Position, Timestamp};
+use deltafold_event::{Event, Position, Timestamp};
 use deltafold_ingest::{LetterSelection, SettleError, SettleSummary, discard_dead_letters, retry_dead_letters};
 use deltafold_projector::{NewEpoch, Ordered, Said};
 use deltafold_store::{Append, AppendError, AppendedTo, Conflict, EventStore};
 use futures::future::BoxFuture;
-use serde_json::json;
 use tokio::runtime::Handle;
 
 use crate::{
@@ -45,8 +44,7 @@ impl Commands for Operations {
                     what,
                 })?;
             }
-            let events = append.events.iter().map(|event| domain_event(&append, event, &by)).collect();
-            store.append_to(events, append.expected, append.known).await.map_err(not_appended)
+            store.append_to(append.on_record(&by), append.expected, append.known).await.map_err(not_appended)
         })
     }
 
@@ -98,26 +96,6 @@ impl Commands for Operations {
             let said = Said { ordered, by: by.name().to_owned(), reason };
             append(&store, said.event(&projection, Timestamp::from(chrono::Utc::now()))).await
         })
-    }
-}
-
-/// A domain event as it goes on record, with who appends it.
-fn domain_event(append: &AppendEvents, event: &NewEvent, by: &Principal) -> Event {
-    let none: Arc<str> = "".into();
-    Event {
-        id: event.event_id(&append.aggregate_type),
-        aggregate_type: append.aggregate_type.as_str().into(),
-        aggregate_id: Some(append.aggregate_id.clone()),
-        event_type: event.event_type.as_str().into(),
-        operation: None,
-        before: None,
-        after: Some(event.payload.to_string()),
-        metadata: json!({ "id": event.own_id, "by": by.name(), "metadata": event.metadata }).to_string(),
-        source_position: None,
-        transaction_id: None,
-        occurred_at: event.occurred_at,
-        coordinates: Coordinates { source: "api".into(), topic: none, partition: 0, offset: 0 },
-        schema_id: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use deltafold_api::{Auth, HttpOptions, Operations};
+use deltafold_api::{AllowedOperations, Auth, HttpOptions};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +18,7 @@ pub(crate) struct Server {
     listener: TcpListener,
     address: SocketAddr,
     auth: Option<Arc<Auth>>,
-    operations: Option<Arc<Operations>>,
+    operations: Option<Arc<AllowedOperations>>,
     metrics: Metrics,
 }
 

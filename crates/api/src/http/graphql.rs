@@ -38,7 +38,7 @@ pub(super) async fn get(
     parameters: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Response<Body> {
     if let Ok(upgrade) = upgrade {
-        return socket::upgrade(upgrade, shared, principal.map(|Extension(principal)| principal));
+        return socket::upgrade(upgrade, shared, headers.get(header::AUTHORIZATION));
     }
     let Some(principal) = shared.principal(principal) else {
         return guard::unauthenticated(Refused::Missing, true);

@@ -46,13 +46,14 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// The most bytes of a reason to close.
 const REASON_BYTES: usize = 123;
 
-/// Answers over a socket; `principal` asks, if it has said so already.
-pub(super) fn upgrade(upgrade: WebSocketUpgrade, shared: Arc<Shared>, principal: Option<Principal>) -> Response<Body> {
+/// Answers over a socket. Who asks says so with the request for it, or in the first message: pages cannot set headers.
+pub(super) fn upgrade(upgrade: WebSocketUpgrade, shared: Arc<Shared>, said: Option<&HeaderValue>) -> Response<Body> {
     let bytes = shared.api.options().limits.body_bytes;
     let upgrade = upgrade.protocols([PROTOCOL]).max_message_size(bytes).max_frame_size(bytes);
+    let credentials: HeaderMap = said.map(|said| (header::AUTHORIZATION, said.clone())).into_iter().collect();
     upgrade.on_upgrade(async move |mut socket| {
         let cancel = shared.cancel.clone();
-        let session = Session::new(shared, principal);
+        let session = Session::new(shared, credentials);
         let end = match socket.protocol().is_some_and(|protocol| protocol == PROTOCOL) {
             true => tokio::select! {
                 end = session.run(&mut socket) => end,
@@ -131,9 +132,10 @@ struct Running {
 /// One connection.
 struct Session {
     shared: Arc<Shared>,
-    /// Who asks, as far as the handshake has told.
+    /// What tells who asks.
+    credentials: HeaderMap,
+    /// Who asks, once that is acknowledged.
     principal: Option<Principal>,
-    is_acknowledged: bool,
     is_begun: bool,
     running: HashMap<String, Running>,
     /// They end with the session.
@@ -144,10 +146,11 @@ struct Session {
 }
 
 impl Session {
-    fn new(shared: Arc<Shared>, principal: Option<Principal>) -> Self {
+    fn new(shared: Arc<Shared>, credentials: HeaderMap) -> Self {
         let (sender, came) = mpsc::channel(1);
         let (running, tasks) = Default::default();
-        Self { shared, principal, is_acknowledged: false, is_begun: false, running, tasks, number: 0, sender, came }
+        let (principal, is_begun) = (None, false);
+        Self { shared, credentials, principal, is_begun, running, tasks, number: 0, sender, came }
     }
 
     /// Until one side ends it: why, if it is ours.
@@ -181,7 +184,7 @@ impl Session {
                     PINGS_UNANSWERED => Err(Close::new(1001, "pings are not answered")),
                     _ => {
                         unanswered += 1;
-                        Ok(Some(Message::Ping(Default::default())))
+                        self.check_still().map(|()| Some(Message::Ping(Default::default())))
                     }
                 },
             };
@@ -210,23 +213,22 @@ impl Session {
             Said::ConnectionInit { payload } => {
                 self.is_begun = true;
                 self.authenticate(payload.as_ref())?;
-                self.is_acknowledged = true;
                 Ok(Some(message(&Say::ConnectionAck)))
             }
             Said::Ping { payload } => Ok(Some(message(&Say::Pong { payload }))),
             Said::Pong {} => Ok(None),
-            Said::Subscribe { .. } if !self.is_acknowledged => Err(Close::new(4401, "Unauthorized")),
             Said::Subscribe { id, .. } if self.running.contains_key(&id) => {
                 Err(Close::new(4409, format!("Subscriber for {id} already exists")))
             }
             Said::Subscribe { id, payload } => {
+                let Some(principal) = self.principal.clone() else { return Err(Close::new(4401, "Unauthorized")) };
                 let limits = &self.shared.api.options().limits;
-                let place = self.shared.operations.clone().try_acquire_owned();
+                let place = self.shared.places.clone().try_acquire_owned();
                 let exceeds = match place {
                     _ if self.running.len() >= limits.subscriptions => ("subscriptions", limits.subscriptions),
                     Err(_) => ("all_subscriptions", limits.all_subscriptions),
                     Ok(place) => {
-                        self.begin(id, payload, place);
+                        self.begin(id, payload, principal, place);
                         return Ok(None);
                     }
                 };
@@ -242,29 +244,46 @@ impl Session {
         }
     }
 
-    /// Finds out who asks, if that was not told with the request for the socket: pages cannot set its headers.
+    /// Finds out who asks.
     fn authenticate(&mut self, payload: Option<&Json>) -> Result<(), Close> {
-        let Some(auth) = self.shared.auth.as_ref().filter(|_| self.principal.is_none()) else { return Ok(()) };
-        let mut headers = HeaderMap::new();
         let given = ["Authorization", "authorization"].iter().find_map(|name| payload?.get(name)?.as_str());
-        if let Some(given) = given.and_then(|given| HeaderValue::from_str(given).ok()) {
-            headers.insert(header::AUTHORIZATION, given);
+        if let Some(given) = given.and_then(|given| HeaderValue::from_str(given).ok())
+            && self.credentials.is_empty()
+        {
+            self.credentials.insert(header::AUTHORIZATION, given);
         }
-        let principal = auth.principal(&headers);
-        self.principal = Some(principal.map_err(|refused| Close::new(4403, format!("Forbidden: {refused}")))?);
+        self.principal = Some(self.who()?);
         Ok(())
     }
 
+    /// Who asks, by what they said, as things are now.
+    fn who(&self) -> Result<Principal, Close> {
+        match (&self.shared.auth, &self.shared.anybody) {
+            (None, Some(anybody)) => Ok(anybody.clone()),
+            (None, None) => Err(Close::new(4403, "Forbidden")),
+            (Some(auth), _) => {
+                let principal = auth.principal(&self.credentials);
+                principal.map_err(|refused| Close::new(4403, format!("Forbidden: {refused}")))
+            }
+        }
+    }
+
+    /// A token that has expired or was taken away, or whose rights are others now, is good for no more.
+    fn check_still(&self) -> Result<(), Close> {
+        match &self.principal {
+            Some(principal) if self.who()? != *principal => Err(Close::new(4403, "Forbidden: the rights have changed")),
+            _ => Ok(()),
+        }
+    }
+
     /// Begins an operation, which keeps its place until it ends.
-    fn begin(&mut self, id: String, payload: Json, place: OwnedSemaphorePermit) {
+    fn begin(&mut self, id: String, payload: Json, principal: Principal, place: OwnedSemaphorePermit) {
         let (shared, sender) = (self.shared.clone(), self.sender.clone());
-        let principal = self.principal.clone().or_else(|| shared.anybody.clone());
         let (number, of) = (self.number, id.clone());
         let task = self.tasks.spawn(async move {
             let _place = place;
             // Nobody receives it once the session has ended, and this with it.
             let send = async |came| sender.send((of.clone(), number, came)).await.is_ok();
-            let Some(principal) = principal else { return };
             let opened = match Request::parse(payload, |asked| shared.persisted.text(asked)) {
                 Ok(request) => shared.api.open(request, &principal).await,
                 Err(error) => Opened::Once(error.into()),

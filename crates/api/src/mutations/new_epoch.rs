@@ -47,7 +47,7 @@ async fn new_epoch(ctx: &ResolverContext<'_>, name: &str, reason: String) -> Res
     let origins = &Reading::of(ctx.ctx).catalog.origins;
     let origin = named(origins, name)?;
     let Some(suspect) = &origin.suspect else {
-        return Err(ApiError::Conflict(format!(
+        return Err(ApiError::conflict(format!(
             "newEpoch.source: nothing is held of {}: it is in epoch {}",
             origin.id, origin.epoch
         )));

@@ -82,7 +82,7 @@ async fn say(ctx: &ResolverContext<'_>, path: &str, ordered: Result<Ordered, Api
         return Err(ApiError::UnknownName { path: format!("{path}.name"), kind: "projection", name, nearest });
     }
     let found = known.iter().find(|projection| *projection.name == *name).expect("it was just looked for");
-    let conflict = |what: &str| Err(ApiError::Conflict(format!("{path}.name: {name} {what}")));
+    let conflict = |what: &str| Err(ApiError::conflict(format!("{path}.name: {name} {what}")));
     match ordered {
         Ordered::Swapped if found.ready.is_none() => {
             return conflict("has nothing that waits to be shown: rebuild it with hold: true");

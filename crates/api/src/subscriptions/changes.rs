@@ -17,6 +17,7 @@ use deltafold_projector::Catalog;
 use deltafold_view::{At, ReadError, Reader, Touched, Version};
 use tokio::sync::watch;
 
+use super::Offered;
 use crate::{
     Api, diff,
     differences::{AT_ONCE, Sides},
@@ -30,7 +31,7 @@ use crate::{
 /// As many keys are kept of what commits have changed.
 const FEW: usize = 10_000;
 
-pub(super) fn field(view: &ViewModel) -> (String, String, String, Vec<InputValue>) {
+pub(super) fn field(view: &ViewModel) -> Offered {
     let description = format!(
         "The rows of {} as they change: what each was and is, once for whatever became of it in one moment.",
         quoted(&view.info.name)
@@ -43,7 +44,7 @@ pub(super) fn field(view: &ViewModel) -> (String, String, String, Vec<InputValue
              read. From now on, if not given.",
         ),
     ];
-    (view.names.changed(), view.names.change(), description, arguments)
+    Offered { name: view.names.changed(), of: view.names.change(), description, arguments }
 }
 
 /// Between which positions something changed, and how far that was told.
@@ -60,19 +61,21 @@ impl Place {
         Self { from: position, to: position, key: None }
     }
 
-    fn encode(&self) -> String {
-        let parts = serde_json::json!([self.from.as_i64(), self.to.as_i64(), self.key]);
+    /// The cursor of a view's changes.
+    fn encode(&self, view: &str) -> String {
+        let parts = serde_json::json!([view, self.from.as_i64(), self.to.as_i64(), self.key]);
         BASE64_URL_SAFE_NO_PAD.encode(parts.to_string())
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// What is in a cursor of a view's changes, or a position; none: it is neither.
+    fn parse(text: &str, view: &str) -> Option<Self> {
         if let Ok(position) = text.parse() {
             return Some(Self::at(position));
         }
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (from, to, key): (i64, i64, Option<String>) = serde_json::from_slice(&bytes).ok()?;
+        let (of, from, to, key): (String, i64, i64, Option<String>) = serde_json::from_slice(&bytes).ok()?;
         let (from, to) = (Position::from_i64(from).ok()?, Position::from_i64(to).ok()?);
-        (from <= to).then_some(Self { from, to, key })
+        (of == view && from <= to).then_some(Self { from, to, key })
     }
 }
 
@@ -115,7 +118,8 @@ impl ChangeFeed {
         let path = format!("{}.after", view.names.changed());
         let (place, is_resumed) = match arguments.get("after") {
             Some(Value::String(after)) => {
-                let place = Place::parse(after).ok_or_else(|| ApiError::BadCursor { path: path.clone() })?;
+                let place =
+                    Place::parse(after, &view.info.name).ok_or_else(|| ApiError::BadCursor { path: path.clone() })?;
                 reading.at_position(place.to, &path)?;
                 (place, true)
             }
@@ -171,9 +175,11 @@ impl ChangeFeed {
             }
             self.keep(view, &reading)?;
             let changed = match candidates {
-                Some(keys) => self.changed(view, &reading, keys)?,
+                Some(keys) => self.changed(view, &reading, keys).await?,
                 None => {
                     let after = self.compared.take();
+                    // Nobody waits for an answer: those who do go first.
+                    let _place = reading.wait_for_scan().await;
                     let found = self.sides(view, &reading, "").compare(&reading, after).await?;
                     self.is_more = found.len() >= AT_ONCE;
                     self.compared = found.last().cloned();
@@ -199,18 +205,18 @@ impl ChangeFeed {
     }
 
     /// Those of some keys whose rows differ.
-    fn changed(&mut self, view: &ViewModel, reading: &Reading, keys: Vec<Box<str>>) -> Result<Vec<String>, ApiError> {
+    async fn changed(&self, view: &ViewModel, reading: &Reading, keys: Vec<Box<str>>) -> Result<Vec<String>, ApiError> {
         let [before, now] = [self.place.from, self.place.to].map(|position| shown(view, reading, position));
-        let mut changed = Vec::new();
-        for key in keys {
-            let rows = [&before, &now].map(|(reader, at)| reader.as_of(&key, *at));
-            let [before, now] = rows;
-            let (before, now) = (before.map_err(unreadable)?, now.map_err(unreadable)?);
-            if before.as_ref().map(Version::row) != now.as_ref().map(Version::row) {
-                changed.push(key.into_string());
-            }
-        }
-        Ok(changed)
+        let differs = move |key: &str| -> Result<bool, ReadError> {
+            let [before, now] = [&before, &now].map(|(reader, at)| reader.as_of(key, *at));
+            Ok(before?.as_ref().map(Version::row) != now?.as_ref().map(Version::row))
+        };
+        // They may be thousands of seeks.
+        let compare = tokio::task::spawn_blocking(move || {
+            let kept = keys.into_iter().map(|key| Ok(differs(&key)?.then(|| key.into_string())));
+            kept.filter_map(Result::transpose).collect::<Result<Vec<String>, ReadError>>()
+        });
+        compare.await.map_err(|error| ApiError::internal("changes", error))?.map_err(unreadable)
     }
 
     /// What was shown at both positions.
@@ -267,7 +273,7 @@ pub(crate) fn object(view: &ViewModel) -> Object {
         .description(format!("A row of {} that has changed.", quoted(&view.info.name)))
         .field(
             Field::new("cursor", TypeRef::named_nn(TypeRef::STRING), |ctx| {
-                FieldFuture::from_value(node(&ctx).map(|node| node.place.encode().into()))
+                FieldFuture::from_value(node(&ctx).map(|node| node.place.encode(&node.view.info.name).into()))
             })
             .description("For after: what comes next."),
         )
@@ -309,11 +315,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_round_trip() {
+    fn places_round_trip_and_belong_to_one_view() {
         let position = |number| Position::from_i64(number).unwrap();
         let place = Place { from: position(7), to: position(9), key: Some("a\u{0}\"".to_owned()) };
-        assert_eq!(Place::parse(&place.encode()), Some(place));
-        assert_eq!(Place::parse("7"), Some(Place::at(position(7))));
-        assert_eq!(Place::parse("x"), None);
+        let cursor = place.encode("orders");
+        assert_eq!(Place::parse(&cursor, "customers"), None);
+        assert_eq!(Place::parse(&cursor, "orders"), Some(place));
+        assert_eq!(Place::parse("7", "orders"), Some(Place::at(position(7))));
+        assert_eq!(Place::parse("x", "orders"), None);
     }
 }

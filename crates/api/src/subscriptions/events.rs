@@ -12,6 +12,7 @@ use deltafold_projector::Catalog;
 use deltafold_store::{Direction, EventFilter};
 use tokio::sync::watch;
 
+use super::Offered;
 use crate::{Api, errors::ApiError, events, scalars};
 
 pub(super) const NAME: &str = "events";
@@ -20,7 +21,7 @@ pub(super) const NAME: &str = "events";
 const READ_AHEAD: usize = 100;
 const KEPT_BYTES: usize = 64 << 10;
 
-pub(super) fn field() -> (String, String, String, Vec<InputValue>) {
+pub(super) fn field() -> Offered {
     let description = "The events as they are recorded, in the order of their positions, each once.";
     let arguments = vec![
         InputValue::new("where", TypeRef::named("EventFilter"))
@@ -28,7 +29,7 @@ pub(super) fn field() -> (String, String, String, Vec<InputValue>) {
         InputValue::new("after", TypeRef::named("Position"))
             .description("Those after this position: the last one that was received. From now on, if not given."),
     ];
-    (NAME.to_owned(), "Event".to_owned(), description.to_owned(), arguments)
+    Offered { name: NAME.to_owned(), of: "Event".to_owned(), description: description.to_owned(), arguments }
 }
 
 /// The events of a filter from a position on, once they are folded.

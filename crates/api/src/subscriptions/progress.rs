@@ -10,8 +10,9 @@ use async_graphql::{
 use deltafold_projector::Catalog;
 use tokio::{sync::watch, time::timeout};
 
+use super::Offered;
 use crate::{
-    Api,
+    Api, CommandError,
     errors::ApiError,
     status::{ProjectionNode, ProjectionState},
 };
@@ -21,11 +22,12 @@ pub(super) const NAME: &str = "projectionProgress";
 /// How often a build is looked at, which tells nobody when it has come further.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-pub(super) fn field() -> (String, String, String, Vec<InputValue>) {
+pub(super) fn field() -> Offered {
     let description = "The projection, now and whenever its state changes or its build has come further. It is not told \
                        of every commit: whoever comes back is told the state there is.";
     let name = InputValue::new("name", TypeRef::named_nn(TypeRef::STRING)).description("The view's name.");
-    (NAME.to_owned(), "Projection".to_owned(), description.to_owned(), vec![name])
+    let (of, description, arguments) = ("Projection".to_owned(), description.to_owned(), vec![name]);
+    Offered { name: NAME.to_owned(), of, description, arguments }
 }
 
 /// A projection's changes of state.
@@ -42,7 +44,7 @@ impl ProgressFeed {
         };
         let (_, reading) = api.reading_now()?;
         if ProjectionNode::named(name, &reading).is_none() {
-            return Err(ApiError::NotFound(format!("there is no projection {name}")));
+            return Err(ApiError::Command(CommandError::NotFound(format!("there is no projection {name}"))));
         }
         Ok(Self { name: name.as_str().into(), told: None, catalog: api.catalog() })
     }

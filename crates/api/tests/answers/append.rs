@@ -50,7 +50,7 @@ async fn events_are_appended_and_seen() {
     let last = &cart["history"]["nodes"][2];
     assert_eq!((&last["id"], &last["revision"]), (&second["ids"][0], &json!(3)));
     assert_eq!(last["event"]["payload"], json!({"item": "pot"}));
-    assert_eq!(last["event"]["metadata"], json!({"by": "local", "metadata": {"trace": 7}}));
+    assert_eq!(last["event"]["metadata"], json!({"id": "c", "by": "local", "metadata": {"trace": 7}}));
 
     // Once more, after an answer that was lost: also where the views know of the first time.
     let again =

@@ -274,6 +274,12 @@ async fn a_socket_is_told_who_asks_by_its_first_message() {
     for payload in [json!({}), json!({ "Authorization": bearer("wrong") })] {
         assert_eq!(begin(payload).await.closed().await.0, 4403);
     }
+    // A token that is taken away ends what it has begun.
+    let mut client = begin(json!({ "Authorization": bearer(&reader) })).await;
+    assert_eq!(client.hear().await["type"], "connection_ack");
+    tokens.write([READ]);
+    assert_eq!(client.closed().await.0, 4403);
+
     // Whoever only says that it wants a socket is let in no further.
     let upgrade = ("upgrade", "websocket");
     for route in ["POST /graphql", "GET /graphql"] {

@@ -78,6 +78,8 @@ async fn groups_come_in_the_order_of_their_columns() {
         ])
     );
     assert_eq!(groups(&shop, "groupBy: status, where: {id: {_gt: 100}}", "count").await, json!([]));
+    // By no column, all rows are one group.
+    assert_eq!(groups(&shop, "groupBy: []", "group { status } count").await, json!([{"group": null, "count": 8}]));
     // Only the type's name is asked for, of each group.
     assert_eq!(groups(&shop, "groupBy: gift", "__typename").await.as_array().unwrap().len(), 3);
 }

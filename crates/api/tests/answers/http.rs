@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use deltafold_api::{HttpOptions, Limits, Operations, serve};
+use deltafold_api::{AllowedOperations, HttpOptions, Limits, serve};
 use deltafold_event::Operation;
 use serde_json::json;
 use tokio::{
@@ -149,7 +149,7 @@ async fn texts_are_known_by_their_hashes_once_they_were_told() {
 
 #[tokio::test]
 async fn a_list_of_operations_is_all_that_is_answered() {
-    let operations = Operations::parse(r#"{"one": "{ ordersByKey(id: 1) { status } }"}"#).unwrap();
+    let operations = AllowedOperations::parse(r#"{"one": "{ ordersByKey(id: 1) { status } }"}"#).unwrap();
     let options = HttpOptions { operations: Some(Arc::new(operations)), ..HttpOptions::default() };
     let server = Server::start(options).await;
     assert!(server.send("GET /graphql?documentId=one", &[], "").await.contains("\"paid\""));

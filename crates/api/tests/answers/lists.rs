@@ -87,6 +87,15 @@ async fn filters_look_into_json_and_arrays() {
     ] {
         assert_eq!(ids(&shop, &format!("where: {filter}")).await, expected, "{filter}");
     }
+    // Places that nothing can be at.
+    for path in ["\"18446744073709551615\"", "\"-1\"", "\"\"", "\"99999999999999999999999\"", "\"a\", \"'\""] {
+        let filter = at(&format!("{{path: [{path}], string: {{_eq: \"ada\"}}}}"));
+        assert_eq!(ids(&shop, &format!("where: {filter}")).await, [0; 0], "{filter}");
+    }
+    assert_eq!(
+        shop.errors("{ orders(where: {notes: {_at: [{path: [], isNull: true}]}}) { totalCount } }").await,
+        "BAD_INPUT: orders.where.notes._at[0].path: expected a name at least, found none"
+    );
     assert_eq!(
         shop.errors("{ orders(where: {notes: {_at: [{path: [\"a\"], number: {_eq: \"x\"}}]}}) { totalCount } }").await,
         "BAD_INPUT: orders.where.notes._at[0].number._eq: expected a Decimal in plain digits, as in \"12.50\", found \"x\""

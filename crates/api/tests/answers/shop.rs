@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use deltafold_api::{
-    Api, AppendEvents, CommandError, CommandResult, Commands, LetterChoice, Limits, NewEvent, Options, Principal,
-    Settled, SourceState,
+    Api, AppendEvents, CommandError, CommandResult, Commands, LetterChoice, Limits, Options, Principal, Settled,
+    SourceState,
 };
 use deltafold_event::{
     Coordinates, Event, EventId, Identity, Operation, Position, RowSchema, SourcePosition, Timestamp, control,
@@ -175,22 +175,7 @@ impl Operator {
 impl Commands for Operator {
     fn append_events(&self, append: AppendEvents, by: Principal) -> BoxFuture<'static, CommandResult<AppendedTo>> {
         let store = self.store.clone();
-        let event = |new: &NewEvent| Event {
-            id: new.event_id(&append.aggregate_type),
-            aggregate_type: append.aggregate_type.as_str().into(),
-            aggregate_id: Some(append.aggregate_id.clone()),
-            event_type: new.event_type.as_str().into(),
-            operation: None,
-            before: None,
-            after: Some(new.payload.to_string()),
-            metadata: json!({ "by": by.name(), "metadata": new.metadata }).to_string(),
-            source_position: None,
-            transaction_id: None,
-            occurred_at: new.occurred_at,
-            coordinates: coordinates(0),
-            schema_id: None,
-        };
-        let events = append.events.iter().map(event).collect();
+        let events = append.on_record(&by);
         let handle = tokio::runtime::Handle::current();
         let appended = tokio::task::spawn_blocking(move || {
             handle.block_on(store.append_to(events, append.expected, append.known))

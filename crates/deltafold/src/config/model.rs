@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use deltafold_api::{AuthOptions, JwtKey, JwtOptions, Limits, Operations, Secret};
+use deltafold_api::{AllowedOperations, AuthOptions, JwtKey, JwtOptions, Limits, Secret};
 use deltafold_cdc::{AggregateConfig, DecoderConfig, NameTemplate, OutboxColumns};
 use deltafold_event::ColumnType;
 use deltafold_projector::{Publication, PublisherOptions, Tables};
@@ -190,11 +190,11 @@ impl Http {
     ///
     /// # Errors
     /// When their file is none.
-    pub(crate) fn operations(&self) -> Result<Option<Operations>, String> {
+    pub(crate) fn operations(&self) -> Result<Option<AllowedOperations>, String> {
         let Some(path) = &self.operations_file else { return Ok(None) };
         let told = |error: &dyn fmt::Display| format!("http.operations_file: {}: {error}", path.display());
         let text = std::fs::read_to_string(path).map_err(|error| told(&error))?;
-        Operations::parse(&text).map(Some).map_err(|error| told(&error))
+        AllowedOperations::parse(&text).map(Some).map_err(|error| told(&error))
     }
 
     /// What the API is told.
