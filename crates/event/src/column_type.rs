@@ -45,6 +45,11 @@ pub enum ColumnType {
 pub struct ColumnTypeError(String);
 
 impl ColumnType {
+    /// Whether its values are smaller or greater than each other, or at least stand in an order.
+    pub fn has_order(&self) -> bool {
+        !matches!(self, Self::Json | Self::List(_))
+    }
+
     /// The narrowest type that holds what both hold; JSON where there is none other.
     #[must_use]
     pub fn widen(&self, other: &Self) -> Self {

@@ -217,7 +217,10 @@ impl Batch {
         let is_bulk = shared.is_bulk();
         let written = match is_bulk {
             true => mem::replace(&mut self, Self::new(shared.clone())).write_runs(&shared),
-            false => self.write_at_once(&shared),
+            false => shared.index_changes(self.parts()).map_err(WriteError::from).and_then(|indexes| {
+                self.write_at_once(&shared, &indexes.run)?;
+                shared.note_too_long(&indexes.too_long)
+            }),
         };
         if written.is_err() {
             *writing = Writing::Failed;
@@ -231,7 +234,7 @@ impl Batch {
     }
 
     /// What it changes, in parts that follow one another.
-    fn parts(&self) -> impl Iterator<Item = &Runs> {
+    fn parts(&self) -> impl Iterator<Item = &Runs> + Clone {
         self.pending.iter().map(|part| &**part).chain([&self.runs])
     }
 
@@ -244,12 +247,12 @@ impl Batch {
     }
 
     /// Through the journal, in one piece. Others may read the parts still: nothing but counts of references is copied.
-    fn write_at_once(&self, shared: &Shared) -> Result<(), WriteError> {
+    fn write_at_once(&self, shared: &Shared, indexes: &Run) -> Result<(), WriteError> {
         let trees = &shared.keyspaces;
         fault::reach("view::io")?;
         // What survives the process is with the operating system; as `Database::batch` has it, which gives no capacity.
-        let mut batch =
-            OwnedWriteBatch::with_capacity(shared.db.clone(), self.len()).durability(Some(PersistMode::Buffer));
+        let mut batch = OwnedWriteBatch::with_capacity(shared.db.clone(), self.len() + indexes.len())
+            .durability(Some(PersistMode::Buffer));
         for runs in self.parts() {
             for (run, tree) in [
                 (&runs.versions, &trees.versions),
@@ -263,6 +266,7 @@ impl Batch {
                 run.add_to(&mut batch, tree);
             }
         }
+        indexes.add_to(&mut batch, &trees.indexes);
         Ok(batch.commit()?)
     }
 }
@@ -291,11 +295,11 @@ impl Runs {
 }
 
 impl Run {
-    fn put(&mut self, key: impl AsRef<[u8]>, value: impl Into<Slice>) {
+    pub(crate) fn put(&mut self, key: impl AsRef<[u8]>, value: impl Into<Slice>) {
         self.changes.push((Slice::new(key.as_ref()), Some(value.into())));
     }
 
-    fn remove(&mut self, key: impl AsRef<[u8]>) {
+    pub(crate) fn remove(&mut self, key: impl AsRef<[u8]>) {
         self.changes.push((Slice::new(key.as_ref()), None));
     }
 

@@ -11,8 +11,9 @@ use fjall::{Keyspace, Slice};
 use crate::{
     Batch, Snapshot, ViewStore, WriteError,
     batch::{Run, Runs},
-    fault, key,
-    snapshot::Moment,
+    fault,
+    index::IndexChanges,
+    key,
     store::{Shared, Writing},
 };
 
@@ -30,6 +31,7 @@ impl ViewStore {
                 return Err(WriteError::NotEmpty);
             }
         }
+        shared.refill_indexes()?;
         shared.keyspaces.meta.insert(key::BULK, [])?;
         shared.bulk.store(true, Ordering::SeqCst);
         Ok(())
@@ -56,8 +58,7 @@ impl ViewStore {
         if !self.shared.is_bulk() && !self.shared.is_hidden() {
             return self.snapshot();
         }
-        let moment = Moment { trees: self.shared.db.snapshot(), commit: None };
-        Snapshot { shared: self.shared.clone(), moment: Arc::new(moment) }
+        Snapshot { shared: self.shared.clone(), moment: Arc::new(self.shared.written()) }
     }
 
     /// Whether a bulk load is under way.
@@ -208,7 +209,13 @@ impl Batch {
         let shared = self.shared.clone();
         let trees = &shared.keyspaces;
         fault::reach("view::before_batch")?;
-        let Runs { versions, current, heads, superseded, seen, folds, meta } = self.into_runs();
+        let runs = self.into_runs();
+        let known = shared.indexes();
+        let indexes = match shared.is_bulk() {
+            true => IndexChanges::default(),
+            false => known.changes(&shared, &shared.written(), std::iter::once(&runs))?,
+        };
+        let Runs { versions, current, heads, superseded, seen, folds, meta } = runs;
         let of_trees = [
             (&trees.versions, versions),
             (&trees.current, current),
@@ -216,6 +223,7 @@ impl Batch {
             (&trees.superseded, superseded),
             (&trees.seen, seen),
             (&trees.folds, folds),
+            (&trees.indexes, indexes.run),
         ];
         let mut runs = Vec::with_capacity(of_trees.len());
         for (tree, run) in of_trees {
@@ -231,6 +239,10 @@ impl Batch {
             let mut batch = shared.db.batch();
             meta.add_to(&mut batch, &trees.meta);
             batch.commit()?;
+            if *shared.indexes() != *known {
+                shared.refill_indexes()?;
+            }
+            shared.note_too_long(&indexes.too_long)?;
             Ok(fault::reach("view::after_batch")?)
         };
         let finished = finish();

@@ -9,7 +9,8 @@
 //! | seen | view, event id | – |
 //! | folds | view, whatever a fold calls it | whatever it remembers |
 //! | folds | 0, position | – |
-//! | meta | `checkpoint/` name, `state/` name, `view/` name, `generation/` number and name, … | – |
+//! | indexes | view, index, `now` or `ever`, values of its columns, aggregate, how long each of the values is | – |
+//! | meta | `checkpoint/` name, `state/` name, `view/` name, `generation/` number and name, `index/` view and number, … | – |
 //!
 //! The view is one byte up to 251, else `FD` and a u16, or `FF` and a u32 ([CompactSize], but big-endian): trees compare the
 //! first bytes of keys before all else, and keep short ones without an allocation. The aggregate is its UTF-8 with `00`
@@ -68,6 +69,12 @@ pub(crate) fn view_len(key: &[u8]) -> Option<usize> {
 /// The beginning of all keys of an aggregate; in `current`, the key.
 pub(crate) fn aggregate(view: ViewId, id: &str) -> Key {
     let mut key = view.prefix();
+    push_id(&mut key, id);
+    key
+}
+
+/// Adds an aggregate's id, escaped and ended.
+pub(crate) fn push_id(key: &mut Key, id: &str) {
     key.reserve(id.len() + 2);
     if id.as_bytes().contains(&0) {
         for &byte in id.as_bytes() {
@@ -80,7 +87,6 @@ pub(crate) fn aggregate(view: ViewId, id: &str) -> Key {
         key.extend_from_slice(id.as_bytes());
     }
     key.extend_from_slice(&[0, 0]);
-    key
 }
 
 /// Above all keys of the aggregate with this beginning, and below those of the next.
@@ -106,7 +112,11 @@ pub(crate) fn aggregate_len(key: &[u8]) -> Option<usize> {
 pub(crate) fn aggregate_id(key: &[u8]) -> Result<Box<str>, ReadError> {
     let damaged = || ReadError::Corrupt(format!("a key of {} bytes names no aggregate", key.len()));
     let (start, end) = view_len(key).zip(aggregate_len(key)).ok_or_else(damaged)?;
-    let raw = &key[start..end - 2];
+    unescaped(&key[start..end - 2]).ok_or_else(damaged)
+}
+
+/// The id that [`push_id`] escaped, without its end.
+pub(crate) fn unescaped(raw: &[u8]) -> Option<Box<str>> {
     let bytes = if raw.contains(&0) {
         let mut bytes = Vec::with_capacity(raw.len());
         let mut rest = raw.iter();
@@ -120,7 +130,7 @@ pub(crate) fn aggregate_id(key: &[u8]) -> Result<Box<str>, ReadError> {
     } else {
         raw.to_vec()
     };
-    String::from_utf8(bytes).map(String::into_boxed_str).map_err(|_| damaged())
+    String::from_utf8(bytes).map(String::into_boxed_str).ok()
 }
 
 /// `aggregate` followed by a place in it.
@@ -221,6 +231,13 @@ pub(crate) fn generation(name: &str, generation: u32) -> Vec<u8> {
     [GENERATIONS, &generation.to_be_bytes(), name.as_bytes()].concat()
 }
 
+/// The key in `meta` of an index of a view.
+pub(crate) fn index(view: ViewId, number: u16) -> Vec<u8> {
+    [INDEXES, &view.0.to_be_bytes(), &number.to_be_bytes()].concat()
+}
+
+/// The beginning of the keys in `meta` of indexes.
+pub(crate) const INDEXES: &[u8] = b"index/";
 /// The beginning of the keys in `meta` of generations of derived views.
 pub(crate) const GENERATIONS: &[u8] = b"generation/";
 /// The beginning of the keys in `meta` of registered views.

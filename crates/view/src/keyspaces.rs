@@ -21,6 +21,7 @@ pub(crate) struct Keyspaces {
     pub(crate) superseded: Keyspace,
     pub(crate) seen: Keyspace,
     pub(crate) folds: Keyspace,
+    pub(crate) indexes: Keyspace,
     pub(crate) meta: Keyspace,
 }
 
@@ -50,6 +51,7 @@ impl Keyspaces {
             superseded: db.keyspace("superseded", ranges)?,
             seen: db.keyspace("seen", points)?,
             folds: db.keyspace("folds", points)?,
+            indexes: db.keyspace("indexes", ranges)?,
             meta: db.keyspace("meta", KeyspaceCreateOptions::default)?,
         })
     }

@@ -36,6 +36,7 @@
 //! | `key`, `entry`, `keyspaces` | the layout on disk |
 //! | `batch`, `bulk`, `forget` | writing: atomic batches; sorted runs when catching up from nothing; what nobody asks for any more |
 //! | `snapshot`, `reader`, `as_of`, `scan`, `timelines`, `cache` | reading, all of it at one moment |
+//! | `index` | rows by the values of columns, now and as of any moment |
 //! | `pending` | reading what is about to be written |
 //! | `touched` | what commits change, for those who follow a view |
 //! | `version` | what a read gives |
@@ -49,6 +50,7 @@ mod entry;
 mod error;
 mod fault;
 mod forget;
+mod index;
 mod key;
 mod keyspaces;
 mod options;
@@ -69,6 +71,7 @@ pub use batch::Batch;
 pub use bulk::SortedRuns;
 pub use entry::{Entry, Stored};
 pub use error::{OpenError, ReadError, WriteError};
+pub use index::{Between, ByIndex, Direction, Index, Walk};
 pub use options::Options;
 pub use pending::{Memory, Pending, PendingReader};
 pub use reader::{Entries, Keys, Reader, Superseded};

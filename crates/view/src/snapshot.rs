@@ -5,7 +5,7 @@ use std::sync::Arc;
 use deltafold_event::{Position, Timestamp};
 use fjall::{Readable, Slice};
 
-use crate::{Mirror, ReadError, Reader, key, store::Shared};
+use crate::{Mirror, ReadError, Reader, index::Indexes, key, store::Shared};
 
 /// The store as a commit left it. It is what a response reads from: later commits do not change it.
 ///
@@ -23,6 +23,8 @@ pub(crate) struct Moment {
     pub(crate) trees: fjall::Snapshot,
     /// The number of the commit since the store was opened; none of what readers are kept from, which no cache knows.
     pub(crate) commit: Option<u64>,
+    /// Which indexes there are.
+    pub(crate) indexes: Arc<Indexes>,
 }
 
 impl Snapshot {

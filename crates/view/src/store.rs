@@ -11,13 +11,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fjall::{Database, PersistMode, Slice};
+use fjall::{Database, Keyspace, PersistMode, Slice};
 
 use crate::{
     Batch, OpenError, Options, ReadError, Snapshot, WriteError,
-    batch::Run,
+    batch::{Run, Runs},
     cache::{Cache, History},
     error::io_of,
+    index::{IndexChanges, Indexes},
     key::{self, ViewId},
     keyspaces::Keyspaces,
     snapshot::Moment,
@@ -61,6 +62,8 @@ pub(crate) struct Shared {
     request_ms: AtomicU64,
     /// For files that need not outlive the process.
     scratch: PathBuf,
+    /// Which indexes there are. Only changed under `writing`.
+    indexes: RwLock<Arc<Indexes>>,
     /// Registered views by name; those of mirrors have no generation.
     views: Mutex<Registered>,
 }
@@ -161,7 +164,9 @@ impl ViewStore {
         let keyspaces = Keyspaces::open(&db, options).map_err(refused)?;
         check_format(dir, &keyspaces)?;
         let views = registered(dir, &keyspaces)?;
-        let moment = Moment { trees: db.snapshot(), commit: Some(0) };
+        let damaged = |what: &str| OpenError::Corrupt { dir: dir.to_owned(), reason: what.to_owned() };
+        let indexes = Arc::new(Indexes::read(&keyspaces.meta, damaged)?);
+        let moment = Moment { trees: db.snapshot(), commit: Some(0), indexes: indexes.clone() };
         // The index is ours now: nobody else has files there. The folder is made here, as two sorts that find it missing
         // would both make it, and the second fail.
         let scratch = dir.join("scratch");
@@ -182,6 +187,7 @@ impl ViewStore {
             bulk: AtomicBool::new(false),
             hidden: AtomicBool::new(false),
             followers: Followers::default(),
+            indexes: RwLock::new(indexes),
             views: Mutex::new(views),
             db,
         };
@@ -235,21 +241,10 @@ impl ViewStore {
         let shared = &self.shared;
         let dropped = self.generation(name, generation)?;
         let trees = &shared.keyspaces;
-        let all = [&trees.versions, &trees.current, &trees.heads, &trees.superseded, &trees.seen, &trees.folds];
-        for tree in all {
-            loop {
-                let _writing = shared.begin_write()?;
-                let mut batch = shared.db.batch();
-                let mut removed = 0;
-                for pair in tree.prefix(dropped.view.prefix()).take(REMOVED_AT_ONCE) {
-                    batch.remove(tree, pair.key()?);
-                    removed += 1;
-                }
-                batch.commit()?;
-                if removed < REMOVED_AT_ONCE {
-                    break;
-                }
-            }
+        shared.forget_indexes(&dropped)?;
+        let Keyspaces { versions, current, heads, superseded, seen, folds, indexes, meta: _ } = trees;
+        for tree in [versions, current, heads, superseded, seen, folds, indexes] {
+            while shared.remove_some(tree, &dropped.view.prefix())? == REMOVED_AT_ONCE {}
         }
         trees.meta.remove(key::generation(name, generation))?;
         let mut views = shared.views.lock().expect("no holder of this lock panics");
@@ -354,7 +349,7 @@ impl ViewStore {
 }
 
 /// How many keys of a view that goes are removed in one commit.
-const REMOVED_AT_ONCE: usize = 10_000;
+pub(crate) const REMOVED_AT_ONCE: usize = 10_000;
 
 /// Whether what is on disk is what was committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -385,6 +380,54 @@ impl Shared {
         if *writing == Writing::Failed { Err(WriteError::Stopped) } else { Ok(writing) }
     }
 
+    /// Removes some keys that begin so, at most [`REMOVED_AT_ONCE`]; how many there were.
+    pub(crate) fn remove_some(&self, tree: &Keyspace, prefix: &[u8]) -> Result<usize, WriteError> {
+        let _writing = self.begin_write()?;
+        let mut batch = self.db.batch();
+        let mut removed = 0;
+        for pair in tree.prefix(prefix).take(REMOVED_AT_ONCE) {
+            batch.remove(tree, pair.key()?);
+            removed += 1;
+        }
+        batch.commit()?;
+        Ok(removed)
+    }
+
+    /// Which indexes there are.
+    pub(crate) fn indexes(&self) -> Arc<Indexes> {
+        self.indexes.read().expect("no holder of this lock panics").clone()
+    }
+
+    /// Only under `writing`.
+    pub(crate) fn set_indexes(&self, all: Indexes) {
+        *self.indexes.write().expect("no holder of this lock panics") = Arc::new(all);
+    }
+
+    /// What follows for indexes from what is about to be committed. Only under `writing`.
+    pub(crate) fn index_changes<'r>(
+        &self,
+        parts: impl Iterator<Item = &'r Runs> + Clone,
+    ) -> Result<IndexChanges, ReadError> {
+        let indexes = self.indexes();
+        let published = self.published.read().expect("no holder of this lock panics").clone();
+        // What readers are kept from comes after what was published last.
+        let written = self.is_hidden().then(|| self.written());
+        indexes.changes(self, written.as_ref().unwrap_or(&published), parts)
+    }
+
+    /// Lets readers see which indexes are whole. Not while they are kept from what is committed. Only under `writing`.
+    pub(crate) fn publish_indexes(&self) {
+        if !self.is_hidden() {
+            let commit = self.published.read().expect("no holder of this lock panics").commit;
+            self.replace(commit.unwrap_or_default());
+        }
+    }
+
+    /// Everything that was committed, what readers are kept from included.
+    pub(crate) fn written(&self) -> Moment {
+        Moment { trees: self.db.snapshot(), commit: None, indexes: self.indexes() }
+    }
+
     /// Lets readers see everything written so far, as the next commit; `current` is what it changed of the newest
     /// entries, none of them: that was not noted. Not while they are kept from it. Only under `writing`.
     pub(crate) fn publish(&self, current: &[&Run]) {
@@ -408,7 +451,7 @@ impl Shared {
     }
 
     fn replace(&self, commit: u64) {
-        let moment = Arc::new(Moment { trees: self.db.snapshot(), commit: Some(commit) });
+        let moment = Arc::new(Moment { trees: self.db.snapshot(), commit: Some(commit), indexes: self.indexes() });
         let before = std::mem::replace(&mut *self.published.write().expect("no holder of this lock panics"), moment);
         // Dropped outside the lock: the last one out cleans up.
         drop(before);

@@ -41,13 +41,14 @@ pub struct MirrorTable {
     fields: Arc<[schema::Source]>,
     schema: SchemaRef,
     key: Option<String>,
+    only: filter::Keys,
 }
 
 impl MirrorTable {
     /// The table of what `reader` shows at `at`.
     pub fn new(reader: Reader, columns: Vec<Column>, at: At) -> Self {
         let (fields, schema) = schema::of(columns);
-        Self { reader, at, fields, schema, key: None }
+        Self { reader, at, fields, schema, key: None, only: filter::Keys::All }
     }
 
     /// Says of which columns the key consists.
@@ -57,6 +58,13 @@ impl MirrorTable {
             [column] => self.field(column).map(str::to_owned),
             _ => None,
         };
+        self
+    }
+
+    /// Leaves out all rows but those with these keys.
+    #[must_use]
+    pub fn only(mut self, keys: Vec<String>) -> Self {
+        self.only = filter::Keys::these(keys);
         self
     }
 
@@ -102,7 +110,7 @@ impl TableProvider for MirrorTable {
             at: self.at,
             fields: projection.iter().map(|&index| self.fields[index].clone()).collect(),
             schema: schema.clone(),
-            keys: filter::keys(filters, self.key.as_deref()),
+            keys: filter::keys(filters, self.key.as_deref()).and(self.only.clone()),
             limit,
         };
         let order = order_of(&schema);

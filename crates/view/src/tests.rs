@@ -1,5 +1,6 @@
 //! Behaviour of the store as a whole.
 
+mod indexes;
 mod model;
 mod opening;
 mod pending;

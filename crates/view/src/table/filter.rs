@@ -35,7 +35,7 @@ pub(crate) fn keys(filters: &[Expr], key_column: Option<&str>) -> Keys {
 }
 
 impl Keys {
-    fn and(self, other: Self) -> Self {
+    pub(super) fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::All, keys) | (keys, Self::All) => keys,
             (Self::After(a), Self::After(b)) => Self::After(a.max(b)),
@@ -44,13 +44,13 @@ impl Keys {
                 Self::These(keys)
             }
             (Self::These(mut keys), Self::These(others)) => {
-                keys.retain(|key| others.contains(key));
+                keys.retain(|key| others.binary_search(key).is_ok());
                 Self::These(keys)
             }
         }
     }
 
-    fn these(mut keys: Vec<String>) -> Self {
+    pub(super) fn these(mut keys: Vec<String>) -> Self {
         keys.sort_unstable();
         keys.dedup();
         Self::These(keys)

@@ -8,7 +8,7 @@ use proptest::{
     test_runner::{Config, TestCaseError, TestRunner},
 };
 
-use super::{moment, open, order, position};
+use super::{indexes, moment, open, order, position};
 use crate::{At, Entry, Mirror, Reader, Stored, ViewStore};
 
 const AGGREGATES: [&str; 4] = ["a", "a\0", "b", "é/🦀"];
@@ -106,7 +106,7 @@ impl Model {
 
 fn stored(belief: &Belief) -> Stored {
     let order = order(belief.order);
-    let row = format!("{{\"row\":{}}}", belief.row);
+    let row = text(belief.row);
     Stored::new(&Entry {
         since_valid_from: moment(belief.since.0),
         since_recorded_from: position(belief.since.1),
@@ -114,6 +114,13 @@ fn stored(belief: &Belief) -> Stored {
         row: (belief.row != 0).then_some(row.as_str()),
         ..Entry::absent(moment(belief.valid_from), &order, position(belief.from))
     })
+}
+
+/// A row, with columns that several have alike.
+fn text(row: u8) -> String {
+    let number = [Some(2), None, Some(-1)][usize::from(row) % 3].map_or("null".to_owned(), |number| number.to_string());
+    let word = ["x", "xy", ""][usize::from(row / 3) % 3];
+    format!(r#"{{"row":{row},"number":{number},"word":"{word}"}}"#)
 }
 
 fn event(number: u64) -> EventId {
@@ -153,7 +160,7 @@ fn check(reader: &Reader, model: &Model, at: At, time: i64, position: i64) -> Re
         let version = model.version(index, time, position);
         let read = reader.as_of(aggregate, at).unwrap();
         let shown = read.as_ref().map(|v| (v.row().to_owned(), v.valid_from.as_micros()));
-        prop_assert_eq!(shown, version.map(|(row, from, _)| (format!("{{\"row\":{row}}}"), from)), "{:?}", at);
+        prop_assert_eq!(shown, version.map(|(row, from, _)| (text(row), from)), "{:?}", at);
         if let (Some(read), Some((_, _, to))) = (read, version) {
             prop_assert_eq!(reader.valid_to(&read, at.position).unwrap(), to.map(moment), "{:?} {:?}", at, read);
             prop_assert!(at.believes(read.entry().recorded_from, read.recorded_to));
@@ -175,17 +182,20 @@ fn check(reader: &Reader, model: &Model, at: At, time: i64, position: i64) -> Re
 /// and whether it lies in memory or in tables.
 #[test]
 fn reads_are_what_was_believed_then_of_that_moment() {
-    let learnt = (0..AGGREGATES.len(), 0..LAST_MOMENT, 0..3_u64, prop::option::weighted(0.85, 0..4_u8))
+    let learnt = (0..AGGREGATES.len(), 0..LAST_MOMENT, 0..3_u64, prop::option::weighted(0.85, 0..9_u8))
         .prop_map(|(aggregate, valid_from, order, row)| Learnt { aggregate, valid_from, order, row });
     let history = prop::collection::vec(learnt, 1..60);
     let (_dir, views) = open();
     let config = Config { cases: 96, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new(config);
-    let result = runner.run(&(history, any::<bool>()), |(history, flush)| {
+    let result = runner.run(&(history, any::<bool>(), 0..40_usize), |(history, flush, declared)| {
         // Each case has a mirror of its own, so that one store serves them all.
         let mirror = views.mirror(&format!("mirror {}", views.mirrors().len())).unwrap();
         let mut model = Model::default();
         for (at, learnt) in history.iter().enumerate() {
+            if at == declared {
+                indexes::declare(&views, &mirror);
+            }
             let at = at as i64;
             write(&views, &mirror, &mut model, learnt, at);
             let reader = views.snapshot().reader(&mirror);
@@ -198,13 +208,21 @@ fn reads_are_what_was_believed_then_of_that_moment() {
                 tree.rotate_memtable_and_wait().unwrap();
             }
         }
+        if declared >= history.len() {
+            indexes::declare(&views, &mirror);
+        }
+        views.fill_indexes(&mirror, &|| false).unwrap();
         let reader = views.snapshot().reader(&mirror);
         for at in 0..history.len() as i64 {
             for time in (-1..=LAST_MOMENT).chain([i64::MAX]) {
                 let both = At { time: Timestamp::from_micros(time), position: Position::from_i64(at).unwrap() };
                 check(&reader, &model, both, time, at)?;
+                if (at + time.min(LAST_MOMENT + 1)) % 6 == 0 {
+                    indexes::check(&reader, both);
+                }
             }
         }
+        indexes::check(&reader, At::NOW);
         Ok(())
     });
     result.unwrap();

@@ -1,0 +1,333 @@
+//! Walking an index: the rows in the order of its values.
+//!
+//! Entries order by the values of the columns, each ascending with null last, and then by the aggregate. A walk that
+//! wants another order of some column goes through the different values of that column in that order, and within each
+//! through what is left: one search more for each of them.
+
+use std::ops::Range;
+
+use fjall::{Iter, Readable, Slice};
+
+use super::{Index, Kind, values::Encoder};
+use crate::{
+    At, ReadError, Reader, Snapshot, Version,
+    key::{self, Key},
+};
+
+/// The order of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Direction {
+    /// Whether great values come first.
+    pub descending: bool,
+    /// Whether null comes first.
+    pub nulls_first: bool,
+}
+
+/// Which part of an index is walked, in what order. Values are canonical JSON.
+#[derive(Debug, Clone, Default)]
+pub struct Walk {
+    /// What the first columns are.
+    pub equal: Vec<String>,
+    /// Between what the column after those is, if that is known. Null is between nothing.
+    pub between: Option<Between>,
+    /// The order of that column and those after it; ascending with null last where none is given.
+    pub directions: Vec<Direction>,
+    /// Whether, of rows with the same values, great aggregate ids come first.
+    pub ids_descending: bool,
+    /// Where to begin: after the row with these values of the columns that are not equal, and this aggregate id.
+    pub after: Option<(Vec<String>, String)>,
+}
+
+/// Bounds of values; none: there is none.
+#[derive(Debug, Clone, Default)]
+pub struct Between {
+    /// The smallest, and whether that is one of them.
+    pub low: Option<(String, bool)>,
+    /// The greatest, and whether that is one of them.
+    pub high: Option<(String, bool)>,
+}
+
+/// A walk of an index that is under way.
+pub struct ByIndex {
+    reader: Reader,
+    at: At,
+    index: Index,
+    encoder: Encoder,
+    entries: Entries,
+}
+
+type Entries = Box<dyn Iterator<Item = Result<Slice, ReadError>> + Send>;
+
+impl Reader {
+    /// The indexes that can be walked.
+    pub fn indexes(&self) -> Vec<Index> {
+        self.snapshot.moment.indexes.whole(self.view()).cloned().collect()
+    }
+
+    /// Walks an index of this view as of a point in both times; none where a value is not of its column's type.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn by_index(&self, index: &Index, at: At, walk: &Walk) -> Result<Option<ByIndex>, ReadError> {
+        let encoder = Encoder::new(index.columns.to_vec())?;
+        let way = Way::of(self, index, walk, &encoder);
+        let entries = way.and_then(|way| way.begin(at, walk, &encoder));
+        let reader = self.clone();
+        Ok(entries.map(|entries| ByIndex { reader, at, index: index.clone(), encoder, entries }))
+    }
+}
+
+impl ByIndex {
+    /// The aggregate ids of the next entries, at most so many; none: there are no more. Their rows may be others.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn ids(&mut self, most: usize) -> Result<Vec<Box<str>>, ReadError> {
+        self.entries.by_ref().take(most).map(|key| Ok(split(&self.index, &key?)?.1)).collect()
+    }
+
+    /// The rows of the next entries, at most so many, and how many entries were looked at; none: there are no more.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn rows(&mut self, most: usize) -> Result<(usize, Vec<Version>), ReadError> {
+        let keys = self.entries.by_ref().take(most).collect::<Result<Vec<_>, _>>()?;
+        let mut found = Vec::with_capacity(keys.len());
+        for key in &keys {
+            let (values, id) = split(&self.index, key)?;
+            if let Some(version) = self.reader.as_of(&id, self.at)? {
+                found.push((values, version));
+            }
+        }
+        let encoded = self.encoder.encode(found.iter().map(|(_, version)| version.row()))?;
+        let rows = found.into_iter().enumerate().filter(|(row, (values, _))| {
+            values.iter().enumerate().all(|(column, value)| encoded.value(column, *row) == *value)
+        });
+        Ok((keys.len(), rows.map(|(_, (_, version))| version).collect()))
+    }
+}
+
+/// How an index is walked.
+#[derive(Clone)]
+struct Way {
+    snapshot: Snapshot,
+    index: Index,
+    /// What null is in the columns that are not equal.
+    nulls: Vec<Vec<u8>>,
+    /// Their order.
+    directions: Vec<Direction>,
+    ids_descending: bool,
+    /// How many columns are equal.
+    equal: usize,
+}
+
+/// Where to begin.
+#[derive(Clone)]
+struct Place {
+    /// The values of the columns from a level on.
+    values: Vec<Vec<u8>>,
+    id: String,
+}
+
+const NATURAL: Direction = Direction { descending: false, nulls_first: false };
+const REVERSED: Direction = Direction { descending: true, nulls_first: true };
+
+impl Way {
+    fn of(reader: &Reader, index: &Index, walk: &Walk, encoder: &Encoder) -> Option<Self> {
+        let equal = walk.equal.len();
+        let columns = equal..index.columns.len();
+        let nulls = columns.clone().map(|column| encoder.value(column, "null")).collect::<Option<_>>()?;
+        let direction = |level: usize| walk.directions.get(level).copied().unwrap_or(NATURAL);
+        let directions = (0..columns.len()).map(direction).collect();
+        let (snapshot, index, ids_descending) = (reader.snapshot.clone(), index.clone(), walk.ids_descending);
+        Some(Self { snapshot, index, nulls, directions, ids_descending, equal })
+    }
+
+    /// The entries, from where the walk is to begin.
+    fn begin(&self, at: At, walk: &Walk, encoder: &Encoder) -> Option<Entries> {
+        let mut prefix = self.index.prefix(Some(if at.is_now() { Kind::Now } else { Kind::Ever }));
+        for (column, value) in walk.equal.iter().enumerate() {
+            prefix.extend_from_slice(&encoder.value(column, value)?);
+        }
+        let column = self.equal;
+        let mut window = prefix.clone()..above(&prefix);
+        if let Some(between) = &walk.between {
+            let of = |bound: &(String, bool)| {
+                let value = encoder.value(column, &bound.0)?;
+                Some((with(&prefix, &value), bound.1))
+            };
+            if let Some(low) = &between.low {
+                let (key, is_in) = of(low)?;
+                window.start = if is_in { key } else { above(&key) };
+            }
+            window.end = with(&prefix, self.nulls.first()?);
+            if let Some(high) = &between.high {
+                let (key, is_in) = of(high)?;
+                window.end = if is_in { above(&key) } else { key };
+            }
+        }
+        let place = match &walk.after {
+            Some((values, id)) => {
+                let values = values.iter().enumerate().map(|(at, value)| encoder.value(column + at, value));
+                Some(Place { values: values.collect::<Option<_>>()?, id: id.clone() })
+            }
+            None => None,
+        };
+        Some(self.walk(prefix, 0, window, place))
+    }
+
+    /// The entries under a prefix that ends before a level, within a window, after a place.
+    fn walk(&self, prefix: Key, level: usize, mut window: Range<Key>, after: Option<Place>) -> Entries {
+        let rest = &self.directions[level..];
+        let natural = !self.ids_descending && rest.iter().all(|direction| *direction == NATURAL);
+        let reversed = self.ids_descending && rest.iter().all(|direction| *direction == REVERSED);
+        if !natural && !reversed && level < self.directions.len() {
+            return Box::new(Groups::new(self.clone(), prefix, level, window, after));
+        }
+        if let Some(place) = after {
+            let mut key = prefix;
+            place.values.iter().for_each(|value| key.extend_from_slice(value));
+            key::push_id(&mut key, &place.id);
+            match self.ids_descending {
+                false => window.start = window.start.max(key::end_of(&key)),
+                true => window.end = window.end.min(key),
+            }
+        }
+        let pairs = self.range(&window).map(|guard| guard.key().map_err(ReadError::from));
+        if self.ids_descending { Box::new(pairs.rev()) } else { Box::new(pairs) }
+    }
+
+    fn range(&self, window: &Range<Key>) -> Iter {
+        let trees = &self.snapshot.shared.keyspaces;
+        // An empty range, which the trees refuse, when it ends before it begins.
+        let end = window.end.clone().max(window.start.clone());
+        self.snapshot.moment.trees.range(&trees.indexes, window.start.clone()..end)
+    }
+}
+
+/// The entries of one different value of a column after the other.
+struct Groups {
+    way: Way,
+    prefix: Key,
+    level: usize,
+    /// What is left, in the order in which it is gone through.
+    windows: Vec<Range<Key>>,
+    after: Option<Place>,
+    group: Option<Entries>,
+}
+
+impl Groups {
+    fn new(way: Way, prefix: Key, level: usize, window: Range<Key>, after: Option<Place>) -> Self {
+        let direction = way.directions[level];
+        let null = with(&prefix, &way.nulls[level]);
+        let within = |part: Range<Key>| part.start.max(window.start.clone())..part.end.min(window.end.clone());
+        let mut windows = vec![within(prefix.clone()..null.clone()), within(null.clone()..above(&prefix))];
+        if direction.nulls_first {
+            windows.reverse();
+        }
+        if let Some(place) = &after {
+            let key = with(&prefix, &place.values[0]);
+            // What the place's value does not stand in or before is behind it.
+            let at = windows.iter().position(|window| window.start <= key && key < window.end).unwrap_or(0);
+            windows.drain(..at);
+            match direction.descending {
+                false => windows[0].start = windows[0].start.clone().max(key),
+                true => windows[0].end = windows[0].end.clone().min(above(&key)),
+            }
+        }
+        windows.reverse();
+        Self { way, prefix, level, windows, after, group: None }
+    }
+
+    /// The entries of the next value.
+    fn next_group(&mut self) -> Option<Result<Entries, ReadError>> {
+        loop {
+            let window = self.windows.last_mut()?;
+            let is_descending = self.way.directions[self.level].descending;
+            let mut pairs = self.way.range(window);
+            let Some(pair) = (if is_descending { pairs.next_back() } else { pairs.next() }) else {
+                self.windows.pop();
+                continue;
+            };
+            let found = pair.key().map_err(ReadError::from).and_then(|key| {
+                let (values, _) = split_values(&self.way.index, &key)?;
+                Ok(with(&self.prefix, values[self.way.equal + self.level]))
+            });
+            let group = match found {
+                Ok(group) => group,
+                Err(error) => {
+                    self.windows.clear();
+                    return Some(Err(error));
+                }
+            };
+            let within = group.clone()..above(&group);
+            match is_descending {
+                false => window.start = within.end.clone(),
+                true => window.end = group.clone(),
+            }
+            let after = self.after.take().and_then(|place| {
+                let is_in = with(&self.prefix, &place.values[0]) == group;
+                is_in.then(|| Place { values: place.values[1..].to_vec(), id: place.id })
+            });
+            return Some(Ok(self.way.walk(group, self.level + 1, within, after)));
+        }
+    }
+}
+
+impl Iterator for Groups {
+    type Item = Result<Slice, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(found) = self.group.as_mut().and_then(Iterator::next) {
+                return Some(found);
+            }
+            match self.next_group()? {
+                Ok(group) => self.group = Some(group),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+fn with(prefix: &Key, value: &[u8]) -> Key {
+    prefix.iter().chain(value).copied().collect()
+}
+
+/// Above all keys that begin so.
+fn above(prefix: &Key) -> Key {
+    let mut end = prefix.clone();
+    while let Some(last) = end.pop() {
+        if let Some(next) = last.checked_add(1) {
+            end.push(next);
+            return end;
+        }
+    }
+    unreachable!("the number of a view begins with less than FF")
+}
+
+/// The values and the aggregate id in a key.
+fn split<'k>(index: &Index, key: &'k [u8]) -> Result<(Vec<&'k [u8]>, Box<str>), ReadError> {
+    let (values, raw) = split_values(index, key)?;
+    Ok((values, key::unescaped(raw).ok_or_else(|| damaged(key))?))
+}
+
+/// The values and the aggregate id, as it is there, in a key.
+fn split_values<'k>(index: &Index, key: &'k [u8]) -> Result<(Vec<&'k [u8]>, &'k [u8]), ReadError> {
+    let read = || {
+        let (front, lens) = key.split_at_checked(key.len().checked_sub(2 * index.columns.len())?)?;
+        let mut rest = front.get(index.prefix(Some(Kind::Now)).len()..)?;
+        let mut values = Vec::with_capacity(index.columns.len());
+        for len in lens.chunks_exact(2) {
+            let (value, after) = rest.split_at_checked(usize::from(u16::from_be_bytes(len.try_into().ok()?)))?;
+            values.push(value);
+            rest = after;
+        }
+        Some((values, rest.get(..rest.len().checked_sub(2)?)?))
+    };
+    read().ok_or_else(|| damaged(key))
+}
+
+fn damaged(key: &[u8]) -> ReadError {
+    ReadError::Corrupt(format!("a key of {} bytes is none of an index", key.len()))
+}
