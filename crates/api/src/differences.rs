@@ -6,10 +6,6 @@ use async_graphql::{
     Value,
     dynamic::{Field, FieldFuture, FieldValue, InputValue, Object, ResolverContext, TypeRef},
 };
-use datafusion::{
-    common::ScalarValue,
-    logical_expr::{Expr, Operator},
-};
 use deltafold_event::Position;
 use deltafold_view::{At, ReadError, Reader, Version, Versions};
 
@@ -25,7 +21,6 @@ use crate::{
     page::{self, Edge, Page, PageArgs},
     reading::{Moment, Reading},
     row::RowNode,
-    tables::engine,
 };
 
 /// As many keys are compared, and as many filtered, at once.
@@ -195,15 +190,11 @@ impl Sides<'_> {
     /// When it is not, or the index cannot be read.
     pub(crate) async fn filtered(&self, reading: &Reading, at: At, keys: &[String]) -> Result<Vec<String>, ApiError> {
         let moment = Moment { at, is_past: false };
-        let (table, filter) = filter::applied(self.view, reading, moment, self.filter, self.path)?;
+        let (table, filter) = filter::applied(self.view, reading, moment, self.filter, self.path, Some(keys.to_vec()))?;
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let literal = |key: &String| Expr::Literal(ScalarValue::Utf8View(Some(key.clone())), None);
-        let those = order::key().in_list(keys.iter().map(literal).collect(), false);
-        let all = filter::joined([those].into_iter().chain(filter).collect(), Operator::And);
-        let frame = table.frame.filter(all.expect("there is one at least")).map_err(engine)?;
-        order::keys(frame).await
+        order::keys(table.filtered(filter)?).await
     }
 }
 

@@ -162,7 +162,7 @@ pub(crate) fn is_comparable(column_type: &ColumnType) -> bool {
     matches!(kind(column_type), Kind::Text | Kind::Ordered)
 }
 
-/// A view's table at a moment, and the expression of the filter of a field over it.
+/// A view's table at a moment, and the expression of the filter of a field over it; if keys are given, only of those rows.
 ///
 /// # Errors
 /// Those of [`expression`], and when the table cannot be planned.
@@ -172,8 +172,9 @@ pub(crate) fn applied(
     moment: Moment,
     filter: &Value,
     field: &str,
+    keys: Option<Vec<String>>,
 ) -> Result<(Table, Option<Expr>), ApiError> {
-    let table = reading.tables.view(view, reading.reader(view, moment.at.position), moment.at)?;
+    let table = reading.tables.view(view, reading.reader(view, moment.at.position), moment.at, keys)?;
     let filter = expression(view, &table.columns, filter, &reading.limits, &format!("{field}.where"))?;
     Ok((table, filter))
 }
@@ -406,7 +407,7 @@ pub(crate) fn scalar(column_type: &ColumnType, value: &serde_json::Value) -> Opt
 }
 
 /// A list, or the one value that stands for a list of it.
-fn as_list(value: &Value) -> &[Value] {
+pub(crate) fn as_list(value: &Value) -> &[Value] {
     match value {
         Value::List(values) => values,
         single => std::slice::from_ref(single),

@@ -24,7 +24,7 @@ use deltafold_event::{
 use crate::{
     as_of::{self, AsOf},
     errors::{ApiError, nearest},
-    filter,
+    filter, indexed,
     limits::exceeded,
     model::ViewModel,
     names::quoted,
@@ -328,7 +328,8 @@ async fn read(view: &Arc<ViewModel>, ctx: &ResolverContext<'_>) -> Result<Vec<Gr
     }
 
     let filter = ctx.args.get("where").map_or(Value::Null, |value| value.as_value().clone());
-    let (table, filter) = filter::applied(view, reading, moment, &filter, &path)?;
+    let keys = indexed::keys(view, reading, moment, &filter, &path).await?;
+    let (table, filter) = filter::applied(view, reading, moment, &filter, &path, keys)?;
     let expressions: Vec<Expr> = wanted
         .iter()
         .enumerate()

@@ -52,6 +52,7 @@ mod filter;
 mod groups;
 mod history;
 mod http;
+mod indexed;
 mod inputs;
 mod limits;
 mod list;

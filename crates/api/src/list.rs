@@ -1,26 +1,30 @@
 //! Lists of a view's rows: a DataFusion plan finds the keys of the page, seeks read its rows.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use async_graphql::{
     Value,
     dynamic::{Field, FieldFuture, FieldValue, InputValue, Object, ResolverContext, TypeRef},
 };
-use datafusion::logical_expr::Operator;
+use datafusion::logical_expr::{Expr, Operator};
 
 use crate::{
     as_of::{self, AsOf},
     cursor::{Cursor, digest},
     errors::ApiError,
     filter,
+    indexed::{self, Asked, Next},
     model::ViewModel,
     names::quoted,
     order::{self, Order},
     page::{self, Edge, HasPage, Page, PageArgs},
     reading::{Moment, Reading},
     row::RowNode,
-    tables::engine,
+    tables::{Table, engine},
 };
+
+/// How many rows are looked at in one step along an index.
+const MOST_AT_ONCE: usize = 4_096;
 
 /// A list, its page read.
 struct ListNode {
@@ -149,31 +153,66 @@ impl List {
 
     /// The keys of the page's rows and of one more, in the direction of the page.
     async fn keys(&self, reading: &Reading) -> Result<Vec<String>, ApiError> {
-        let (table, filter) = filter::applied(&self.view, reading, self.moment, &self.filter, &self.path)?;
-        let backward = self.page.backward;
-        let beyond = |cursor: &Option<Cursor>, backward: bool| {
-            cursor.as_ref().map(|cursor| self.order.after(&self.view, &table, &cursor.place, backward))
-        };
-        let parts = [filter, beyond(&self.after, false), beyond(&self.before, true)];
-        let sort = self.order.sort(&table.columns, backward);
-        let mut frame = table.frame;
-        if let Some(all) = filter::joined(parts.into_iter().flatten().collect(), Operator::And) {
-            frame = frame.filter(all).map_err(engine)?;
+        if let Some(keys) = self.keys_by_index(reading).await? {
+            return Ok(keys);
         }
+        let keys = indexed::keys(&self.view, reading, self.moment, &self.filter, &self.path).await?;
+        let (table, filter) = self.filtered(reading, keys)?;
+        let sort = self.order.sort(&table.columns, self.page.backward);
+        let frame = table.filtered(filter)?;
         let _place = reading.place_for_scan(self.moment.at).await?;
         let frame = frame.sort(sort).and_then(|frame| frame.limit(0, Some(self.page.size + 1))).map_err(engine)?;
         reading.explain_frame(&self.path, &frame).await?;
         order::keys(frame).await
     }
+
+    /// The view's table, if keys are given only of those, and the filter of the page over it.
+    fn filtered(&self, reading: &Reading, keys: Option<Vec<String>>) -> Result<(Table, Option<Expr>), ApiError> {
+        let (table, filter) = filter::applied(&self.view, reading, self.moment, &self.filter, &self.path, keys)?;
+        let beyond = |cursor: &Option<Cursor>, backward: bool| {
+            cursor.as_ref().map(|cursor| self.order.after(&self.view, &table, &cursor.place, backward))
+        };
+        let parts = [filter, beyond(&self.after, false), beyond(&self.before, true)];
+        let filter = filter::joined(parts.into_iter().flatten().collect(), Operator::And);
+        Ok((table, filter))
+    }
+
+    /// The keys of the page's rows and of one more by an index that has its order; none where no index has, or the page is
+    /// too far to be found that way.
+    async fn keys_by_index(&self, reading: &Reading) -> Result<Option<Vec<String>>, ApiError> {
+        // Whatever rows there are, the filter has to be one.
+        self.filtered(reading, Some(Vec::new()))?;
+        let cursor = if self.page.backward { &self.before } else { &self.after };
+        let place = cursor.as_ref().map(|cursor| &cursor.place);
+        let asked = Asked { filter: &self.filter, order: &self.order, place, backward: self.page.backward };
+        let Some(mut walk) = indexed::in_order(&self.view, reading, self.moment, &asked)? else { return Ok(None) };
+        let (mut found, mut step) = (Vec::new(), self.page.size + 1);
+        while found.len() <= self.page.size {
+            let keys = match walk.next(step).await? {
+                Next::Rows(keys) => keys,
+                Next::End => break,
+                Next::TooFar => return Ok(None),
+            };
+            let (table, filter) = self.filtered(reading, Some(keys.clone()))?;
+            if filter.is_some() && !keys.is_empty() {
+                let left: HashSet<String> = order::keys(table.filtered(filter)?).await?.into_iter().collect();
+                found.extend(keys.into_iter().filter(|key| left.contains(key)));
+            } else {
+                found.extend(keys);
+            }
+            step = (2 * step).min(MOST_AT_ONCE);
+        }
+        found.truncate(self.page.size + 1);
+        reading.explain(&self.path, || walk.to_string());
+        Ok(Some(found))
+    }
 }
 
 impl ListNode {
     async fn count(&self, reading: &Reading) -> Result<usize, ApiError> {
-        let (table, filter) = filter::applied(&self.view, reading, self.moment, &self.filter, &self.path)?;
-        let frame = match filter {
-            Some(filter) => table.frame.filter(filter).map_err(engine)?,
-            None => table.frame,
-        };
+        let keys = indexed::keys(&self.view, reading, self.moment, &self.filter, &self.path).await?;
+        let (table, filter) = filter::applied(&self.view, reading, self.moment, &self.filter, &self.path, keys)?;
+        let frame = table.filtered(filter)?;
         reading.explain_frame(&format!("{}.totalCount", self.path), &frame).await?;
         let _place = reading.place_for_scan(self.moment.at).await?;
         frame.count().await.map_err(engine)

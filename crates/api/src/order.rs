@@ -10,7 +10,6 @@ use datafusion::{
     dataframe::DataFrame,
     logical_expr::{BinaryExpr, Expr, Operator, SortExpr, lit},
 };
-use deltafold_event::ColumnType;
 use deltafold_view::hidden;
 
 use crate::{
@@ -56,7 +55,7 @@ pub(crate) fn view_input(view: &ViewModel) -> InputObject {
     );
     let mut input = InputObject::new(view.names.order()).description(description);
     for (column, name) in view.columns().iter().zip(&view.names.columns) {
-        if is_ordered(&column.column_type) {
+        if column.column_type.has_order() {
             input = input.field(InputValue::new(name, TypeRef::named("OrderDirection")));
         }
     }
@@ -65,11 +64,7 @@ pub(crate) fn view_input(view: &ViewModel) -> InputObject {
 
 /// Whether a view has columns to order by.
 pub(crate) fn has_order(view: &ViewModel) -> bool {
-    view.columns().iter().any(|column| is_ordered(&column.column_type))
-}
-
-fn is_ordered(column_type: &ColumnType) -> bool {
-    !matches!(column_type, ColumnType::Json | ColumnType::List(_))
+    view.columns().iter().any(|column| column.column_type.has_order())
 }
 
 /// An order in which no two rows are equal: by columns, and last by the aggregate id.
@@ -115,15 +110,22 @@ impl Order {
                 }
             }
         }
-        // A key of one text is the aggregate id, by which rows come anyway.
-        if !matches!(view.key.as_slice(), [column] if *view.type_of(*column) == ColumnType::Text) {
-            for &column in &view.key {
-                if is_ordered(view.type_of(column)) && !terms.iter().any(|(known, _)| *known == column) {
-                    terms.push((column, ASCENDING));
-                }
+        for column in view.info.tie_break() {
+            if !terms.iter().any(|(known, _)| *known == column) {
+                terms.push((column, ASCENDING));
             }
         }
         Ok(Self { terms })
+    }
+
+    /// Its columns, as indices, with their directions; `backward` the other way round.
+    pub(crate) fn terms(&self, backward: bool) -> Vec<(usize, deltafold_view::Direction)> {
+        let term = |(column, direction): &(usize, Direction)| {
+            let Direction { descending, nulls_first } = *direction;
+            let (descending, nulls_first) = (descending != backward, nulls_first != backward);
+            (*column, deltafold_view::Direction { descending, nulls_first })
+        };
+        self.terms.iter().map(term).collect()
     }
 
     /// What to sort by; `backward` the other way round.

@@ -43,12 +43,22 @@ impl Tables {
         Ok(Self { context: Arc::new(SessionContext::new_with_config_rt(config, Arc::new(runtime))) })
     }
 
-    /// A view at a moment.
+    /// A view at a moment; if keys are given, only those of its rows.
     ///
     /// # Errors
     /// When it cannot be planned.
-    pub(crate) fn view(&self, view: &ViewModel, reader: Reader, at: At) -> Result<Table, ApiError> {
+    pub(crate) fn view(
+        &self,
+        view: &ViewModel,
+        reader: Reader,
+        at: At,
+        keys: Option<Vec<String>>,
+    ) -> Result<Table, ApiError> {
         let table = MirrorTable::new(reader, view.columns().to_vec(), at).with_key(&view.info.key);
+        let table = match keys {
+            Some(keys) => table.only(keys),
+            None => table,
+        };
         let columns = view.columns().iter().map(|column| {
             let name = table.field(&column.name).expect("the table has the view's columns");
             Expr::Column(Column::new_unqualified(name))
@@ -74,6 +84,19 @@ pub(crate) struct Table {
     pub(crate) columns: Vec<Expr>,
     /// Their types, in the same order; those of hidden columns follow.
     pub(crate) types: Vec<DataType>,
+}
+
+impl Table {
+    /// The rows that a filter leaves.
+    ///
+    /// # Errors
+    /// When it cannot be planned.
+    pub(crate) fn filtered(self, filter: Option<Expr>) -> Result<DataFrame, ApiError> {
+        match filter {
+            Some(filter) => self.frame.filter(filter).map_err(engine),
+            None => Ok(self.frame),
+        }
+    }
 }
 
 /// An error of the engine.

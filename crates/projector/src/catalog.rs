@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use deltafold_event::{Column, Position, Timestamp};
+use deltafold_event::{Column, ColumnType, Position, Timestamp};
 use deltafold_relation::{Consistent, OriginInfo};
 
 /// What a view is of.
@@ -32,6 +32,21 @@ pub struct ViewInfo {
     /// Of a derived view: from where on what was believed is kept, at the ends of batches; the first is the end before
     /// this position.
     pub kept_from: Option<Position>,
+}
+
+impl ViewInfo {
+    /// The columns, as indices, in whose order rows stand that are alike in what they are ordered by; after those it is
+    /// the aggregate id.
+    pub fn tie_break(&self) -> Vec<usize> {
+        let place = |name: &String| self.columns.iter().position(|column| column.name == *name);
+        match self.key.iter().map(place).collect::<Option<Vec<_>>>() {
+            // A key of one text is the aggregate id.
+            Some(key) if key.len() == 1 && self.columns[key[0]].column_type == ColumnType::Text => Vec::new(),
+            Some(key) => key.into_iter().filter(|&column| self.columns[column].column_type.has_order()).collect(),
+            // No row has shown it yet.
+            None => Vec::new(),
+        }
+    }
 }
 
 /// How far a build has come.

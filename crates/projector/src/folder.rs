@@ -86,7 +86,7 @@ impl Folder {
             mirrors.insert(name, MirrorView::open(&snapshot, mirror, &options.declared)?);
         }
         let relations = mirrors.values().filter_map(MirrorView::info).collect();
-        let projections = Projections::open(views.clone(), &snapshot, checkpoint, relations, options.built_changes)?;
+        let projections = Projections::open(views.clone(), &snapshot, checkpoint, relations, &options)?;
         let newest = moment(&snapshot, NEWEST)?;
         let origins = match snapshot.state(ORIGINS)? {
             Some(bytes) => Origins::from_bytes(&bytes).map_err(ProjectorError::Origins)?,

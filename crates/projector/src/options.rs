@@ -10,11 +10,16 @@ use deltafold_event::ColumnType;
 /// Columns whose types the configuration declares: by aggregate type, by column.
 pub type Declared = BTreeMap<String, BTreeMap<String, ColumnType>>;
 
+/// The indexes of views: by view, the columns of each.
+pub type WantedIndexes = BTreeMap<String, Vec<Vec<String>>>;
+
 /// What a projector does.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Types that stand above what the stream says.
     pub declared: Declared,
+    /// Which indexes views have.
+    pub indexes: WantedIndexes,
     /// The most events folded into one batch of the view store.
     pub batch_events: usize,
     /// The most newest records held in memory during a bulk load, where each would else be written with every batch;
@@ -36,6 +41,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             declared: BTreeMap::new(),
+            indexes: BTreeMap::new(),
             batch_events: 32_768,
             held_records: 400_000,
             held_events: 262_144,

@@ -21,7 +21,7 @@ use deltafold_event::{Position, StoredEvent, Timestamp, control as aggregate};
 use deltafold_relation::RowChange;
 use deltafold_view::{Batch, Pending, Snapshot, ViewStore};
 
-use crate::{Catalog, Log, ProjectorError, ViewInfo, catalog::ProjectionInfo};
+use crate::{Catalog, Log, Options, ProjectorError, ViewInfo, WantedIndexes, catalog::ProjectionInfo};
 use build::Build;
 use forgetting::Forgetting;
 use generation::Live;
@@ -115,6 +115,8 @@ pub(crate) struct Projections {
     forgetting: Option<Forgetting>,
     /// What builds share.
     means: Arc<Means>,
+    /// Which indexes views are to have.
+    indexes: WantedIndexes,
 }
 
 struct Projection {
@@ -140,7 +142,7 @@ impl Projections {
         snapshot: &Snapshot,
         checkpoint: Position,
         relations: Vec<Arc<ViewInfo>>,
-        built_changes: usize,
+        options: &Options,
     ) -> Result<Self, ProjectorError> {
         let damaged = |view: &str, what| ProjectorError::Memory { view: view.to_owned(), what };
         let mut by_name = BTreeMap::new();
@@ -154,7 +156,7 @@ impl Projections {
             by_name.insert(name.into(), Projection::new(record));
         }
         let wake: Wake = Arc::new(|| {});
-        let means = Arc::new(Means::new(views.clone(), built_changes));
+        let means = Arc::new(Means::new(views.clone(), options.built_changes));
         let mut projections = Self {
             views,
             wake,
@@ -164,6 +166,7 @@ impl Projections {
             forgotten: Timestamp::MIN,
             forgetting: None,
             means,
+            indexes: options.indexes.clone(),
         };
         projections.prepare(relations);
         for (name, projection) in &mut projections.by_name {

@@ -17,6 +17,7 @@ use crate::{
     Catalog, Failure, Options, ProjectorError,
     folder::{CHECKPOINT, Folder, learn},
     going_on::GoingOn,
+    indexing::Indexing,
     log::StoreLog,
 };
 
@@ -37,6 +38,8 @@ pub struct Projector {
     cancel: CancellationToken,
     reader: JoinHandle<()>,
     folder: Option<thread::JoinHandle<()>>,
+    indexing: JoinHandle<()>,
+    indexed: watch::Receiver<Position>,
 }
 
 impl Projector {
@@ -63,6 +66,7 @@ impl Projector {
             sources: options.continue_on_reset.clone(),
             done: BTreeSet::new(),
         };
+        let indexing = Indexing::new(views.clone(), options.indexes.clone(), cancel.clone());
         let log = StoreLog { store: store.clone(), runtime, stopped: cancel.clone() };
         let mut folder = Folder::open(views, schemas, log, options)?;
         // Half of a reset is nothing to show.
@@ -74,6 +78,7 @@ impl Projector {
             // Where commits wait, the folder looks after them anyway.
             let _ = waiting.upgrade().map(|send| send.try_send(Message::Built));
         });
+        let (indexed, indexing) = (indexing.kept(), tokio::spawn(indexing.run(catalog.clone())));
         let (start, started) = oneshot::channel();
 
         if let Some(beginning) = &beginning {
@@ -109,7 +114,7 @@ impl Projector {
                 fold(&mut folder, receive, most, &publish, &stopped, &mut going_on);
             })
             .expect("the system can start a thread");
-        Ok(Self { store, catalog, cancel, reader, folder: Some(folder) })
+        Ok(Self { store, catalog, cancel, reader, folder: Some(folder), indexing, indexed })
     }
 
     /// What there is to read now.
@@ -164,11 +169,22 @@ impl Projector {
         }
     }
 
+    /// Waits until the views that there are now have their indexes.
+    ///
+    /// # Errors
+    /// When the projector has stopped before.
+    pub async fn indexed(&self) -> Result<(), ProjectorError> {
+        let checkpoint = self.catalog().checkpoint;
+        let mut indexed = self.indexed.clone();
+        indexed.wait_for(|kept| *kept >= checkpoint).await.map(drop).map_err(|_| shut_down())
+    }
+
     /// Stops reading, folds what was handed over, and closes the index.
     pub async fn stop(mut self) {
         self.cancel.cancel();
-        // The reader ends at its next await; a panic in it has been logged where it happened.
+        // They end at their next await; a panic in one has been logged where it happened.
         let _ = (&mut self.reader).await;
+        let _ = (&mut self.indexing).await;
         if let Some(folder) = self.folder.take() {
             let _ = tokio::task::spawn_blocking(move || folder.join()).await;
         }

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Every kind of question, and what there can be to it.
-pub(super) const KINDS: [&str; 22] = [
+pub(super) const KINDS: [&str; 24] = [
     "list",
     "backward",
     "count",
@@ -35,6 +35,8 @@ pub(super) const KINDS: [&str; 22] = [
     "min",
     "max",
     "two groups",
+    "by an index",
+    "in the order of an index",
 ];
 
 const DIRECTIONS: [(&str, &str); 6] = [
@@ -139,7 +141,7 @@ impl Query {
                 answers.kinds.insert("count");
                 let arguments = arguments([where_of(filter.as_ref()), moment.argument()]);
                 let query = format!("{{ {VIEW}{arguments} {{ totalCount }} }}");
-                let found = world.ask(&query, Value::Null).await;
+                let found = world.ask(&query, Value::Null, &mut answers.kinds).await;
                 answers.found.push(plain(&found[VIEW]["totalCount"]));
                 let sql = format!("SELECT count(*) FROM {VIEW} WHERE {}", sql_of(filter.as_ref()));
                 answers.expected = joined(table.ask(&sql).await);
@@ -152,7 +154,7 @@ impl Query {
                 answers.kinds.insert("by key");
                 let arguments = arguments([Some(format!("id: {id}")), moment.argument()]);
                 let query = format!("{{ {VIEW}ByKey{arguments} {{ id qty price name day at flag }} }}");
-                let found = world.ask(&query, Value::Null).await;
+                let found = world.ask(&query, Value::Null, &mut answers.kinds).await;
                 let row = &found[format!("{VIEW}ByKey")];
                 if !row.is_null() {
                     let line = ["id", "qty", "price", "name", "day", "at", "flag"].map(|column| plain(&row[column]));
@@ -205,7 +207,7 @@ async fn list(
     let mut pages: Vec<Vec<String>> = Vec::new();
     let mut at = Value::Null;
     loop {
-        let mut found = world.ask(&query, json!({ "cursor": at })).await[VIEW].take();
+        let mut found = world.ask(&query, json!({ "cursor": at }), &mut answers.kinds).await[VIEW].take();
         let nodes = found["nodes"].as_array().expect("it is a list");
         let line = |node: &Value| ["id", "price", "name"].map(|column| plain(&node[column])).join(" | ");
         pages.push(nodes.iter().map(line).collect());
@@ -258,7 +260,7 @@ async fn aggregate(
         computed.iter().enumerate().map(|(n, computed)| computed.graphql.replace('#', &n.to_string())).collect();
     let group = if groups.is_empty() { String::new() } else { format!("group {{ {} }} ", groups.join(" ")) };
     let query = format!("{{ {VIEW}Aggregate{arguments} {{ {group}{} }} }}", selected.join(" "));
-    let found = world.ask(&query, Value::Null).await;
+    let found = world.ask(&query, Value::Null, &mut answers.kinds).await;
     let line = |node: &Value| {
         let groups = groups.iter().map(|column| plain(&node["group"][column]));
         let computed = computed.iter().enumerate().map(|(n, computed)| {
@@ -296,7 +298,7 @@ async fn diff(world: &World, moments: [&Moment; 2], filter: Option<&Filter>, ans
     ]);
     let query =
         format!("{{ {VIEW}Diff{arguments} {{ nodes {{ before {{ id }} after {{ id }} changes {{ field }} }} }} }}");
-    let found = world.ask(&query, Value::Null).await;
+    let found = world.ask(&query, Value::Null, &mut answers.kinds).await;
     let line = |node: &Value| {
         let mut fields: Vec<&str> =
             node["changes"].as_array().expect("a list").iter().filter_map(|change| change["field"].as_str()).collect();

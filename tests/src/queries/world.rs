@@ -1,6 +1,9 @@
 //! A store, a view, and an API over it, with all that happened.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use deltafold_api::{
     Api, AppendEvents, CommandError, CommandResult, Commands, LetterChoice, Options, Principal, Settled,
@@ -50,7 +53,8 @@ impl World {
         let views = ViewStore::open(&dir.path().join("index"), deltafold_view::Options::default()).expect("it opens");
         let columns = COLUMNS.iter().map(|(name, kind)| ((*name).to_owned(), kind.column_type())).collect();
         let declared = [(VIEW.to_owned(), columns)].into();
-        let options = deltafold_projector::Options { declared, ..Default::default() };
+        let indexes = [(VIEW.to_owned(), indexes(&mut random))].into();
+        let options = deltafold_projector::Options { declared, indexes, ..Default::default() };
         let projector = Projector::start(store.clone(), views.clone(), options).await.expect("it starts");
         let (nobody, sources) = (Arc::new(Nobody), Arc::new(Vec::new()));
         let api = Api::new(store.clone(), views, projector.watch(), nobody, sources, Options::default());
@@ -64,6 +68,7 @@ impl World {
             projector.wait_for(batch.end()).await.expect("it is folded");
             events.extend(batch.events.iter().cloned());
         }
+        projector.indexed().await.expect("they are filled");
         let times = events.iter().skip(1).map(|stored| stored.event.occurred_at).collect();
         let positions = events.iter().map(|stored| stored.position).collect();
         let schemas = [(schema.id(), schema)].into();
@@ -98,15 +103,33 @@ impl World {
             .collect()
     }
 
-    /// The data of an answer.
+    /// The data of an answer; whether indexes had to do with it is noted.
     ///
     /// # Panics
     /// When it has errors.
-    pub async fn ask(&self, query: &str, variables: Value) -> Value {
-        let mut answer = self.api.execute(json!({ "query": query, "variables": variables })).await;
+    pub async fn ask(&self, query: &str, variables: Value, kinds: &mut BTreeSet<&'static str>) -> Value {
+        let extensions = json!({ "deltafold": { "explain": true } });
+        let request = json!({ "query": query, "variables": variables, "extensions": extensions });
+        let mut answer = self.api.execute(request).await;
         assert!(answer.get("errors").is_none(), "{query}\n{answer}");
+        let plan = answer["extensions"]["deltafold"]["plan"].to_string();
+        if plan.contains("a walk of the index") {
+            kinds.insert(if plan.contains("in its order") { "in the order of an index" } else { "by an index" });
+        }
         answer["data"].take()
     }
+}
+
+/// Columns to index, in half of the worlds.
+fn indexes(random: &mut SmallRng) -> Vec<Vec<String>> {
+    let ordered: Vec<&str> = COLUMNS.iter().filter(|(_, kind)| kind.is_ordered()).map(|(name, _)| *name).collect();
+    let count = if random.random() { 6 } else { 0 };
+    (0..count)
+        .map(|_| {
+            let count = random.random_range(1..=3);
+            ordered.choose_multiple(random, count).map(|name| (*name).to_owned()).collect()
+        })
+        .collect()
 }
 
 /// Changes of rows as they arrive: some late, some twice.

@@ -280,3 +280,41 @@ async fn how_an_answer_is_found_can_be_asked_for() {
         "BAD_INPUT: extensions.deltafold.explain: expected true or false, found 1"
     );
 }
+
+#[tokio::test]
+async fn an_index_answers_filters_and_has_an_order_now_and_then() {
+    let shop = Shop::with_orders().await;
+    shop.projector.indexed().await.unwrap();
+    let found = async |field: &str, selection: &str| {
+        let query = format!("{{ {field} {{ {selection} }} }}");
+        let answer = shop.api.execute(json!({"query": query, "extensions": {"deltafold": {"explain": true}}})).await;
+        assert!(answer.get("errors").is_none(), "{answer}");
+        let plan = answer["extensions"]["deltafold"]["plan"][0]["plan"].as_str().unwrap().to_owned();
+        (answer["data"].as_object().unwrap().values().next().unwrap().clone(), plan)
+    };
+    let ids = |list: &Value| {
+        list["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_i64().unwrap()).collect::<Vec<_>>()
+    };
+    let of_a_customer = "where: {customerId: {_eq: \"7\"}, status: {_neq: \"sent\"}}, orderBy: {placedAt: DESC}";
+    let (list, plan) =
+        found(&format!("orders({of_a_customer}, first: 2)"), "nodes { id } pageInfo { endCursor }").await;
+    assert_eq!(ids(&list), [1, 10]);
+    assert_eq!(plan, "a walk of the index (customer_id, placed_at, id) by customer_id, in its order: 3 entries");
+    let after = &list["pageInfo"]["endCursor"];
+    let (list, plan) = found(&format!("orders({of_a_customer}, first: 2, after: {after})"), "nodes { id }").await;
+    assert_eq!((ids(&list), plan.contains("in its order: 1 entries")), (vec![2], true), "{plan}");
+    let then = "asOf: {time: \"2026-11-21T13:00:00Z\"}";
+    let (list, plan) = found(&format!("orders(where: {{total: {{_isNull: true}}}}, {then})"), "nodes { id }").await;
+    assert_eq!(ids(&list), [3]);
+    assert!(plan.starts_with("a walk of the index (total, id) by total"), "{plan}");
+    let (groups, plan) = found("ordersAggregate(where: {total: {_lt: 50}})", "count").await;
+    assert_eq!((&groups[0]["count"], plan.contains("by total")), (&json!(2), true), "{plan}");
+    let (_, plan) = found("orders(where: {_or: [{total: {_eq: 4}}]})", "nodes { id }").await;
+    assert!(plan.contains("FilterExec"), "{plan}");
+    // Of rows that there are none of, too, a filter has to be one.
+    let wrong = "{ orders(where: {customerId: {_eq: \"8\"}, total: {_eq: null}}) { nodes { id } } }";
+    assert_eq!(
+        shop.errors(wrong).await,
+        "BAD_INPUT: orders.where.total._eq: expected a value; for null there is _isNull, found null"
+    );
+}

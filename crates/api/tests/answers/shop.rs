@@ -51,7 +51,10 @@ impl Shop {
         ];
         let orders = types.iter().map(|(name, of)| ((*name).to_owned(), of.parse().unwrap())).collect();
         let declared = [("orders".to_owned(), orders)].into();
-        let options = deltafold_projector::Options { declared, ..deltafold_projector::Options::default() };
+        let indexes = [vec!["customer_id", "placed_at"], vec!["total"]];
+        let indexes = indexes.map(|columns| columns.into_iter().map(str::to_owned).collect()).into();
+        let indexes = [("orders".to_owned(), indexes)].into();
+        let options = deltafold_projector::Options { declared, indexes, ..deltafold_projector::Options::default() };
         let projector = Projector::start(store.clone(), views.clone(), options).await.unwrap();
         let options = Options { limits, ..Options::default() };
         let operator = Arc::new(Operator::new(store.clone()));

@@ -62,6 +62,7 @@ const KEYS: &[&str] = &[
     "aggregates.*.outbox",
     "aggregates.*.outbox.*",
     "projections.dir",
+    "views.*.indexes",
     "publish.*.tables",
     "publish.*.every",
 ];

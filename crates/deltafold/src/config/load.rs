@@ -149,6 +149,12 @@ fn check(figment: &Figment, config: &Config) -> Result<(), Vec<ConfigError>> {
             errors.push(ConfigError::Missing { key, what: "a key has at least one column".to_owned() });
         }
     }
+    for (name, view) in &config.views {
+        for (key, what) in view.problems() {
+            let key = format!("views.{name}.{key}");
+            errors.push(ConfigError::Value { from: from(figment.find_metadata(&key), &key), key, what });
+        }
+    }
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
@@ -296,6 +302,22 @@ mod tests {
 
     fn errors(toml: &str) -> Vec<String> {
         loaded(toml, &Flags::default()).unwrap_err().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_index_names_columns_each_once() {
+        let indexes = loaded("[views.orders]\nindexes = [\"total\", [\"country\", \"total\"]]\n", &Flags::default());
+        let wanted = indexes.unwrap().config.projector().indexes;
+        assert_eq!(wanted["orders"], [vec!["total"], vec!["country", "total"]]);
+        assert_eq!(
+            errors("[views.orders]\nindexes = [[], [\"total\", \"total\"]]\n"),
+            [
+                "TOML source string: views.orders.indexes: an index has no columns",
+                "TOML source string: views.orders.indexes: an index names total twice"
+            ]
+        );
+        let [error] = &errors("[views.orders]\nindexes = [1]\n")[..] else { panic!("one error") };
+        assert!(error.ends_with("expected the name of a column, or a list of names"), "{error}");
     }
 
     #[test]

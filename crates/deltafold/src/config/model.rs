@@ -27,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) aggregates: Aggregates,
     pub(crate) projections: Projections,
     #[serde(default)]
+    pub(crate) views: BTreeMap<String, View>,
+    #[serde(default)]
     pub(crate) publish: BTreeMap<String, Publish>,
 }
 
@@ -42,6 +44,7 @@ impl Config {
         let goes_on = |(_, source): &(&String, &Source)| source.kafka.on_reset == OnReset::Continue;
         deltafold_projector::Options {
             declared: self.aggregates.declared(),
+            indexes: self.views.iter().map(|(name, view)| (name.clone(), view.indexes())).collect(),
             continue_on_reset: self.sources.iter().filter(goes_on).map(|(name, _)| name.clone()).collect(),
             ..Default::default()
         }
@@ -56,6 +59,51 @@ impl Config {
         (!self.publish.is_empty()).then_some(options)
     }
 }
+
+/// `[views.VIEW]`
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct View {
+    #[serde(default)]
+    indexes: Vec<IndexColumns>,
+}
+
+/// The columns of an index, or the one that there is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "invalid index: expected the name of a column, or a list of names")]
+enum IndexColumns {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl View {
+    /// The columns of each index.
+    fn indexes(&self) -> Vec<Vec<String>> {
+        let columns = |index: &IndexColumns| match index {
+            IndexColumns::One(column) => vec![column.clone()],
+            IndexColumns::Several(columns) => columns.clone(),
+        };
+        self.indexes.iter().map(columns).collect()
+    }
+
+    /// What is wrong with it, by key.
+    pub(crate) fn problems(&self) -> Vec<(&'static str, String)> {
+        let problem = |columns: Vec<String>| {
+            let twice = columns.iter().enumerate().find(|(at, name)| columns[..*at].contains(name));
+            match twice {
+                _ if columns.is_empty() => Some("an index has no columns".to_owned()),
+                _ if columns.len() > MOST_INDEX_COLUMNS => {
+                    Some(format!("an index has {} columns, at most {MOST_INDEX_COLUMNS} are possible", columns.len()))
+                }
+                Some((_, name)) => Some(format!("an index names {name} twice")),
+                None => None,
+            }
+        };
+        self.indexes().into_iter().filter_map(problem).map(|problem| ("indexes", problem)).collect()
+    }
+}
+
+/// As many columns an index can have: what tells rows apart comes after them.
+const MOST_INDEX_COLUMNS: usize = 8;
 
 /// `[publish.VIEW]`; `*` is every view that is not named.
 #[derive(Debug, Clone, Default, Deserialize)]

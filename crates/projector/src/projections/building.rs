@@ -11,7 +11,7 @@ use super::{
     plan::Plan,
     record,
 };
-use crate::{Log, ProjectorError};
+use crate::{Log, ProjectorError, indexing};
 
 impl Projections {
     /// The generations that are to be built, and are not.
@@ -45,6 +45,9 @@ impl Projections {
     ) -> Result<(), ProjectorError> {
         for (name, plan, generation) in begun {
             let view = self.views.generation(&name, generation.number)?;
+            // From the start, so that they are whole when it is shown.
+            let indexes = indexing::columns(&self.indexes, &generation.info(&name, None), |_, _| ());
+            self.views.declare_indexes(&view, &indexes)?;
             let live = Live::new(plan, view, generation.skipped.clone());
             let wake = Arc::clone(&self.wake);
             let build = Build::begin(&name, live, generation, &self.means, log.share(), checkpoint, wake)?;
