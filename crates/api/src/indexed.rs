@@ -95,22 +95,29 @@ pub(crate) async fn keys(
     };
     let told = best.to_string();
     let read = spawn_blocking(move || {
-        let mut keys = Vec::new();
+        let (mut keys, mut looked) = (Vec::new(), 0);
         for equal in &best.prefixes {
             let walk = Walk { equal: equal.clone(), between: best.between.clone(), ..Walk::default() };
             let Some(mut walk) = reader.by_index(&best.index, moment.at, &walk)? else { return Ok(None) };
-            keys.extend(walk.ids(MOST_ENTRIES + 1 - keys.len())?.into_iter().map(String::from));
-            if keys.len() > MOST_ENTRIES {
-                return Ok(None);
+            loop {
+                let (more, ids) = walk.ids(MOST_ENTRIES + 1 - looked)?;
+                keys.extend(ids.into_iter().map(String::from));
+                looked += more;
+                match more {
+                    0 => break,
+                    _ if looked > MOST_ENTRIES => return Ok(None),
+                    _ => {}
+                }
             }
         }
-        Ok(Some(keys))
+        Ok(Some((keys, looked)))
     });
-    let keys = read.await.map_err(|error| ApiError::internal("index", error))?.map_err(unreadable)?;
-    if let Some(keys) = &keys {
-        reading.explain(path, || format!("{told}: {} entries", keys.len()));
-    }
-    Ok(keys)
+    let Some((keys, looked)) = read.await.map_err(|error| ApiError::internal("index", error))?.map_err(unreadable)?
+    else {
+        return Ok(None);
+    };
+    reading.explain(path, || format!("{told}: {looked} entries"));
+    Ok(Some(keys))
 }
 
 /// The rows in the order that is asked for, where an index has it and nothing better is known: of no index that has a

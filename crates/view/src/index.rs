@@ -1,9 +1,9 @@
 //! Indexes: the rows of a view by the values of some of its columns, now and as of any moment.
 //!
-//! An index has two entries of a kind. `now` are for the values that a row has now; `ever` for all that it ever had, as
-//! long as its history is kept. A read of the past walks the second: where an entry's row has, as of that moment, the
-//! values that the entry says, it is there that the row stands, and nowhere else. So both walks give every row once, in
-//! the order of the values, and may stop early.
+//! An index has two kinds of entries. `now` are for the values that a row has now; `ever` for all that it ever had, and
+//! since when. A read of the past walks the second: where an entry's row has, as of that moment, the values that the entry
+//! says, it is there that the row stands, and nowhere else. So both walks give every row once, in the order of the values,
+//! and may stop early.
 //!
 //! Entries are only ever hints: who reads looks at the row. So one that says what is not so any more does no harm, and
 //! `ever` is written without reading. They are written with what they are of, in the same commit ([`Indexes::changes`]);
@@ -18,7 +18,7 @@ mod walk;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use deltafold_event::Column;
+use deltafold_event::{Column, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -86,11 +86,17 @@ impl Index {
         key
     }
 
-    /// The key of an entry; none where it would be too long.
-    fn key<'v>(&self, kind: Kind, values: impl Iterator<Item = &'v [u8]> + Clone, id: &str) -> Option<Key> {
-        let mut key = self.prefix(Some(kind));
+    /// The key of an entry, of one for ever with since when it was so; none where it would be too long.
+    fn key<'v>(
+        &self,
+        since: Option<Timestamp>,
+        values: impl Iterator<Item = &'v [u8]> + Clone,
+        id: &str,
+    ) -> Option<Key> {
+        let mut key = self.prefix(Some(if since.is_some() { Kind::Ever } else { Kind::Now }));
         values.clone().for_each(|value| key.extend_from_slice(value));
         key::push_id(&mut key, id);
+        key.extend(since.into_iter().flat_map(Timestamp::to_bytes));
         for value in values {
             let len = u16::try_from(value.len()).ok().filter(|&len| usize::from(len) <= MOST_VALUE_BYTES)?;
             key.extend_from_slice(&len.to_be_bytes());

@@ -9,7 +9,7 @@
 //! | seen | view, event id | – |
 //! | folds | view, whatever a fold calls it | whatever it remembers |
 //! | folds | 0, position | – |
-//! | indexes | view, index, `now` or `ever`, values of its columns, aggregate, how long each of the values is | – |
+//! | indexes | view, index, `now` or `ever`, values of its columns, aggregate, of `ever` `valid_from`, how long each of the values is | – |
 //! | meta | `checkpoint/` name, `state/` name, `view/` name, `generation/` number and name, `index/` view and number, … | – |
 //!
 //! The view is one byte up to 251, else `FD` and a u16, or `FF` and a u32 ([CompactSize], but big-endian): trees compare the

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use deltafold_event::Column;
 use fjall::{Readable, Slice};
 
-use super::{Index, Indexes, Kind, values::Encoder};
+use super::{Index, Indexes, values::Encoder};
 use crate::{
     ReadError, Stored,
     batch::{Run, Runs},
@@ -143,8 +143,8 @@ impl<'i> Entries<'i> {
                 if is_same {
                     continue;
                 }
-                let kind = if row.is == Is::Version { Kind::Ever } else { Kind::Now };
-                let Some(key) = index.key(kind, values, &row.id) else {
+                let since = (row.is == Is::Version).then(|| row.stored.coordinate().0);
+                let Some(key) = index.key(since, values, &row.id) else {
                     changes.too_long(index);
                     break;
                 };

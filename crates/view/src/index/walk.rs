@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use deltafold_event::Timestamp;
 use fjall::{Iter, Readable, Slice};
 
 use super::{Index, Kind, values::Encoder};
@@ -54,7 +55,12 @@ pub struct ByIndex {
     index: Index,
     encoder: Encoder,
     entries: Entries,
+    /// The values and the aggregate of the last entry that was looked at.
+    last: Vec<u8>,
 }
+
+/// As many entries that are passed over count as one that is looked at.
+const PASSED_AS_ONE: usize = 16;
 
 type Entries = Box<dyn Iterator<Item = Result<Slice, ReadError>> + Send>;
 
@@ -73,37 +79,58 @@ impl Reader {
         let way = Way::of(self, index, walk, &encoder);
         let entries = way.and_then(|way| way.begin(at, walk, &encoder));
         let reader = self.clone();
-        Ok(entries.map(|entries| ByIndex { reader, at, index: index.clone(), encoder, entries }))
+        Ok(entries.map(|entries| ByIndex { reader, at, index: index.clone(), encoder, entries, last: Vec::new() }))
     }
 }
 
 impl ByIndex {
-    /// The aggregate ids of the next entries, at most so many; none: there are no more. Their rows may be others.
+    /// The aggregate ids of the next entries, whose rows may be others; and how many entries were looked at, at most so
+    /// many; none: there are no more.
     ///
     /// # Errors
     /// When the index cannot be read.
-    pub fn ids(&mut self, most: usize) -> Result<Vec<Box<str>>, ReadError> {
-        self.entries.by_ref().take(most).map(|key| Ok(split(&self.index, &key?)?.1)).collect()
+    pub fn ids(&mut self, most: usize) -> Result<(usize, Vec<Box<str>>), ReadError> {
+        let (looked, keys) = self.keys(most)?;
+        let ids = keys.iter().map(|key| Entry::of(&self.index, key)?.id());
+        Ok((looked, ids.collect::<Result<_, _>>()?))
     }
 
-    /// The rows of the next entries, at most so many, and how many entries were looked at; none: there are no more.
+    /// The rows of the next entries, and how many entries were looked at, at most so many; none: there are no more.
     ///
     /// # Errors
     /// When the index cannot be read.
     pub fn rows(&mut self, most: usize) -> Result<(usize, Vec<Version>), ReadError> {
-        let keys = self.entries.by_ref().take(most).collect::<Result<Vec<_>, _>>()?;
+        let (looked, keys) = self.keys(most)?;
         let mut found = Vec::with_capacity(keys.len());
         for key in &keys {
-            let (values, id) = split(&self.index, key)?;
-            if let Some(version) = self.reader.as_of(&id, self.at)? {
-                found.push((values, version));
+            let entry = Entry::of(&self.index, key)?;
+            if let Some(version) = self.reader.as_of(&entry.id()?, self.at)? {
+                found.push((entry.values, version));
             }
         }
         let encoded = self.encoder.encode(found.iter().map(|(_, version)| version.row()))?;
         let rows = found.into_iter().enumerate().filter(|(row, (values, _))| {
             values.iter().enumerate().all(|(column, value)| encoded.value(column, *row) == *value)
         });
-        Ok((keys.len(), rows.map(|(_, (_, version))| version).collect()))
+        Ok((looked, rows.map(|(_, (_, version))| version).collect()))
+    }
+
+    /// The keys of the next entries that are worth a look, and how many entries that took. Others are passed over: what
+    /// was so only later, and what was so before, too.
+    fn keys(&mut self, most: usize) -> Result<(usize, Vec<Slice>), ReadError> {
+        let (mut keys, mut passed) = (Vec::new(), 0);
+        while keys.len() + passed / PASSED_AS_ONE < most {
+            let Some(key) = self.entries.next().transpose()? else { break };
+            let entry = Entry::of(&self.index, &key)?;
+            if entry.since.is_some_and(|since| since > self.at.time) || *entry.values_and_id == *self.last {
+                passed += 1;
+                continue;
+            }
+            self.last.clear();
+            self.last.extend_from_slice(entry.values_and_id);
+            keys.push(key);
+        }
+        Ok((keys.len() + passed.div_ceil(PASSED_AS_ONE), keys))
     }
 }
 
@@ -250,8 +277,8 @@ impl Groups {
                 continue;
             };
             let found = pair.key().map_err(ReadError::from).and_then(|key| {
-                let (values, _) = split_values(&self.way.index, &key)?;
-                Ok(with(&self.prefix, values[self.way.equal + self.level]))
+                let entry = Entry::of(&self.way.index, &key)?;
+                Ok(with(&self.prefix, entry.values[self.way.equal + self.level]))
             });
             let group = match found {
                 Ok(group) => group,
@@ -306,26 +333,39 @@ fn above(prefix: &Key) -> Key {
     unreachable!("the number of a view begins with less than FF")
 }
 
-/// The values and the aggregate id in a key.
-fn split<'k>(index: &Index, key: &'k [u8]) -> Result<(Vec<&'k [u8]>, Box<str>), ReadError> {
-    let (values, raw) = split_values(index, key)?;
-    Ok((values, key::unescaped(raw).ok_or_else(|| damaged(key))?))
+/// What is in a key.
+struct Entry<'k> {
+    values: Vec<&'k [u8]>,
+    /// Escaped.
+    id: &'k [u8],
+    values_and_id: &'k [u8],
+    since: Option<Timestamp>,
 }
 
-/// The values and the aggregate id, as it is there, in a key.
-fn split_values<'k>(index: &Index, key: &'k [u8]) -> Result<(Vec<&'k [u8]>, &'k [u8]), ReadError> {
-    let read = || {
-        let (front, lens) = key.split_at_checked(key.len().checked_sub(2 * index.columns.len())?)?;
-        let mut rest = front.get(index.prefix(Some(Kind::Now)).len()..)?;
-        let mut values = Vec::with_capacity(index.columns.len());
-        for len in lens.chunks_exact(2) {
-            let (value, after) = rest.split_at_checked(usize::from(u16::from_be_bytes(len.try_into().ok()?)))?;
-            values.push(value);
-            rest = after;
-        }
-        Some((values, rest.get(..rest.len().checked_sub(2)?)?))
-    };
-    read().ok_or_else(|| damaged(key))
+impl<'k> Entry<'k> {
+    fn of(index: &Index, key: &'k [u8]) -> Result<Self, ReadError> {
+        let read = || {
+            let (front, lens) = key.split_at_checked(key.len().checked_sub(2 * index.columns.len())?)?;
+            let (prefix, rest) = front.split_at_checked(index.prefix(Some(Kind::Now)).len())?;
+            let (values_and_id, since) = match *prefix.last()? == Kind::Ever as u8 {
+                true => rest.split_last_chunk().map(|(rest, since)| (rest, Some(Timestamp::from_bytes(*since))))?,
+                false => (rest, None),
+            };
+            let mut rest = values_and_id;
+            let mut values = Vec::with_capacity(index.columns.len());
+            for len in lens.chunks_exact(2) {
+                let (value, after) = rest.split_at_checked(usize::from(u16::from_be_bytes(len.try_into().ok()?)))?;
+                values.push(value);
+                rest = after;
+            }
+            Some(Self { values, id: rest.get(..rest.len().checked_sub(2)?)?, values_and_id, since })
+        };
+        read().ok_or_else(|| damaged(key))
+    }
+
+    fn id(&self) -> Result<Box<str>, ReadError> {
+        key::unescaped(self.id).ok_or_else(|| damaged(self.values_and_id))
+    }
 }
 
 fn damaged(key: &[u8]) -> ReadError {
