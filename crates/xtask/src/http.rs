@@ -58,14 +58,19 @@ impl Connection {
 
     /// Asks GraphQL and waits for the answer's `data`; an answer with errors is an error.
     pub fn graphql(&mut self, document: &str, variables: &Value) -> Result<Value> {
-        let body = serde_json::json!({"query": document, "variables": variables}).to_string();
-        self.send(&Self::request(self.address, "/graphql", &body))?;
-        let answer = self.receive()?.context("the connection waits for its answers")?;
-        let mut answer: Value = serde_json::from_slice(answer).context("the answer is JSON")?;
-        if !answer["errors"].is_null() {
-            bail!("{document} with {variables}: {}", answer["errors"]);
-        }
+        let mut answer = self.ask(&serde_json::json!({"query": document, "variables": variables}))?;
         Ok(answer["data"].take())
+    }
+
+    /// Asks GraphQL and waits for all of the answer; one with errors is an error.
+    pub fn ask(&mut self, request: &Value) -> Result<Value> {
+        self.send(&Self::request(self.address, "/graphql", &request.to_string()))?;
+        let answer = self.receive()?.context("the connection waits for its answers")?;
+        let answer: Value = serde_json::from_slice(answer).context("the answer is JSON")?;
+        if !answer["errors"].is_null() {
+            bail!("{request}: {}", answer["errors"]);
+        }
+        Ok(answer)
     }
 }
 

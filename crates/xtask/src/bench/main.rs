@@ -5,10 +5,12 @@
 mod bare;
 mod commit;
 mod fold;
+mod graphql;
 mod head;
 mod ingest;
 mod kafka;
 mod latency;
+mod lists;
 mod load;
 mod numbers;
 mod options;
@@ -40,11 +42,11 @@ fn main() -> ExitCode {
         "ingest" => ingest::run(&options),
         "commit" => commit::run(&options),
         "fold" => fold::run(&options),
-        "reads" => reads::run(&options),
+        "graphql" => graphql::run(&options),
         "kafka" => kafka::run(&options),
         "latency" => latency::run(&options),
         "rebuild" => rebuild::run(&options),
-        _ => Err(anyhow::anyhow!("no such benchmark: {name} (ingest, commit, fold, reads, rebuild, kafka, latency)")),
+        _ => Err(anyhow::anyhow!("no such benchmark: {name} (ingest, commit, fold, graphql, rebuild, kafka, latency)")),
     })
 }
 

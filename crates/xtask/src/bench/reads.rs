@@ -1,4 +1,4 @@
-//! `bench reads`: GraphQL by key over HTTP: now, as of a time, as of a position; of keys with few versions and of one with
+//! GraphQL by key over HTTP: now, as of a time, as of a position; of keys with few versions and of one with
 //! thousands. Throughput and the middle latency with the server on one processor and the load, which never sleeps, on
 //! another: the kinds are compared there. The slowest answers as in use: on all processors, from a load that sleeps. A load
 //! that never does leaves two processors none for anything else on the machine, which then takes its time from the server.

@@ -32,7 +32,15 @@ impl Processors {
 
 /// `deltafold serve` on `data`, with its views up to date.
 pub(crate) fn answering(data: &Path, processors: Processors) -> Result<Server> {
+    answering_as(data, processors, None)
+}
+
+/// Likewise, as a configuration has it.
+pub(crate) fn answering_as(data: &Path, processors: Processors, config: Option<&Path>) -> Result<Server> {
     let mut command = processors.command(&deltafold()?);
+    if let Some(config) = config {
+        command.arg("--config").arg(config);
+    }
     command.arg("--data").arg(data).args(["serve", "--listen", "127.0.0.1:0"]).current_dir(work_dir("empty")?);
     let server = Server::start(&mut command)?;
     server.wait_until_ready()?;
