@@ -40,14 +40,20 @@ impl Indexing {
     pub(crate) async fn run(mut self, mut catalog: watch::Receiver<Arc<Catalog>>) {
         loop {
             let shown = catalog.borrow_and_update().clone();
+            let mut are_kept = true;
             for info in &shown.views {
-                if let Err(error) = self.keep(info).await {
+                match self.keep(info).await {
+                    Ok(is_kept) => are_kept &= is_kept,
                     // Whatever it is, folding ends for it, too.
-                    tracing::error!(view = &*info.name, %error, "its indexes cannot be kept");
-                    return;
+                    Err(error) => {
+                        tracing::error!(view = &*info.name, %error, "its indexes cannot be kept");
+                        return;
+                    }
                 }
             }
-            self.kept.send_replace(shown.checkpoint);
+            if are_kept {
+                self.kept.send_replace(shown.checkpoint);
+            }
             tokio::select! {
                 changed = catalog.changed() => if changed.is_err() { return },
                 () = self.cancel.cancelled() => return,
@@ -55,24 +61,27 @@ impl Indexing {
         }
     }
 
-    async fn keep(&mut self, info: &ViewInfo) -> Result<(), WriteError> {
+    /// Whether it has its indexes; false: not yet.
+    async fn keep(&mut self, info: &ViewInfo) -> Result<bool, WriteError> {
         let snapshot = self.views.snapshot();
         let view = match info.kind {
             ViewKind::Mirror => snapshot.mirror(&info.name),
             ViewKind::Derived => snapshot.generation(&info.name, info.generation),
         };
         // One that is gone is not in the next catalog either.
-        let Some(view) = view else { return Ok(()) };
+        let Some(view) = view else { return Ok(true) };
         let declared = (info.generation, self.columns(info));
         let is_declared = self.declared.get(&info.name) == Some(&declared);
         if is_declared && !self.views.has_unfilled(&view) {
-            return Ok(());
+            return Ok(true);
         }
         let (views, cancel, wanted) = (self.views.clone(), self.cancel.clone(), declared.1.clone());
         let kept = spawn_blocking(move || keep(&views, &view, &wanted, &cancel)).await;
-        kept.unwrap_or_else(|panic| Err(WriteError::Io(panic.into())))?;
-        self.declared.insert(info.name.clone(), declared);
-        Ok(())
+        let is_kept = kept.unwrap_or_else(|panic| Err(WriteError::Io(panic.into())))?;
+        if is_kept {
+            self.declared.insert(info.name.clone(), declared);
+        }
+        Ok(is_kept)
     }
 
     fn columns(&mut self, info: &ViewInfo) -> Vec<Vec<Column>> {
@@ -124,7 +133,10 @@ fn keep(
     view: &Mirror,
     wanted: &[Vec<Column>],
     cancel: &CancellationToken,
-) -> Result<(), WriteError> {
-    views.declare_indexes(view, wanted)?;
-    views.fill_indexes(view, &|| cancel.is_cancelled())
+) -> Result<bool, WriteError> {
+    let is_declared = views.declare_indexes(view, wanted)?;
+    if is_declared {
+        views.fill_indexes(view, &|| cancel.is_cancelled())?;
+    }
+    Ok(is_declared)
 }

@@ -146,15 +146,15 @@ impl ViewStore {
     /// Says which indexes a view is to have, each by its columns, in order. Those that it does not have yet are written
     /// from the next commit on, and to be filled ([`Self::fill_indexes`]). Others that it has go.
     ///
-    /// Where nothing was ever written of the view, a new one is whole at once. During a bulk load it does nothing.
+    /// Where nothing was ever written of the view, a new one is whole at once. During a bulk load it does nothing: false.
     ///
     /// # Errors
     /// When that cannot be written.
-    pub fn declare_indexes(&self, view: &Mirror, wanted: &[Vec<Column>]) -> Result<(), WriteError> {
+    pub fn declare_indexes(&self, view: &Mirror, wanted: &[Vec<Column>]) -> Result<bool, WriteError> {
         let shared = &*self.shared;
         let _writing = shared.begin_write()?;
         if shared.is_bulk() {
-            return Ok(());
+            return Ok(false);
         }
         let mut all = Indexes::clone(&shared.indexes());
         let of_view = all.0.entry(view.view).or_default();
@@ -176,12 +176,11 @@ impl ViewStore {
                 changed.push(index);
             }
         }
-        if changed.is_empty() {
-            return Ok(());
+        if !changed.is_empty() {
+            shared.keep_indexes(all, &changed)?;
+            shared.publish_indexes();
         }
-        shared.keep_indexes(all, &changed)?;
-        shared.publish_indexes();
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -143,6 +143,22 @@ fn an_index_is_kept_over_openings_and_filled_with_what_was_there() {
     assert_eq!(keys(&reader, At::time(moment(5))), [""; 0]);
 }
 
+/// What is written in a bulk load is written past them.
+#[test]
+fn a_bulk_load_leaves_indexes_to_be_filled() {
+    let (_dir, views) = open();
+    let mirror = views.mirror("orders").unwrap();
+    declare(&views, &mirror);
+    views.begin_bulk().unwrap();
+    assert!(!views.declare_indexes(&mirror, &wanted()).unwrap());
+    append(&views, &mirror, "a", &entry(10, 1, Some(&row(2, "x"))));
+    views.end_bulk().unwrap();
+    assert!(views.has_unfilled(&mirror) && views.snapshot().reader(&mirror).indexes().is_empty());
+    assert!(views.declare_indexes(&mirror, &wanted()).unwrap());
+    views.fill_indexes(&mirror, &|| false).unwrap();
+    assert_eq!(keys(&views.snapshot().reader(&mirror), At::NOW), ["a"]);
+}
+
 #[test]
 fn an_index_that_nobody_wants_goes() {
     let (_dir, views) = open();
