@@ -22,7 +22,7 @@ use serde_json::Value as Json;
 use tokio::sync::watch;
 
 use crate::{
-    Readiness,
+    DeclaredRelation, Readiness,
     answer::Answer,
     auth::Principal,
     commands::Commands,
@@ -54,6 +54,8 @@ pub struct Options {
     /// Names, beside those of this machine, that the server may be called by: with a port, at that port only. On loopback
     /// no others are answered to, elsewhere only if there are any here.
     pub allowed_hosts: Vec<String>,
+    /// Which views' rows name rows of others.
+    pub relations: Vec<DeclaredRelation>,
     /// The bytes that parsed documents may take.
     pub document_cache_bytes: usize,
 }
@@ -65,6 +67,7 @@ impl Default for Options {
             introspection: true,
             allowed_origins: Vec::new(),
             allowed_hosts: Vec::new(),
+            relations: Vec::new(),
             document_cache_bytes: 32 << 20,
         }
     }
@@ -174,7 +177,7 @@ impl Api {
     ) -> Result<Self, BuildError> {
         let failed = |error: ApiError| BuildError(error.to_string());
         let now = catalog.borrow().clone();
-        let model = Model::new(&now, &views);
+        let model = Model::new(&now, &views, &options.relations);
         let built = Built::new(Arc::new(model), options.introspection, 0).map_err(failed)?;
         let older = OlderBeliefs::new(views.clone(), deltafold_projector::Options::default().built_changes);
         let inner = Inner {
@@ -423,7 +426,7 @@ impl Api {
         let built = if current.built.model.fits(catalog) {
             current.built.clone()
         } else {
-            let model = Arc::new(Model::new(catalog, &self.inner.views));
+            let model = Arc::new(Model::new(catalog, &self.inner.views, &self.inner.options.relations));
             let number = self.inner.numbers.fetch_add(1, Ordering::Relaxed);
             Arc::new(Built::new(model, self.inner.options.introspection, number)?)
         };

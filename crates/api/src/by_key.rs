@@ -46,35 +46,71 @@ fn resolve<'a>(view: &Arc<ViewModel>, path: &Arc<str>, ctx: ResolverContext<'a>)
         Ok(asked) => asked,
         Err(error) => return error.into_field(&ctx),
     };
-    let at_once = as_of.at_once(reading).map(|moment| {
-        let moment = moment?;
-        reading.keeps(view, moment).map(|is_kept| (moment, is_kept))
-    });
-    let moment = match at_once {
-        Some(Err(error)) => return error.into_field(&ctx),
-        Some(Ok((moment, true))) => moment,
-        Some(Ok((_, false))) | None => {
-            let view = view.clone();
-            return FieldFuture::new(async move {
+    match as_of.at_once(reading) {
+        Some(Ok(moment)) => at_moment(view, path, key, moment, ctx),
+        Some(Err(error)) => error.into_field(&ctx),
+        None => {
+            let (view, path) = (view.clone(), path.clone());
+            FieldFuture::new(async move {
                 let read = async || {
                     let moment = as_of.resolve(reading).await?;
-                    reading.enter(&view, moment, &view.names.by_key()).await?;
-                    read(&view, reading, &key, moment)
+                    entered(&view, reading, &path, &key, moment).await
                 };
                 let row = read().await.map_err(|error| error.into_graphql(&ctx))?;
                 Ok(row.map(FieldValue::owned_any))
+            })
+        }
+    }
+}
+
+/// The row with a key at a moment, at once if that can be; `path` is the field that asks.
+pub(crate) fn at_moment<'a>(
+    view: &Arc<ViewModel>,
+    path: &Arc<str>,
+    key: String,
+    moment: Moment,
+    ctx: ResolverContext<'a>,
+) -> FieldFuture<'a> {
+    let reading = Reading::of(ctx.ctx);
+    let row = match reading.keeps(view, moment) {
+        Ok(true) => {
+            reading.note(view, moment);
+            read(view, reading, path, &key, moment)
+        }
+        Ok(false) => {
+            let (view, path) = (view.clone(), path.clone());
+            return FieldFuture::new(async move {
+                let row = entered(&view, reading, &path, &key, moment).await;
+                Ok(row.map_err(|error| error.into_graphql(&ctx))?.map(FieldValue::owned_any))
             });
         }
+        Err(error) => Err(error),
     };
-    reading.note(view, moment);
-    match read(view, reading, &key, moment) {
+    match row {
         Ok(row) => FieldFuture::Value(row.map(FieldValue::owned_any)),
         Err(error) => error.into_field(&ctx),
     }
 }
 
-fn read(view: &Arc<ViewModel>, reading: &Reading, key: &str, moment: Moment) -> Result<Option<RowNode>, ApiError> {
-    reading.explain(&view.names.by_key(), || "a seek by key".to_owned());
+async fn entered(
+    view: &Arc<ViewModel>,
+    reading: &Reading,
+    path: &str,
+    key: &str,
+    moment: Moment,
+) -> Result<Option<RowNode>, ApiError> {
+    reading.enter(view, moment, path).await?;
+    read(view, reading, path, key, moment)
+}
+
+fn read(
+    view: &Arc<ViewModel>,
+    reading: &Reading,
+    path: &str,
+    key: &str,
+    moment: Moment,
+) -> Result<Option<RowNode>, ApiError> {
+    reading.explain(path, || "a seek by key".to_owned());
     let found = reading.reader(view, moment.at.position).as_of(key, moment.at);
     let found = found.map_err(|error| ApiError::internal("by key", error))?;
     found.map(|version| RowNode::new(view.clone(), version, moment)).transpose()

@@ -179,6 +179,26 @@ pub(crate) fn applied(
     Ok((table, filter))
 }
 
+/// The filter that is both of two; null filters nothing out.
+pub(crate) fn both(one: &Value, other: &Value) -> Value {
+    match (one, other) {
+        (Value::Null, only) | (only, Value::Null) => only.clone(),
+        (one, other) => {
+            let both = Value::List(vec![one.clone(), other.clone()]);
+            Value::Object([(Name::new("_and"), both)].into_iter().collect())
+        }
+    }
+}
+
+/// The expression of a filter that is ours, as large as it may be; none where it filters nothing out.
+///
+/// # Errors
+/// When a value does not fit its column.
+pub(crate) fn ours(view: &ViewModel, table: &Table, filter: &Value, path: &str) -> Result<Option<Expr>, ApiError> {
+    let limits = Limits { filter_size: usize::MAX, ..Limits::default() };
+    expression(view, &table.columns, filter, &limits, path)
+}
+
 /// The expression of a filter; none where it filters nothing out.
 ///
 /// # Errors

@@ -25,7 +25,7 @@
 //! | `api`, `request`, `persisted`, `pinned`, `documents`, `permission`, `limits`, `inputs`, `shape`, `answer`, `errors` | from a request to a response |
 //! | `model`, `names`, `schema`, `scalars`, `values` | from the catalog to a schema |
 //! | `reading`, `as_of` | the moment that a response reads at |
-//! | `row`, `by_key`, `list`, `filter`, `order`, `page`, `cursor`, `groups`, `tables` | the views' rows |
+//! | `row`, `by_key`, `list`, `filter`, `order`, `page`, `cursor`, `groups`, `tables`, `indexed`, `relations` | the views' rows |
 //! | `history`, `entries`, `diff`, `differences`, `aggregate`, `events`, `log` | what happened |
 //! | `subscriptions` | what is pushed to whoever waits for it |
 //! | `status`, `sources`, `source_state`, `origins`, `dead_letters`, `readiness`, `measures` | what there is and how far it has come |
@@ -70,6 +70,7 @@ mod pinned;
 mod projection_diff;
 mod readiness;
 mod reading;
+mod relations;
 mod request;
 mod row;
 mod scalars;
@@ -92,4 +93,5 @@ pub use http::{HttpOptions, serve};
 pub use limits::Limits;
 pub use persisted::{AllowedOperations, AllowedOperationsError};
 pub use readiness::Readiness;
+pub use relations::DeclaredRelation;
 pub use source_state::{PartitionState, SourceState, Sources};

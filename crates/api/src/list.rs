@@ -1,5 +1,7 @@
 //! Lists of a view's rows: a DataFusion plan finds the keys of the page, seeks read its rows.
 
+pub(crate) mod children;
+
 use std::{collections::HashSet, sync::Arc};
 
 use async_graphql::{
@@ -7,6 +9,7 @@ use async_graphql::{
     dynamic::{Field, FieldFuture, FieldValue, InputValue, Object, ResolverContext, TypeRef},
 };
 use datafusion::logical_expr::{Expr, Operator};
+use deltafold_view::At;
 
 use crate::{
     as_of::{self, AsOf},
@@ -19,6 +22,7 @@ use crate::{
     order::{self, Order},
     page::{self, Edge, HasPage, Page, PageArgs},
     reading::{Moment, Reading},
+    relations::{Parent, Relation},
     row::RowNode,
     tables::{Table, engine},
 };
@@ -27,12 +31,12 @@ use crate::{
 const MOST_AT_ONCE: usize = 4_096;
 
 /// A list, its page read.
-struct ListNode {
-    view: Arc<ViewModel>,
-    moment: Moment,
-    filter: Value,
-    path: Arc<str>,
-    page: Page<RowNode>,
+#[derive(Clone)]
+pub(crate) struct ListNode {
+    list: Arc<List>,
+    page: Arc<Page<RowNode>>,
+    /// How many rows the filter leaves, where that was found out with others.
+    count: Option<usize>,
 }
 
 impl HasPage for ListNode {
@@ -51,7 +55,8 @@ pub(crate) fn field(view: &Arc<ViewModel>) -> Field {
         let (view, path) = (of.clone(), path.clone());
         FieldFuture::new(async move {
             let list = List::of(view, path, &ctx).await.map_err(|error| error.into_graphql(&ctx))?;
-            list.read(Reading::of(ctx.ctx))
+            Arc::new(list)
+                .read(Reading::of(ctx.ctx))
                 .await
                 .map(|node| Some(FieldValue::owned_any(node)))
                 .map_err(|error| error.into_graphql(&ctx))
@@ -87,27 +92,61 @@ pub(crate) fn objects(view: &Arc<ViewModel>) -> [Object; 2] {
 }
 
 /// A list that was asked for.
-struct List {
+pub(crate) struct List {
     view: Arc<ViewModel>,
     path: Arc<str>,
     filter: Value,
+    /// What its rows have to be beside that; null: nothing.
+    within: Value,
     order: Order,
     moment: Moment,
     page: PageArgs,
     after: Option<Cursor>,
     before: Option<Cursor>,
     digest: u64,
-    /// Whether rows were asked for at all, rather than their number.
+    /// Whether rows were asked for at all, and whether their number was.
     wants_rows: bool,
+    wants_count: bool,
 }
 
 impl List {
     async fn of(view: Arc<ViewModel>, path: Arc<str>, ctx: &ResolverContext<'_>) -> Result<Self, ApiError> {
         let reading = Reading::of(ctx.ctx);
+        let mut list = Self::asked(view, path, ctx, "")?;
+        if !list.goes_on() {
+            list.moment = AsOf::of(&ctx.args, "asOf", &list.path)?.resolve(reading).await?;
+        }
+        reading.enter(&list.view, list.moment, &list.path).await?;
+        Ok(list)
+    }
+
+    /// The rows that name another one, at the moment that this is of.
+    ///
+    /// # Errors
+    /// When the arguments are wrong.
+    pub(crate) fn of_parent(
+        relation: &Relation,
+        path: Arc<str>,
+        ctx: &ResolverContext<'_>,
+        moment: Moment,
+        parent: &Parent,
+    ) -> Result<Self, ApiError> {
+        let mut list = Self::asked(relation.from.clone(), path, ctx, &parent.id)?;
+        if !list.goes_on() {
+            list.moment = moment;
+        }
+        list.within = relation.naming([parent].into_iter());
+        Ok(list)
+    }
+
+    /// What the arguments ask for; `of` tells it from others of the same field. The moment is now, or the cursor's.
+    fn asked(view: Arc<ViewModel>, path: Arc<str>, ctx: &ResolverContext<'_>, of: &str) -> Result<Self, ApiError> {
+        let reading = Reading::of(ctx.ctx);
         let argument = |name: &str| ctx.args.get(name).map_or(Value::Null, |value| value.as_value().clone());
         let page = PageArgs::of(&ctx.args, &reading.limits, &path)?;
         let (filter, asked_order, asked_moment) = (argument("where"), argument("orderBy"), argument("asOf"));
-        let digest = digest([&*path, &filter.to_string(), &asked_order.to_string(), &asked_moment.to_string()]);
+        let parts = [&*path, &filter.to_string(), &asked_order.to_string(), &asked_moment.to_string()];
+        let digest = digest(parts.into_iter().chain((!of.is_empty()).then_some(of)));
         let order = Order::of(&view, Some(&asked_order))?;
         let cursor = |name: &str, text: &Option<String>| {
             let path = format!("{path}.{name}");
@@ -118,37 +157,73 @@ impl List {
             }
         };
         let (after, before) = (cursor("after", &page.after)?, cursor("before", &page.before)?);
+        // The pages of a list are all of the moment at which its first one was read.
         let moment = match after.as_ref().or(before.as_ref()) {
-            // The pages of a list are all of the moment at which its first one was read.
             Some(cursor) => {
                 let mut moment = cursor.moment();
                 moment.at.position = reading.at_position(moment.at.position, &format!("{path}.after"))?;
                 moment
             }
-            None => AsOf::of(&ctx.args, "asOf", &path)?.resolve(reading).await?,
+            None => Moment { at: At::NOW, is_past: false },
         };
-        reading.enter(&view, moment, &path).await?;
         let selected = |name: &str| ctx.look_ahead().field(name).exists();
         let wants_rows = selected("nodes") || selected("edges") || selected("pageInfo");
-        Ok(Self { view, path, filter, order, moment, page, after, before, digest, wants_rows })
+        let (wants_count, within) = (selected("totalCount"), Value::Null);
+        Ok(Self { view, path, filter, within, order, moment, page, after, before, digest, wants_rows, wants_count })
+    }
+
+    /// Whether it is a page that goes on from another one.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.after.is_some() || self.before.is_some()
+    }
+
+    /// Whether it is the same list, but for the rows that its own have to name.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let of = |list: &Self| (list.moment, list.wants_rows, list.wants_count);
+        Arc::ptr_eq(&self.view, &other.view)
+            && (&self.path, &self.filter, &self.order, &self.page, of(self))
+                == (&other.path, &other.filter, &other.order, &other.page, of(other))
     }
 
     /// Reads the page.
-    async fn read(self, reading: &Reading) -> Result<ListNode, ApiError> {
-        let keys = if self.wants_rows && self.page.size > 0 { self.keys(reading).await? } else { Vec::new() };
+    ///
+    /// # Errors
+    /// When that cannot be.
+    pub(crate) async fn read(self: Arc<Self>, reading: &Reading) -> Result<ListNode, ApiError> {
+        let keys = if self.reads_rows() { self.keys(reading).await? } else { Vec::new() };
+        let rows = self.rows(reading, keys)?;
+        Ok(self.node(rows, reading, None))
+    }
+
+    fn reads_rows(&self) -> bool {
+        self.wants_rows && self.page.size > 0
+    }
+
+    /// The rows with some keys, in their order.
+    fn rows(&self, reading: &Reading, keys: Vec<String>) -> Result<Vec<RowNode>, ApiError> {
         let reader = reading.reader(&self.view, self.moment.at.position);
-        let at = deltafold_view::At { position: reading.position_of(self.moment), ..self.moment.at };
-        let mut edges = Vec::with_capacity(keys.len());
-        for key in keys {
-            let found = reader.as_of(&key, self.moment.at).map_err(|error| ApiError::internal("list", error))?;
-            let Some(version) = found else { continue };
-            let node = RowNode::new(self.view.clone(), version, self.moment)?;
+        let row = |key: String| match reader.as_of(&key, self.moment.at) {
+            Ok(found) => found.map(|version| RowNode::new(self.view.clone(), version, self.moment)),
+            Err(error) => Some(Err(ApiError::internal("list", error))),
+        };
+        keys.into_iter().filter_map(row).collect()
+    }
+
+    /// The page that rows make, of which there is one too many where there are more.
+    fn node(self: Arc<Self>, rows: Vec<RowNode>, reading: &Reading, count: Option<usize>) -> ListNode {
+        let at = At { position: reading.position_of(self.moment), ..self.moment.at };
+        let edge = |node: RowNode| {
             let place = self.order.place(&node);
             let cursor = Cursor { list: self.digest, at, is_past: self.moment.is_past, place }.encode();
-            edges.push(Edge { node, cursor });
-        }
-        let page = Page::new(edges, &self.page);
-        Ok(ListNode { view: self.view, moment: self.moment, filter: self.filter, path: self.path, page })
+            Edge { node, cursor }
+        };
+        let page = Arc::new(Page::new(rows.into_iter().map(edge).collect(), &self.page));
+        ListNode { list: self, page, count }
+    }
+
+    /// Everything that its rows have to be.
+    fn all_of_it(&self) -> Value {
+        filter::both(&self.within, &self.filter)
     }
 
     /// The keys of the page's rows and of one more, in the direction of the page.
@@ -156,7 +231,7 @@ impl List {
         if let Some(keys) = self.keys_by_index(reading).await? {
             return Ok(keys);
         }
-        let keys = indexed::keys(&self.view, reading, self.moment, &self.filter, &self.path).await?;
+        let keys = indexed::keys(&self.view, reading, self.moment, &self.all_of_it(), &self.path).await?;
         let (table, filter) = self.filtered(reading, keys)?;
         let sort = self.order.sort(&table.columns, self.page.backward);
         let frame = table.filtered(filter)?;
@@ -169,10 +244,11 @@ impl List {
     /// The view's table, if keys are given only of those, and the filter of the page over it.
     fn filtered(&self, reading: &Reading, keys: Option<Vec<String>>) -> Result<(Table, Option<Expr>), ApiError> {
         let (table, filter) = filter::applied(&self.view, reading, self.moment, &self.filter, &self.path, keys)?;
+        let within = filter::ours(&self.view, &table, &self.within, &self.path)?;
         let beyond = |cursor: &Option<Cursor>, backward: bool| {
             cursor.as_ref().map(|cursor| self.order.after(&self.view, &table, &cursor.place, backward))
         };
-        let parts = [filter, beyond(&self.after, false), beyond(&self.before, true)];
+        let parts = [filter, within, beyond(&self.after, false), beyond(&self.before, true)];
         let filter = filter::joined(parts.into_iter().flatten().collect(), Operator::And);
         Ok((table, filter))
     }
@@ -184,7 +260,8 @@ impl List {
         self.filtered(reading, Some(Vec::new()))?;
         let cursor = if self.page.backward { &self.before } else { &self.after };
         let place = cursor.as_ref().map(|cursor| &cursor.place);
-        let asked = Asked { filter: &self.filter, order: &self.order, place, backward: self.page.backward };
+        let filter = self.all_of_it();
+        let asked = Asked { filter: &filter, order: &self.order, place, backward: self.page.backward };
         let Some(mut walk) = indexed::in_order(&self.view, reading, self.moment, &asked)? else { return Ok(None) };
         let (mut found, mut step) = (Vec::new(), self.page.size + 1);
         while found.len() <= self.page.size {
@@ -210,11 +287,16 @@ impl List {
 
 impl ListNode {
     async fn count(&self, reading: &Reading) -> Result<usize, ApiError> {
-        let keys = indexed::keys(&self.view, reading, self.moment, &self.filter, &self.path).await?;
-        let (table, filter) = filter::applied(&self.view, reading, self.moment, &self.filter, &self.path, keys)?;
-        let frame = table.filtered(filter)?;
-        reading.explain_frame(&format!("{}.totalCount", self.path), &frame).await?;
-        let _place = reading.place_for_scan(self.moment.at).await?;
+        if let Some(count) = self.count {
+            return Ok(count);
+        }
+        let List { view, path, filter, within, moment, .. } = &*self.list;
+        let keys = indexed::keys(view, reading, *moment, &self.list.all_of_it(), path).await?;
+        let (table, filter) = filter::applied(view, reading, *moment, filter, path, keys)?;
+        let within = filter::ours(view, &table, within, path)?;
+        let frame = table.filtered(filter::joined(filter.into_iter().chain(within).collect(), Operator::And))?;
+        reading.explain_frame(&format!("{path}.totalCount"), &frame).await?;
+        let _place = reading.place_for_scan(moment.at).await?;
         frame.count().await.map_err(engine)
     }
 }

@@ -9,6 +9,7 @@ use deltafold_view::{Mirror, ViewStore};
 use crate::{
     errors::{ApiError, nearest},
     names::{self, ViewNames},
+    relations::{DeclaredRelation, Relation},
 };
 
 /// All views, in the order of the catalog.
@@ -16,6 +17,8 @@ use crate::{
 pub(crate) struct Model {
     /// The views.
     pub(crate) views: Vec<Arc<ViewModel>>,
+    /// The relations between them.
+    pub(crate) relations: Vec<Arc<Relation>>,
 }
 
 /// One view.
@@ -34,7 +37,7 @@ pub(crate) struct ViewModel {
 
 impl Model {
     /// The model of a catalog.
-    pub(crate) fn new(catalog: &Catalog, views: &ViewStore) -> Self {
+    pub(crate) fn new(catalog: &Catalog, views: &ViewStore, relations: &[DeclaredRelation]) -> Self {
         let names = names::of_views(catalog.views.iter().map(AsRef::as_ref));
         let snapshot = views.snapshot();
         let views = catalog.views.iter().zip(names).filter_map(|(info, names)| {
@@ -45,7 +48,8 @@ impl Model {
             // One that is not there any more is not in the next catalog either.
             Some(Arc::new(ViewModel::new(info.clone(), names, rows?)))
         });
-        Self { views: views.collect() }
+        let views: Vec<Arc<ViewModel>> = views.collect();
+        Self { relations: Relation::of(relations, &views), views }
     }
 
     /// Whether a schema built from this model is still right for a catalog.

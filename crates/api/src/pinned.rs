@@ -46,7 +46,9 @@ pub(crate) fn entity_tag(
     parts.extend(given);
     parts.push(built.fingerprint().to_string());
     parts.push(catalog.control.to_string());
-    for view in walk.views {
+    // What a relation leads to is read as well.
+    let related = built.model.relations.iter().flat_map(|relation| [&*relation.from, &*relation.to]);
+    for view in walk.views.into_iter().chain(related) {
         let of = |definition: &Arc<ProjectionInfo>| definition.sql.to_string();
         let info = &view.info;
         let definition = catalog.projections.iter().find(|definition| definition.name == info.name).map(of);

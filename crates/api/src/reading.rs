@@ -2,11 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
-use async_graphql::Context;
+use async_graphql::{Context, dataloader::DataLoader};
 use datafusion::{dataframe::DataFrame, physical_plan::displayable};
 use deltafold_event::{Position, Timestamp};
 use deltafold_projector::{Believed, Catalog, Consistent, OlderBeliefs, OlderBeliefsError};
@@ -19,6 +19,7 @@ use tokio::{
 use crate::{
     errors::ApiError,
     limits::{Limits, exceeded},
+    list::children::Children,
     log::Log,
     model::{Model, ViewModel},
     tables::{Tables, engine},
@@ -68,6 +69,8 @@ pub(crate) struct Reading {
     past: Mutex<BTreeSet<Arc<str>>>,
     /// How fields were read, by field, where that is to be told.
     plans: Option<Mutex<Vec<(String, String)>>>,
+    /// What reads the rows that name others.
+    children: OnceLock<DataLoader<Children>>,
 }
 
 type ByViewAndPosition<T> = BTreeMap<(Arc<str>, Position), T>;
@@ -117,6 +120,7 @@ impl Reading {
             consistent,
             past,
             plans: None,
+            children: OnceLock::new(),
         })
     }
 
@@ -148,6 +152,11 @@ impl Reading {
     pub(crate) fn plans(&self) -> Option<Vec<(String, String)>> {
         let plans = self.plans.as_ref()?;
         Some(std::mem::take(&mut *plans.lock().expect("no holder of this lock panics")))
+    }
+
+    /// What reads the rows that name others, for all that ask at once.
+    pub(crate) fn children(self: &Arc<Self>) -> &DataLoader<Children> {
+        self.children.get_or_init(|| DataLoader::new(Children(Arc::downgrade(self)), tokio::spawn))
     }
 
     /// The one of the request that is being answered.

@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::{
     aggregate, as_of, by_key, dead_letters, differences, errors::ApiError, events, filter, groups, history, list,
     measures::ReadKinds, model::Model, mutations, order, origins, page, permission, pinned::Roots, projection_diff,
-    row, scalars, sources, status, subscriptions, versions,
+    relations, row, scalars, sources, status, subscriptions, versions,
 };
 
 /// A model with its schema.
@@ -113,7 +113,8 @@ fn register(mut schema: SchemaBuilder, model: &Model) -> SchemaBuilder {
         .chain(filter::column_inputs(columns()));
     schema = inputs.fold(schema, SchemaBuilder::register);
     for view in &model.views {
-        schema = schema.register(row::object(view)).register(filter::view_input(view));
+        let object = relations::fields(view, &model.relations).into_iter().fold(row::object(view), Object::field);
+        schema = schema.register(object).register(filter::view_input(view));
         if order::has_order(view) {
             schema = schema.register(order::view_input(view));
         }
@@ -135,7 +136,7 @@ mod tests {
     /// A view that came first would take a name away from it otherwise.
     #[test]
     fn what_is_ours_is_reserved() {
-        let built = Built::new(Arc::new(Model { views: Vec::new() }), true, 0).unwrap();
+        let built = Built::new(Arc::new(Model { views: Vec::new(), relations: Vec::new() }), true, 0).unwrap();
         let registry = built.strict.registry();
         let ours = registry.types.keys().filter(|name| !name.starts_with("__"));
         let free: Vec<&String> = ours.filter(|name| !names::is_reserved_type(name)).collect();

@@ -40,7 +40,8 @@ impl Engine {
         let schemas = EventSchemas::read(&config.aggregates).map_err(|error| Failure::new(Exit::Usage, error))?;
         let operations = Arc::new(Operations::new(store.clone(), config.clone(), schemas));
         let (catalog, sources) = (projector.watch(), Arc::new(sources));
-        let api = Api::new(store.clone(), views.clone(), catalog, operations, sources, config.http.api())
+        let options = deltafold_api::Options { relations: config.relations(), ..config.http.api() };
+        let api = Api::new(store.clone(), views.clone(), catalog, operations, sources, options)
             .map_err(|error| Failure::new(Exit::Failed, error))?;
         Ok(Self { store: store.clone(), views, projector, api })
     }

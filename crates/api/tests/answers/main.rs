@@ -15,6 +15,7 @@ mod limits;
 mod lists;
 mod origins;
 mod projections;
+mod relations;
 mod rows;
 mod schema;
 mod server;

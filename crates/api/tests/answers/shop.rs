@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use deltafold_api::{
-    Api, AppendEvents, CommandError, CommandResult, Commands, LetterChoice, Limits, Options, Principal, Settled,
-    SourceState,
+    Api, AppendEvents, CommandError, CommandResult, Commands, DeclaredRelation, LetterChoice, Limits, Options,
+    Principal, Settled, SourceState,
 };
 use deltafold_event::{
     Coordinates, Event, EventId, Identity, Operation, Position, RowSchema, SourcePosition, Timestamp, control,
@@ -56,7 +56,14 @@ impl Shop {
         let indexes = [("orders".to_owned(), indexes)].into();
         let options = deltafold_projector::Options { declared, indexes, ..deltafold_projector::Options::default() };
         let projector = Projector::start(store.clone(), views.clone(), options).await.unwrap();
-        let options = Options { limits, ..Options::default() };
+        let relation = DeclaredRelation {
+            view: "orders".into(),
+            name: "customer".into(),
+            to: "customers".into(),
+            by: vec!["customer_id".into()],
+            inverse: Some("orders".into()),
+        };
+        let options = Options { limits, relations: vec![relation], ..Options::default() };
         let operator = Arc::new(Operator::new(store.clone()));
         let api =
             Api::new(store.clone(), views, projector.watch(), operator.clone(), Arc::new(sources), options).unwrap();

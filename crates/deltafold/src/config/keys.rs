@@ -63,6 +63,9 @@ const KEYS: &[&str] = &[
     "aggregates.*.outbox.*",
     "projections.dir",
     "views.*.indexes",
+    "views.*.relations.*.to",
+    "views.*.relations.*.by",
+    "views.*.relations.*.inverse",
     "publish.*.tables",
     "publish.*.every",
 ];

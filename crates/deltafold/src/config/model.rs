@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use deltafold_api::{AllowedOperations, AuthOptions, JwtKey, JwtOptions, Limits, Secret};
+use deltafold_api::{AllowedOperations, AuthOptions, DeclaredRelation, JwtKey, JwtOptions, Limits, Secret};
 use deltafold_cdc::{AggregateConfig, DecoderConfig, NameTemplate, OutboxColumns};
 use deltafold_event::ColumnType;
 use deltafold_projector::{Publication, PublisherOptions, Tables};
@@ -52,6 +52,11 @@ impl Config {
 }
 
 impl Config {
+    /// Which views' rows name rows of others.
+    pub(crate) fn relations(&self) -> Vec<DeclaredRelation> {
+        self.views.iter().flat_map(|(name, view)| view.declared(name)).collect()
+    }
+
     /// What the publisher is told, of a data directory; none where nothing is published.
     pub(crate) fn publisher(&self, data: &Path) -> Option<PublisherOptions> {
         let views = self.publish.iter().map(|(name, publish)| (name.clone(), publish.publication())).collect();
@@ -65,6 +70,16 @@ impl Config {
 pub(crate) struct View {
     #[serde(default)]
     indexes: Vec<IndexColumns>,
+    #[serde(default)]
+    relations: BTreeMap<String, ViewRelation>,
+}
+
+/// `[views.VIEW.relations.NAME]`
+#[derive(Debug, Clone, Deserialize)]
+struct ViewRelation {
+    to: String,
+    by: Vec<String>,
+    inverse: Option<String>,
 }
 
 /// The columns of an index, or the one that there is.
@@ -85,8 +100,31 @@ impl View {
         self.indexes.iter().map(columns).collect()
     }
 
+    fn declared(&self, view: &str) -> Vec<DeclaredRelation> {
+        let declared = |(name, relation): (&String, &ViewRelation)| {
+            let ViewRelation { to, by, inverse } = relation.clone();
+            DeclaredRelation { view: view.to_owned(), name: name.clone(), to, by, inverse }
+        };
+        self.relations.iter().map(declared).collect()
+    }
+
     /// What is wrong with it, by key.
-    pub(crate) fn problems(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn problems(&self) -> Vec<(String, String)> {
+        let mut problems = Vec::new();
+        for (name, relation) in &self.relations {
+            let key = format!("relations.{name}");
+            for field in [Some(name), relation.inverse.as_ref()].into_iter().flatten() {
+                let is_name = field.starts_with(|first: char| first.is_ascii_alphabetic())
+                    && field.chars().all(|other| other.is_ascii_alphanumeric() || other == '_');
+                if !is_name {
+                    let what = "expected a name that GraphQL allows: letters, digits and _, a letter first";
+                    problems.push((key.clone(), format!("\"{field}\": {what}")));
+                }
+            }
+            if relation.by.is_empty() {
+                problems.push((format!("{key}.by"), "a relation goes by one column at least".to_owned()));
+            }
+        }
         let problem = |columns: Vec<String>| {
             let twice = columns.iter().enumerate().find(|(at, name)| columns[..*at].contains(name));
             match twice {
@@ -98,7 +136,8 @@ impl View {
                 None => None,
             }
         };
-        self.indexes().into_iter().filter_map(problem).map(|problem| ("indexes", problem)).collect()
+        problems.extend(self.indexes().into_iter().filter_map(problem).map(|problem| ("indexes".to_owned(), problem)));
+        problems
     }
 }
 
