@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use super::{
     Filter, Moment, World,
-    columns::{COLUMNS, Kind, VIEW},
+    columns::{COLUMNS, DERIVED, Kind, OF_DERIVED, VIEW},
     table::{Table, plain},
 };
 
 /// Every kind of question, and what there can be to it.
-pub(super) const KINDS: [&str; 24] = [
+pub(super) const KINDS: [&str; 27] = [
     "list",
     "backward",
     "count",
@@ -35,6 +35,9 @@ pub(super) const KINDS: [&str; 24] = [
     "min",
     "max",
     "two groups",
+    "derived",
+    "to one",
+    "children",
     "by an index",
     "in the order of an index",
 ];
@@ -70,6 +73,12 @@ pub enum Query {
     Aggregate(Option<Filter>, Vec<&'static str>, Vec<Computed>),
     /// One row.
     ByKey(i32),
+    /// The rows of the view over the rows with so many or more of a name, in an order.
+    Derived(i32, usize),
+    /// The rows that a filter leaves, each with the one that it names.
+    ToOne(Option<Filter>),
+    /// The rows of the view over the rows, each with so many that name it and that a filter leaves, in an order.
+    Children(Option<Filter>, (&'static str, usize), usize),
     /// What differs from another moment.
     Diff(Option<Filter>, Box<Moment>),
 }
@@ -101,7 +110,15 @@ impl Query {
     /// A random one.
     pub fn write(random: &mut SmallRng, world: &World) -> Self {
         let filter = random.random_ratio(4, 5).then(|| Filter::write(random));
-        match random.random_range(0..10) {
+        match random.random_range(0..13) {
+            10 => Self::Derived(random.random_range(0..4), random.random_range(0..DIRECTIONS.len())),
+            11 => Self::ToOne(filter),
+            12 => {
+                let ordered: Vec<&str> =
+                    COLUMNS.iter().filter(|(_, kind)| kind.is_ordered()).map(|(name, _)| *name).collect();
+                let column = ordered.choose(random).copied().expect("some are");
+                Self::Children(filter, (column, random.random_range(0..DIRECTIONS.len())), random.random_range(1..9))
+            }
             0..=4 => {
                 let ordered: Vec<&str> =
                     COLUMNS.iter().filter(|(_, kind)| kind.is_ordered()).map(|(name, _)| *name).collect();
@@ -164,6 +181,42 @@ impl Query {
                 answers.expected = joined(table.ask(&sql).await);
                 answers.asked = vec![query, sql];
             }
+            Self::Derived(least, direction) => {
+                answers.kinds.insert("derived");
+                let (graphql, sql) = DIRECTIONS[*direction];
+                answers.kinds.insert(graphql);
+                let filter = Some(format!("where: {{n: {{_gte: \"{least}\"}}}}, orderBy: {{total: {graphql}}}"));
+                let query =
+                    format!("{{ {DERIVED}{} {{ nodes {{ name n total }} }} }}", arguments([filter, moment.argument()]));
+                let found = world.ask(&query, Value::Null, &mut answers.kinds).await;
+                let line = |node: &Value| ["name", "n", "total"].map(|column| plain(&node[column])).join(" | ");
+                answers.found = nodes(&found[DERIVED]).iter().map(line).collect();
+                let sql = format!("SELECT * FROM ({OF_DERIVED}) AS t WHERE n >= {least} ORDER BY total {sql}, name");
+                answers.expected = joined(table.ask(&sql).await);
+                answers.asked = vec![query, sql];
+            }
+            Self::ToOne(filter) => {
+                answers.kinds.insert("to one");
+                let arguments =
+                    arguments([where_of(filter.as_ref()), Some("first: 1000".to_owned()), moment.argument()]);
+                let query = format!("{{ {VIEW}{arguments} {{ nodes {{ id named {{ name n total }} }} }} }}");
+                let found = world.ask(&query, Value::Null, &mut answers.kinds).await;
+                let line = |node: &Value| {
+                    let named = ["name", "n", "total"].map(|column| plain(&node["named"][column]));
+                    format!("{} | {}", plain(&node["id"]), named.join(" | "))
+                };
+                answers.found = nodes(&found[VIEW]).iter().map(line).collect();
+                let sql = format!(
+                    "SELECT i.id, t.name, t.n, t.total FROM (SELECT id, name FROM {VIEW} WHERE {}) AS i \
+                     LEFT JOIN ({OF_DERIVED}) AS t ON i.name = t.name ORDER BY i.id",
+                    sql_of(filter.as_ref())
+                );
+                answers.expected = joined(table.ask(&sql).await);
+                answers.asked = vec![query, sql];
+            }
+            Self::Children(filter, order, most) => {
+                children(world, moment, &table, filter.as_ref(), *order, *most, &mut answers).await;
+            }
             Self::Diff(filter, other) => {
                 answers.kinds.insert("diff");
                 diff(world, [moment, other], filter.as_ref(), &mut answers).await;
@@ -171,10 +224,13 @@ impl Query {
         }
         answers.kinds.extend(moment.kinds.iter().copied());
         let filter = match self {
-            Self::List(filter, ..) | Self::Count(filter) | Self::Aggregate(filter, ..) | Self::Diff(filter, _) => {
-                filter.as_ref()
-            }
-            Self::ByKey(_) => None,
+            Self::List(filter, ..)
+            | Self::Count(filter)
+            | Self::Aggregate(filter, ..)
+            | Self::ToOne(filter)
+            | Self::Children(filter, ..)
+            | Self::Diff(filter, _) => filter.as_ref(),
+            Self::ByKey(_) | Self::Derived(..) => None,
         };
         answers.kinds.extend(filter.into_iter().flat_map(|filter| filter.operators.iter().copied()));
         answers
@@ -239,6 +295,48 @@ async fn list(
     }
     answers.expected = rows.into_iter().map(|row| row[..3].join(" | ")).collect();
     answers.asked = vec![query, sql];
+}
+
+fn nodes(list: &Value) -> &[Value] {
+    list["nodes"].as_array().expect("it is a list")
+}
+
+/// A row of the view over the rows as a line, then each of those that name it.
+async fn children(
+    world: &World,
+    moment: &Moment,
+    table: &Table,
+    filter: Option<&Filter>,
+    (column, direction): (&'static str, usize),
+    most: usize,
+    answers: &mut Answers,
+) {
+    answers.kinds.insert("children");
+    let (graphql, sql) = DIRECTIONS[direction];
+    answers.kinds.insert(graphql);
+    let of_each = [where_of(filter), Some(format!("orderBy: {{{column}: {graphql}}}, first: {most}"))];
+    let of_each = arguments(of_each);
+    let query = format!(
+        "{{ {DERIVED}{} {{ nodes {{ name {VIEW}{of_each} {{ nodes {{ id }} totalCount }} }} }} }}",
+        arguments([moment.argument()])
+    );
+    let found = world.ask(&query, Value::Null, &mut answers.kinds).await;
+    for node in nodes(&found[DERIVED]) {
+        answers.found.push(format!("{}: {}", plain(&node["name"]), plain(&node[VIEW]["totalCount"])));
+        answers.found.extend(nodes(&node[VIEW]).iter().map(|child| plain(&child["id"])));
+    }
+    let of_names = format!("SELECT name FROM ({OF_DERIVED}) AS t ORDER BY name");
+    let of_children = format!(
+        "SELECT name, id FROM {VIEW} WHERE name IS NOT NULL AND ({}) ORDER BY name, \"{column}\" {sql}, id",
+        sql_of(filter)
+    );
+    let children = table.ask(&of_children).await;
+    for name in table.ask(&of_names).await {
+        let those: Vec<&str> = children.iter().filter(|child| child[0] == name[0]).map(|child| &*child[1]).collect();
+        answers.expected.push(format!("{}: {}", name[0], those.len()));
+        answers.expected.extend(those.into_iter().take(most).map(str::to_owned));
+    }
+    answers.asked = vec![query, of_names, of_children];
 }
 
 async fn aggregate(

@@ -7,6 +7,11 @@ use serde_json::{Value, json};
 /// Its name, in SQL; every word is one, so that it is the same in GraphQL.
 pub(super) const VIEW: &str = "items";
 
+/// A view over it, whose rows its own name: in SQL, what it is made of, and the whole definition.
+pub(super) const DERIVED: &str = "names";
+pub(super) const OF_DERIVED: &str =
+    "SELECT name, count(*) AS n, sum(qty) AS total FROM items WHERE name IS NOT NULL GROUP BY name";
+
 /// What a column is for a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {

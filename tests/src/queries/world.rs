@@ -6,12 +6,13 @@ use std::{
 };
 
 use deltafold_api::{
-    Api, AppendEvents, CommandError, CommandResult, Commands, LetterChoice, Options, Principal, Settled,
+    Api, AppendEvents, CommandError, CommandResult, Commands, DeclaredRelation, LetterChoice, Options, Principal,
+    Settled,
 };
 use deltafold_event::{
     Coordinates, Event, Identity, Operation, Position, RowSchema, SourcePosition, StoredEvent, Timestamp, control,
 };
-use deltafold_projector::{Ordered, Projector};
+use deltafold_projector::{Ordered, Projector, Said};
 use deltafold_store::{Append, AppendedTo, EventStore};
 use deltafold_view::ViewStore;
 use futures::future::BoxFuture;
@@ -24,7 +25,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    columns::{COLUMNS, VIEW},
+    columns::{COLUMNS, DERIVED, OF_DERIVED, VIEW},
     table::Rows,
 };
 use crate::naive;
@@ -53,23 +54,29 @@ impl World {
         let views = ViewStore::open(&dir.path().join("index"), deltafold_view::Options::default()).expect("it opens");
         let columns = COLUMNS.iter().map(|(name, kind)| ((*name).to_owned(), kind.column_type())).collect();
         let declared = [(VIEW.to_owned(), columns)].into();
-        let indexes = [(VIEW.to_owned(), indexes(&mut random))].into();
+        let derived = if random.random() { vec![vec!["total".to_owned()], vec!["n".to_owned()]] } else { Vec::new() };
+        let indexes = [(VIEW.to_owned(), indexes(&mut random)), (DERIVED.to_owned(), derived)].into();
         let options = deltafold_projector::Options { declared, indexes, ..Default::default() };
         let projector = Projector::start(store.clone(), views.clone(), options).await.expect("it starts");
         let (nobody, sources) = (Arc::new(Nobody), Arc::new(Vec::new()));
-        let api = Api::new(store.clone(), views, projector.watch(), nobody, sources, Options::default());
+        let options = Options { relations: vec![relation()], ..Options::default() };
+        let api = Api::new(store.clone(), views, projector.watch(), nobody, sources, options);
 
         let schema = RowSchema::new(vec!["id".to_owned()], None, Some("postgresql".to_owned()));
         let mut arrivals = arrivals(&mut random, &schema);
         arrivals.insert(0, schema_event(&schema));
+        // Sometime: what was believed of it before is computed.
+        arrivals.insert(random.random_range(1..arrivals.len()), definition_event());
         let mut events = Vec::new();
         for commit in arrivals.chunks(IN_A_COMMIT) {
             let batch = store.append(Append { events: commit.to_vec(), ..Append::default() }).await.expect("appended");
             projector.wait_for(batch.end()).await.expect("it is folded");
             events.extend(batch.events.iter().cloned());
         }
+        projector.built().await.expect("they are built");
         projector.indexed().await.expect("they are filled");
-        let times = events.iter().skip(1).map(|stored| stored.event.occurred_at).collect();
+        let times =
+            events.iter().filter(|stored| !stored.event.is_control()).map(|stored| stored.event.occurred_at).collect();
         let positions = events.iter().map(|stored| stored.position).collect();
         let schemas = [(schema.id(), schema)].into();
         let events = events.into_iter().filter(|stored| !stored.event.is_control()).collect();
@@ -202,6 +209,22 @@ fn schema_event(schema: &RowSchema) -> Event {
     let id = Identity::domain().text(Some(control::SCHEMA)).text(Some(schema.id().as_str())).id();
     let now = Timestamp::from_micros(0);
     Event::of_control(control::SCHEMA, schema.id().as_str(), "seen", id, schema.to_json(), now)
+}
+
+fn definition_event() -> Event {
+    let sql = format!("CREATE MATERIALIZED VIEW {DERIVED} WITH (key = 'name') AS {OF_DERIVED}");
+    let said = Said { ordered: Ordered::Defined { sql }, by: "a test".to_owned(), reason: None };
+    said.event(DERIVED, Timestamp::from_micros(0))
+}
+
+fn relation() -> DeclaredRelation {
+    DeclaredRelation {
+        view: VIEW.to_owned(),
+        name: "named".to_owned(),
+        to: DERIVED.to_owned(),
+        by: vec!["name".to_owned()],
+        inverse: Some(VIEW.to_owned()),
+    }
 }
 
 /// Does nothing that mutations ask for: no query does.
