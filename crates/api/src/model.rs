@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use async_graphql::dynamic::Field;
 use deltafold_event::{Column, ColumnType};
 use deltafold_projector::{Catalog, ViewInfo, ViewKind};
 use deltafold_view::{Mirror, ViewStore};
@@ -60,7 +61,9 @@ impl Model {
                     || (ours.info.name == theirs.name
                         && ours.info.key == theirs.key
                         && ours.info.columns == theirs.columns
-                        && ours.info.generation == theirs.generation)
+                        && ours.info.generation == theirs.generation
+                        && ours.info.removed == theirs.removed
+                        && ours.info.leaving == theirs.leaving)
             })
     }
 
@@ -95,6 +98,8 @@ impl ViewModel {
             history_start: None,
             generation: 1,
             kept_from: None,
+            removed: None,
+            leaving: Vec::new(),
         };
         let names = names::of_views([&info]).remove(0);
         Self::new(Arc::new(info), names, mirror)
@@ -113,6 +118,22 @@ impl ViewModel {
     /// The column of this name at its source.
     pub(crate) fn column(&self, name: &str) -> Option<usize> {
         self.by_name.get(name).copied()
+    }
+
+    /// A field by which it is read; of a view that goes, deprecated.
+    pub(crate) fn root(&self, field: Field) -> Field {
+        match self.info.removed {
+            Some(removed) => {
+                field.deprecation(Some(&format!("The definition of the view was removed at {removed}: it goes.")))
+            }
+            None => field,
+        }
+    }
+
+    /// Why a column is deprecated, if it goes.
+    pub(crate) fn leaving(&self, column: &str) -> Option<&'static str> {
+        let is_leaving = self.info.leaving.iter().any(|leaving| leaving == column);
+        is_leaving.then_some("The next build of the view does not have the column as it is.")
     }
 
     /// The type of a column.

@@ -340,6 +340,8 @@ mod tests {
         ViewInfo {
             kind: deltafold_projector::ViewKind::Mirror,
             kept_from: None,
+            removed: None,
+            leaving: Vec::new(),
             name: name.into(),
             key: Vec::new(),
             columns: columns

@@ -112,6 +112,10 @@ pub(crate) fn object(view: &Arc<ViewModel>) -> Object {
             },
         });
         let source = format!("Column {}: {}.", quoted(&column.name), column.column_type);
+        let field = match view.leaving(&column.name) {
+            Some(reason) => field.deprecation(Some(reason)),
+            None => field,
+        };
         object = object.field(field.description(source));
     }
     object

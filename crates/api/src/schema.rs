@@ -80,8 +80,8 @@ fn query(model: &Model) -> Object {
     let [event, events] = events::fields();
     let mut query = Object::new("Query");
     for view in &model.views {
-        query = query.field(by_key::field(view)).field(list::field(view)).field(groups::field(view));
-        query = query.field(differences::field(view));
+        let fields = [by_key::field(view), list::field(view), groups::field(view), differences::field(view)];
+        query = fields.into_iter().map(|field| view.root(field)).fold(query, Object::field);
     }
     query = query.field(event).field(events).field(aggregate::field());
     query = query.field(sources::field()).field(projection_diff::field());

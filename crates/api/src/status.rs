@@ -128,6 +128,12 @@ fn projection() -> Object {
         .description("A definition of what a view contains, and the view it produces.")
         .field(field("name", TypeRef::named_nn(TypeRef::STRING), |node, _| Some(Value::from(&*node.name))))
         .field(
+            field("removedAt", TypeRef::named("DateTime"), |node, _| {
+                node.definition.as_ref()?.removed.map(|removed| removed.to_string().into())
+            })
+            .description("When its definition was removed: the view is shown for some time more."),
+        )
+        .field(
             field("kind", TypeRef::named_nn(TypeRef::STRING), |node, _| {
                 Some(if node.definition.is_none() { "mirror" } else { "derived" }.into())
             })

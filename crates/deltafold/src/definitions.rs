@@ -70,9 +70,16 @@ pub(crate) fn is_definition(path: &Path) -> bool {
 pub(crate) async fn define(store: &EventStore, catalog: &Catalog, wanted: &Definitions) -> Result<(), AppendError> {
     let known: BTreeMap<&str, &str> =
         catalog.projections.iter().map(|projection| (&*projection.name, &*projection.sql)).collect();
-    let defined = wanted.iter().filter(|(name, sql)| known.get(name.as_str()) != Some(&sql.as_str()));
+    let is_removed = |name: &str| {
+        catalog.projections.iter().any(|projection| &*projection.name == name && projection.removed.is_some())
+    };
+    let defined =
+        wanted.iter().filter(|(name, sql)| known.get(name.as_str()) != Some(&sql.as_str()) || is_removed(name));
     let defined = defined.map(|(name, sql)| (name.as_str(), Ordered::Defined { sql: sql.clone() }));
-    let removed = known.keys().filter(|name| !wanted.contains_key(**name)).map(|name| (*name, Ordered::Removed));
+    let removed = known
+        .keys()
+        .filter(|name| !wanted.contains_key(**name) && !is_removed(name))
+        .map(|name| (*name, Ordered::Removed));
     let now = Timestamp::from(chrono::Utc::now());
     let said = |(name, ordered)| Said { ordered, by: "configuration".to_owned(), reason: None }.event(name, now);
     let events: Vec<_> = defined.chain(removed).map(said).collect();

@@ -32,6 +32,10 @@ pub struct ViewInfo {
     /// Of a derived view: from where on what was believed is kept, at the ends of batches; the first is the end before
     /// this position.
     pub kept_from: Option<Position>,
+    /// When its definition was removed: it is shown for some time more.
+    pub removed: Option<Timestamp>,
+    /// Columns that are not in its next build, or are of another type there.
+    pub leaving: Vec<String>,
 }
 
 impl ViewInfo {
@@ -100,6 +104,8 @@ pub struct ProjectionInfo {
     pub previous: Option<u32>,
     /// The build of the next one, while there is one.
     pub building: Option<Building>,
+    /// When its definition was removed.
+    pub removed: Option<Timestamp>,
     /// Whether somebody has paused it.
     pub is_paused: bool,
     /// Whether what is shown is folded with its relations.

@@ -378,7 +378,9 @@ impl Folder {
                 // Waits while the next batch is derived, which nobody waits for longer because of that.
                 let mut projections = lock(&projections);
                 projections.follow(&changes, checkpoint, is_replay);
-                recorded_at.map_or(Ok(()), |recorded_at| projections.forget_if_due(recorded_at, kept))
+                let Some(recorded_at) = recorded_at else { return Ok(()) };
+                projections.remove_due(recorded_at);
+                projections.forget_if_due(recorded_at, kept)
             };
             Ok((write, Box::new(then)))
         };

@@ -145,6 +145,8 @@ impl MirrorView {
             history_start: state.history_start(),
             generation: 1,
             kept_from: None,
+            removed: None,
+            leaving: Vec::new(),
         });
         // The same, as long as it is: so others know without looking that nothing has changed.
         if self.info.as_deref() != info.as_ref() {

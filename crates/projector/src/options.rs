@@ -33,6 +33,8 @@ pub struct Options {
     pub built_changes: usize,
     /// For how long what derived views were believed to be is kept, from when it was recorded on.
     pub kept_beliefs: Duration,
+    /// For how long a view is shown whose definition was removed, from then on: who asks it is told that it goes.
+    pub keep_removed: Duration,
     /// The sources whose origins go on by themselves in a new epoch when they are restored (`on_reset = "continue"`).
     pub continue_on_reset: BTreeSet<String>,
 }
@@ -47,6 +49,7 @@ impl Default for Options {
             held_events: 262_144,
             built_changes: 16_384,
             kept_beliefs: Duration::from_secs(60 * 60),
+            keep_removed: Duration::from_secs(24 * 60 * 60),
             continue_on_reset: BTreeSet::new(),
         }
     }

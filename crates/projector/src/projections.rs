@@ -17,7 +17,7 @@ mod record;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use deltafold_event::{Position, StoredEvent, Timestamp, control as aggregate};
+use deltafold_event::{Column, Position, StoredEvent, Timestamp, control as aggregate};
 use deltafold_relation::RowChange;
 use deltafold_view::{Batch, Pending, Snapshot, ViewStore};
 
@@ -117,6 +117,8 @@ pub(crate) struct Projections {
     means: Arc<Means>,
     /// Which indexes views are to have.
     indexes: WantedIndexes,
+    /// How long views are shown whose definitions were removed.
+    keep_removed: Duration,
 }
 
 struct Projection {
@@ -167,6 +169,7 @@ impl Projections {
             forgetting: None,
             means,
             indexes: options.indexes.clone(),
+            keep_removed: options.keep_removed,
         };
         projections.prepare(relations);
         for (name, projection) in &mut projections.by_name {
@@ -205,7 +208,7 @@ impl Projections {
             }
         };
         let projection = self.by_name.entry(name.as_str().into()).or_insert_with(|| Projection::new(Record::default()));
-        if projection.record.obey(&ordered, stored.position, projection.followed) {
+        if projection.record.obey(&ordered, (stored.position, event.occurred_at), projection.followed) {
             projection.is_changed = true;
             let record = &projection.record;
             if matches!(ordered, Ordered::Swapped) && record.ready.is_none() && projection.ready.is_some() {
@@ -226,6 +229,20 @@ impl Projections {
                 projection.cancel_build();
             }
             self.is_ordered = true;
+        }
+    }
+
+    /// Ends those whose definitions were removed long enough before what was recorded last.
+    pub(crate) fn remove_due(&mut self, recorded_at: Timestamp) {
+        let kept_us = i64::try_from(self.keep_removed.as_micros()).unwrap_or(i64::MAX);
+        for projection in self.by_name.values_mut() {
+            let goes_at = projection.record.removed.map(|removed| removed.as_micros().saturating_add(kept_us));
+            if goes_at.is_some_and(|goes_at| goes_at <= recorded_at.as_micros()) {
+                projection.record.remove();
+                projection.is_changed = true;
+                (projection.live, projection.ready) = (None, None);
+                projection.cancel_build();
+            }
         }
     }
 
@@ -335,6 +352,9 @@ impl Projections {
         recorded_at: Option<Timestamp>,
         log: &mut dyn Log,
     ) -> Result<(), ProjectorError> {
+        if let Some(recorded_at) = recorded_at {
+            self.remove_due(recorded_at);
+        }
         self.end_builds(checkpoint, recorded_at, log)?;
         let begun = self.begin_generations(checkpoint);
         // Before anything is folded for them: a generation's number is never given to another one.
@@ -401,7 +421,10 @@ impl Projections {
         let info = |(name, projection): (&Arc<str>, &Projection)| {
             let serving = projection.record.serving.as_ref()?;
             let over = self.relations.iter().filter(|mirror| serving.is_over(&mirror.name));
-            Some(Arc::new(serving.info(name, over.filter_map(|mirror| mirror.history_start).max())))
+            let mut info = serving.info(name, over.filter_map(|mirror| mirror.history_start).max());
+            info.removed = projection.record.removed;
+            info.leaving = projection.leaving(serving);
+            Some(Arc::new(info))
         };
         self.by_name.iter().filter_map(info).collect()
     }
@@ -417,6 +440,7 @@ impl Projections {
                 ready: projection.ready.as_ref().and(record.ready.as_ref()).map(|ready| ready.number),
                 previous: record.previous.as_ref().map(|previous| previous.number),
                 building: projection.build.as_ref().map(Build::building),
+                removed: record.removed,
                 is_paused: record.is_paused,
                 is_live: projection.live.is_some(),
                 problem: record.failed.as_ref().map(ToString::to_string).or(projection.plan.as_ref().err().cloned()),
@@ -443,6 +467,15 @@ impl Projection {
             ready: None,
             build: None,
         }
+    }
+
+    /// The columns that the next build, if there is to be one, does not have as they are.
+    fn leaving(&self, serving: &Generation) -> Vec<String> {
+        let Ok(plan) = &self.plan else { return Vec::new() };
+        let is_there = |column: &&Column| {
+            plan.columns.iter().any(|next| next.name == column.name && next.column_type == column.column_type)
+        };
+        serving.columns.iter().filter(|column| !is_there(column)).map(|column| column.name.clone()).collect()
     }
 
     /// Whether there is nothing to be done for it between commits.

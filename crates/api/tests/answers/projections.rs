@@ -267,3 +267,58 @@ async fn a_rebuild_can_be_held_compared_shown_and_undone() {
         .await;
     assert_eq!(rows().await, json!([{ "status": "paid", "orders": "2", "worth": "9.00" }]), "sums again");
 }
+
+/// The fields that go.
+async fn deprecated(shop: &Shop) -> Vec<String> {
+    let fields = "{ fields(includeDeprecated: true) { name isDeprecated } }";
+    let data = shop
+        .data(&format!("{{ root: __type(name: \"Query\") {fields} row: __type(name: \"ByStatus\") {fields} }}"))
+        .await;
+    let fields = ["root", "row"].into_iter().flat_map(|of| data[of]["fields"].as_array().cloned().unwrap_or_default());
+    fields
+        .filter(|field| field["isDeprecated"] == true)
+        .map(|field| field["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+async fn say(shop: &Shop, ordered: Vec<Ordered>, at: Timestamp) {
+    let said = |ordered| Said { ordered, by: "test".to_owned(), reason: None }.event("by_status", at);
+    shop.append(ordered.into_iter().map(said).collect()).await;
+    shop.projector.built().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_view_is_deprecated_before_it_goes() {
+    let shop = defined("by_status", BY_STATUS).await;
+    assert_eq!(deprecated(&shop).await, [""; 0]);
+    let now = Timestamp::from_micros(std::time::UNIX_EPOCH.elapsed().unwrap().as_micros() as i64);
+    say(&shop, vec![Ordered::Removed], now).await;
+    assert_eq!(deprecated(&shop).await, ["byStatusByKey", "byStatus", "byStatusAggregate", "byStatusDiff"]);
+    // It is folded on.
+    shop.append(vec![order(Operation::Delete, 70, 10, "16:00:00", &json!({}))]).await;
+    let document = "{ byStatus { nodes { status } } projection(name: \"by_status\") { status removedAt } }";
+    let data = shop.data(document).await;
+    assert_eq!(data["byStatus"]["nodes"], json!([{ "status": "paid" }]));
+    assert_eq!(data["projection"], json!({ "status": "live", "removedAt": now.to_string() }));
+    // Defined again, it stays, and nothing is built.
+    define(&shop, "by_status", BY_STATUS).await;
+    assert_eq!(deprecated(&shop).await, [""; 0]);
+    assert_eq!(shop.projector.catalog().projections[0].generation, Some(1));
+    // Removed long ago, it goes.
+    say(&shop, vec![Ordered::Removed], Timestamp::from_micros(0)).await;
+    let error = shop.errors("{ byStatus { nodes { status } } }").await;
+    assert!(error.contains("byStatus"), "{error}");
+    assert!(shop.projector.catalog().projections.is_empty());
+}
+
+#[tokio::test]
+async fn a_column_is_deprecated_before_it_goes() {
+    let shop = defined("by_status", BY_STATUS).await;
+    let sql = BY_STATUS.replace(", sum(total) AS worth", "");
+    say(&shop, vec![Ordered::Defined { sql }, Ordered::Rebuild { hold: true }], Timestamp::from_micros(0)).await;
+    assert_eq!(deprecated(&shop).await, ["worth"]);
+    assert_eq!(shop.data("{ byStatusByKey(status: \"paid\") { worth } }").await["byStatusByKey"]["worth"], "16.50");
+    say(&shop, vec![Ordered::Swapped], Timestamp::from_micros(0)).await;
+    assert_eq!(deprecated(&shop).await, [""; 0]);
+    assert!(shop.errors("{ byStatus { nodes { worth } } }").await.contains("worth"));
+}

@@ -62,6 +62,7 @@ const KEYS: &[&str] = &[
     "aggregates.*.outbox",
     "aggregates.*.outbox.*",
     "projections.dir",
+    "projections.keep_removed",
     "views.*.indexes",
     "views.*.relations.*.to",
     "views.*.relations.*.by",

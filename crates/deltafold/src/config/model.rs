@@ -42,11 +42,14 @@ impl Config {
     /// What the projector is told.
     pub(crate) fn projector(&self) -> deltafold_projector::Options {
         let goes_on = |(_, source): &(&String, &Source)| source.kafka.on_reset == OnReset::Continue;
+        let defaults = deltafold_projector::Options::default();
+        let keep_removed = self.projections.keep_removed.as_ref().map_or(defaults.keep_removed, |kept| kept.0.0);
         deltafold_projector::Options {
             declared: self.aggregates.declared(),
+            keep_removed,
             indexes: self.views.iter().map(|(name, view)| (name.clone(), view.indexes())).collect(),
             continue_on_reset: self.sources.iter().filter(goes_on).map(|(name, _)| name.clone()).collect(),
-            ..Default::default()
+            ..defaults
         }
     }
 }
@@ -210,6 +213,20 @@ impl Index {
 pub(crate) struct Projections {
     /// Where the definitions are.
     pub(crate) dir: PathBuf,
+    /// For how long a view is shown whose definition was removed.
+    keep_removed: Option<Parsed<Kept>>,
+}
+
+/// How long something is kept.
+#[derive(Debug, Clone, Copy)]
+struct Kept(Duration);
+
+impl FromStr for Kept {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        humantime::parse_duration(text).map(Self).map_err(|error| format!("{error}; write it like 7d or 12h"))
+    }
 }
 
 /// `[http]`

@@ -116,6 +116,8 @@ impl Generation {
             history_start,
             generation: self.number,
             kept_from: self.shown_from,
+            removed: None,
+            leaving: Vec::new(),
         }
     }
 }

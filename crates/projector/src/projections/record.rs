@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use deltafold_event::{EventId, Position};
+use deltafold_event::{EventId, Position, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{control::Ordered, generation::Generation, plan::Plan};
@@ -16,8 +16,11 @@ pub(crate) const READY: &str = "ready/";
 /// What was ordered of a projection, and what has come of it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Record {
-    /// The text of its definition; none once it was removed.
+    /// The text of its definition; none once it is gone.
     pub(crate) sql: Option<String>,
+    /// When its definition was removed: it is folded and shown for some time more.
+    #[serde(default)]
+    pub(crate) removed: Option<Timestamp>,
     /// Where it was ordered last to be built anew, while that is not done.
     pub(crate) build_wanted: Option<Position>,
     /// Whether what is built then waits to be shown.
@@ -74,16 +77,17 @@ impl Record {
         serde_json::from_slice(bytes).map_err(|error| error.to_string())
     }
 
-    /// Takes in what was ordered at a position; false if that was taken in before. Everything before `followed` is folded in
-    /// what is shown.
-    pub(crate) fn obey(&mut self, ordered: &Ordered, at: Position, followed: Position) -> bool {
+    /// Takes in what was ordered at a position, at a time; false if that was taken in before. Everything before `followed`
+    /// is folded in what is shown.
+    pub(crate) fn obey(&mut self, ordered: &Ordered, (at, said_at): (Position, Timestamp), followed: Position) -> bool {
         if at < self.obeyed {
             return false;
         }
         self.obeyed = at.next();
         match ordered {
-            Ordered::Defined { sql } if self.sql.as_ref() == Some(sql) => {}
+            Ordered::Defined { sql } if self.sql.as_ref() == Some(sql) => self.removed = None,
             Ordered::Defined { sql } => {
+                self.removed = None;
                 self.goes_on();
                 self.sql = Some(sql.clone());
                 self.build_wanted = Some(at);
@@ -131,19 +135,22 @@ impl Record {
                 self.is_paused = true;
                 self.drop_ready();
             }
-            Ordered::Removed => {
-                let obeyed = self.obeyed;
-                let gone = [self.serving.take(), self.ready.take(), self.building.take(), self.previous.take()];
-                self.dropped.extend(gone.into_iter().flatten().map(|generation| generation.number));
-                *self = Self {
-                    dropped: std::mem::take(&mut self.dropped),
-                    generations: self.generations,
-                    obeyed,
-                    ..Self::default()
-                };
-            }
+            Ordered::Removed => self.removed = self.removed.or(Some(said_at)),
         }
         true
+    }
+
+    /// It is gone, with everything that was built.
+    pub(crate) fn remove(&mut self) {
+        let obeyed = self.obeyed;
+        let gone = [self.serving.take(), self.ready.take(), self.building.take(), self.previous.take()];
+        self.dropped.extend(gone.into_iter().flatten().map(|generation| generation.number));
+        *self = Self {
+            dropped: std::mem::take(&mut self.dropped),
+            generations: self.generations,
+            obeyed,
+            ..Self::default()
+        };
     }
 
     /// The generation to build of a plan: the one that was begun, or a new one of what there is at a checkpoint.
