@@ -2,9 +2,9 @@
 //!
 //! Entries order by the values of the columns, each ascending with null last, and then by the aggregate. A walk that
 //! wants another order of some column goes through the different values of that column in that order, and within each
-//! through what is left: one search more for each of them.
+//! through what is left: read and put in order where there is little, searched for where there is much.
 
-use std::ops::Range;
+use std::{cmp::Ordering, collections::VecDeque, ops::Range};
 
 use deltafold_event::Timestamp;
 use fjall::{Iter, Readable, Slice};
@@ -121,8 +121,13 @@ impl ByIndex {
         let (mut keys, mut passed) = (Vec::new(), 0);
         while keys.len() + passed / PASSED_AS_ONE < most {
             let Some(key) = self.entries.next().transpose()? else { break };
+            // Mostly it is what was so only later, of which nothing else is looked at.
+            if self.index.since(&key).is_some_and(|since| since > self.at.time) {
+                passed += 1;
+                continue;
+            }
             let entry = Entry::of(&self.index, &key)?;
-            if entry.since.is_some_and(|since| since > self.at.time) || *entry.values_and_id == *self.last {
+            if *entry.values_and_id == *self.last {
                 passed += 1;
                 continue;
             }
@@ -224,6 +229,32 @@ impl Way {
         if self.ids_descending { Box::new(pairs.rev()) } else { Box::new(pairs) }
     }
 
+    /// Puts entries that are alike up to a level in order.
+    fn sort(&self, keys: &mut [Slice], level: usize) -> Result<(), ReadError> {
+        let entries = keys.iter().map(|key| Ok((Entry::of(&self.index, key)?, key.clone())));
+        let mut entries = entries.collect::<Result<Vec<_>, ReadError>>()?;
+        entries.sort_by(|(one, _), (other, _)| {
+            let by_column = (level..self.directions.len()).map(|level| {
+                let (one, other) = (one.values[self.equal + level], other.values[self.equal + level]);
+                let Direction { descending, nulls_first } = self.directions[level];
+                let is_null = |value: &[u8]| value == self.nulls[level];
+                match (is_null(one), is_null(other)) {
+                    (false, false) if descending => other.cmp(one),
+                    (false, false) => one.cmp(other),
+                    // False is smaller.
+                    (one, other) if nulls_first => other.cmp(&one),
+                    (one, other) => one.cmp(&other),
+                }
+            });
+            let by_column = by_column.fold(Ordering::Equal, Ordering::then);
+            let by_id = one.id.cmp(other.id);
+            by_column.then(if self.ids_descending { by_id.reverse() } else { by_id })
+        });
+        let sorted: Vec<Slice> = entries.into_iter().map(|(_, key)| key).collect();
+        keys.clone_from_slice(&sorted);
+        Ok(())
+    }
+
     fn range(&self, window: &Range<Key>) -> Iter {
         let trees = &self.snapshot.shared.keyspaces;
         // An empty range, which the trees refuse, when it ends before it begins.
@@ -240,8 +271,18 @@ struct Groups {
     /// What is left, in the order in which it is gone through.
     windows: Vec<Range<Key>>,
     after: Option<Place>,
-    group: Option<Entries>,
+    /// The last of the windows, while it is read entry by entry.
+    pairs: Option<Iter>,
+    /// What was read of the value after the one that comes.
+    held: Option<Slice>,
+    /// Entries that come next, of a value that has few.
+    few: VecDeque<Slice>,
+    /// Entries that come next, of a value that has many.
+    many: Option<Entries>,
 }
+
+/// As many entries of one value are read and put in order, rather than searched for in order.
+const FEW: usize = if cfg!(test) { 2 } else { 32 };
 
 impl Groups {
     fn new(way: Way, prefix: Key, level: usize, window: Range<Key>, after: Option<Place>) -> Self {
@@ -263,41 +304,81 @@ impl Groups {
             }
         }
         windows.reverse();
-        Self { way, prefix, level, windows, after, group: None }
+        Self { way, prefix, level, windows, after, pairs: None, held: None, few: VecDeque::new(), many: None }
     }
 
-    /// The entries of the next value.
-    fn next_group(&mut self) -> Option<Result<Entries, ReadError>> {
-        loop {
-            let window = self.windows.last_mut()?;
-            let is_descending = self.way.directions[self.level].descending;
-            let mut pairs = self.way.range(window);
-            let Some(pair) = (if is_descending { pairs.next_back() } else { pairs.next() }) else {
-                self.windows.pop();
-                continue;
+    fn is_descending(&self) -> bool {
+        self.way.directions[self.level].descending
+    }
+
+    /// The next entry in the order of this column.
+    fn next_key(&mut self) -> Result<Option<Slice>, ReadError> {
+        if let Some(held) = self.held.take() {
+            return Ok(Some(held));
+        }
+        let is_descending = self.is_descending();
+        while let Some(window) = self.windows.last() {
+            let pairs = match &mut self.pairs {
+                Some(pairs) => pairs,
+                none => none.insert(self.way.range(window)),
             };
-            let found = pair.key().map_err(ReadError::from).and_then(|key| {
-                let entry = Entry::of(&self.way.index, &key)?;
-                Ok(with(&self.prefix, entry.values[self.way.equal + self.level]))
-            });
-            let group = match found {
-                Ok(group) => group,
-                Err(error) => {
-                    self.windows.clear();
-                    return Some(Err(error));
+            match if is_descending { pairs.next_back() } else { pairs.next() } {
+                Some(pair) => return Ok(Some(pair.key()?)),
+                None => {
+                    self.pairs = None;
+                    self.windows.pop();
                 }
-            };
-            let within = group.clone()..above(&group);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The beginning of the keys with the value that a key has.
+    fn group_of(&self, key: &[u8]) -> Result<Key, ReadError> {
+        Ok(with(&self.prefix, Entry::of(&self.way.index, key)?.values[self.way.equal + self.level]))
+    }
+
+    /// Reads the entries of the next value; false: there is none.
+    fn read_group(&mut self) -> Result<bool, ReadError> {
+        let Some(first) = self.next_key()? else { return Ok(false) };
+        let group = self.group_of(&first)?;
+        if let Some(place) = self.after.take() {
+            let is_in = with(&self.prefix, &place.values[0]) == group;
+            let after = is_in.then(|| Place { values: place.values[1..].to_vec(), id: place.id });
+            self.search(group, after);
+            return Ok(true);
+        }
+        let mut few = vec![first];
+        while let Some(key) = self.next_key()? {
+            if !key.starts_with(&group) {
+                self.held = Some(key);
+                break;
+            }
+            if few.len() == FEW {
+                self.search(group, None);
+                return Ok(true);
+            }
+            few.push(key);
+        }
+        if few.len() > 1 {
+            self.way.sort(&mut few, self.level + 1)?;
+        }
+        self.few = few.into();
+        Ok(true)
+    }
+
+    /// Has the entries of a value be searched for in their order, and what comes after it be read then.
+    fn search(&mut self, group: Key, after: Option<Place>) {
+        let within = group.clone()..above(&group);
+        let is_descending = self.is_descending();
+        if let Some(window) = self.windows.last_mut() {
             match is_descending {
                 false => window.start = within.end.clone(),
                 true => window.end = group.clone(),
             }
-            let after = self.after.take().and_then(|place| {
-                let is_in = with(&self.prefix, &place.values[0]) == group;
-                is_in.then(|| Place { values: place.values[1..].to_vec(), id: place.id })
-            });
-            return Some(Ok(self.way.walk(group, self.level + 1, within, after)));
         }
+        (self.pairs, self.held) = (None, None);
+        self.many = Some(self.way.walk(group, self.level + 1, within, after));
     }
 }
 
@@ -306,12 +387,21 @@ impl Iterator for Groups {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(found) = self.group.as_mut().and_then(Iterator::next) {
+            if let Some(key) = self.few.pop_front() {
+                return Some(Ok(key));
+            }
+            if let Some(found) = self.many.as_mut().and_then(Iterator::next) {
                 return Some(found);
             }
-            match self.next_group()? {
-                Ok(group) => self.group = Some(group),
-                Err(error) => return Some(Err(error)),
+            self.many = None;
+            match self.read_group() {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => {
+                    self.windows.clear();
+                    self.pairs = None;
+                    return Some(Err(error));
+                }
             }
         }
     }
@@ -339,7 +429,15 @@ struct Entry<'k> {
     /// Escaped.
     id: &'k [u8],
     values_and_id: &'k [u8],
-    since: Option<Timestamp>,
+}
+
+impl Index {
+    /// Since when it was so, in a key of an entry for ever.
+    fn since(&self, key: &[u8]) -> Option<Timestamp> {
+        let is_ever = key.get(self.prefix(None).len()) == Some(&(Kind::Ever as u8));
+        let (front, _) = key.split_at_checked(key.len().checked_sub(2 * self.columns.len())?)?;
+        is_ever.then(|| front.last_chunk().map(|since| Timestamp::from_bytes(*since))).flatten()
+    }
 }
 
 impl<'k> Entry<'k> {
@@ -347,10 +445,8 @@ impl<'k> Entry<'k> {
         let read = || {
             let (front, lens) = key.split_at_checked(key.len().checked_sub(2 * index.columns.len())?)?;
             let (prefix, rest) = front.split_at_checked(index.prefix(Some(Kind::Now)).len())?;
-            let (values_and_id, since) = match *prefix.last()? == Kind::Ever as u8 {
-                true => rest.split_last_chunk().map(|(rest, since)| (rest, Some(Timestamp::from_bytes(*since))))?,
-                false => (rest, None),
-            };
+            let is_ever = *prefix.last()? == Kind::Ever as u8;
+            let values_and_id = if is_ever { rest.split_last_chunk::<8>()?.0 } else { rest };
             let mut rest = values_and_id;
             let mut values = Vec::with_capacity(index.columns.len());
             for len in lens.chunks_exact(2) {
@@ -358,7 +454,7 @@ impl<'k> Entry<'k> {
                 values.push(value);
                 rest = after;
             }
-            Some(Self { values, id: rest.get(..rest.len().checked_sub(2)?)?, values_and_id, since })
+            Some(Self { values, id: rest.get(..rest.len().checked_sub(2)?)?, values_and_id })
         };
         read().ok_or_else(|| damaged(key))
     }
