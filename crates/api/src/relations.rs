@@ -143,7 +143,7 @@ fn to_one(relation: &Arc<Relation>) -> Field {
     );
     let relation = relation.clone();
     let path: Arc<str> = format!("{}.{}", relation.from.names.row, relation.name).into();
-    Field::new(&relation.name.clone(), TypeRef::named(&relation.to.names.row), move |ctx| {
+    Field::new(relation.name.clone(), TypeRef::named(&relation.to.names.row), move |ctx| {
         let Some(row) = ctx.parent_value.downcast_ref::<RowNode>() else { return FieldFuture::Value(None) };
         match relation.named_by(row) {
             Some(key) => by_key::at_moment(&relation.to, &path, key, row.moment, ctx),

@@ -12,7 +12,9 @@
 //! [`fill`]: ViewStore::fill_indexes
 
 mod changes;
+mod entry;
 mod fill;
+mod groups;
 mod values;
 mod walk;
 

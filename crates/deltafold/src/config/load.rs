@@ -305,6 +305,27 @@ mod tests {
     }
 
     #[test]
+    fn a_relation_names_columns_and_fields() {
+        let of = |inverse: &str| {
+            format!("[views.orders.relations.customer]\nto = \"customers\"\nby = [\"customer_id\"]\n{inverse}")
+        };
+        let [relation] = &loaded(&of("inverse = \"orders\""), &Flags::default()).unwrap().config.relations()[..] else {
+            panic!("one relation")
+        };
+        assert_eq!((&*relation.view, &*relation.name, &*relation.to), ("orders", "customer", "customers"));
+        assert_eq!((&relation.by[..], relation.inverse.as_deref()), (&["customer_id".to_owned()][..], Some("orders")));
+        let [error] = &errors(&of("inverse = \"all orders\""))[..] else { panic!("one error") };
+        assert!(error.starts_with("TOML source string: views.orders.relations.customer: \"all orders\": "), "{error}");
+        let [error] = &errors("[views.orders.relations.customer]\nto = \"customers\"\nby = []\n")[..] else {
+            panic!("one error")
+        };
+        assert!(
+            error.ends_with("views.orders.relations.customer.by: a relation goes by one column at least"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn an_index_names_columns_each_once() {
         let indexes = loaded("[views.orders]\nindexes = [\"total\", [\"country\", \"total\"]]\n", &Flags::default());
         let wanted = indexes.unwrap().config.projector().indexes;

@@ -4,12 +4,11 @@
 //! wants another order of some column goes through the different values of that column in that order, and within each
 //! through what is left: read and put in order where there is little, searched for where there is much.
 
-use std::{cmp::Ordering, collections::VecDeque, ops::Range};
+use std::{cmp::Ordering, ops::Range};
 
-use deltafold_event::Timestamp;
 use fjall::{Iter, Readable, Slice};
 
-use super::{Index, Kind, values::Encoder};
+use super::{Index, Kind, entry::Entry, groups::Groups, values::Encoder};
 use crate::{
     At, ReadError, Reader, Snapshot, Version,
     key::{self, Key},
@@ -62,7 +61,8 @@ pub struct ByIndex {
 /// As many entries that are passed over count as one that is looked at.
 const PASSED_AS_ONE: usize = 16;
 
-type Entries = Box<dyn Iterator<Item = Result<Slice, ReadError>> + Send>;
+/// The keys of entries.
+pub(super) type Entries = Box<dyn Iterator<Item = Result<Slice, ReadError>> + Send>;
 
 impl Reader {
     /// The indexes that can be walked.
@@ -141,24 +141,24 @@ impl ByIndex {
 
 /// How an index is walked.
 #[derive(Clone)]
-struct Way {
+pub(super) struct Way {
     snapshot: Snapshot,
-    index: Index,
+    pub(super) index: Index,
     /// What null is in the columns that are not equal.
-    nulls: Vec<Vec<u8>>,
+    pub(super) nulls: Vec<Vec<u8>>,
     /// Their order.
-    directions: Vec<Direction>,
+    pub(super) directions: Vec<Direction>,
     ids_descending: bool,
     /// How many columns are equal.
-    equal: usize,
+    pub(super) equal: usize,
 }
 
 /// Where to begin.
 #[derive(Clone)]
-struct Place {
+pub(super) struct Place {
     /// The values of the columns from a level on.
-    values: Vec<Vec<u8>>,
-    id: String,
+    pub(super) values: Vec<Vec<u8>>,
+    pub(super) id: String,
 }
 
 const NATURAL: Direction = Direction { descending: false, nulls_first: false };
@@ -209,7 +209,7 @@ impl Way {
     }
 
     /// The entries under a prefix that ends before a level, within a window, after a place.
-    fn walk(&self, prefix: Key, level: usize, mut window: Range<Key>, after: Option<Place>) -> Entries {
+    pub(super) fn walk(&self, prefix: Key, level: usize, mut window: Range<Key>, after: Option<Place>) -> Entries {
         let rest = &self.directions[level..];
         let natural = !self.ids_descending && rest.iter().all(|direction| *direction == NATURAL);
         let reversed = self.ids_descending && rest.iter().all(|direction| *direction == REVERSED);
@@ -230,7 +230,7 @@ impl Way {
     }
 
     /// Puts entries that are alike up to a level in order.
-    fn sort(&self, keys: &mut [Slice], level: usize) -> Result<(), ReadError> {
+    pub(super) fn sort(&self, keys: &mut [Slice], level: usize) -> Result<(), ReadError> {
         let entries = keys.iter().map(|key| Ok((Entry::of(&self.index, key)?, key.clone())));
         let mut entries = entries.collect::<Result<Vec<_>, ReadError>>()?;
         entries.sort_by(|(one, _), (other, _)| {
@@ -255,7 +255,7 @@ impl Way {
         Ok(())
     }
 
-    fn range(&self, window: &Range<Key>) -> Iter {
+    pub(super) fn range(&self, window: &Range<Key>) -> Iter {
         let trees = &self.snapshot.shared.keyspaces;
         // An empty range, which the trees refuse, when it ends before it begins.
         let end = window.end.clone().max(window.start.clone());
@@ -263,156 +263,12 @@ impl Way {
     }
 }
 
-/// The entries of one different value of a column after the other.
-struct Groups {
-    way: Way,
-    prefix: Key,
-    level: usize,
-    /// What is left, in the order in which it is gone through.
-    windows: Vec<Range<Key>>,
-    after: Option<Place>,
-    /// The last of the windows, while it is read entry by entry.
-    pairs: Option<Iter>,
-    /// What was read of the value after the one that comes.
-    held: Option<Slice>,
-    /// Entries that come next, of a value that has few.
-    few: VecDeque<Slice>,
-    /// Entries that come next, of a value that has many.
-    many: Option<Entries>,
-}
-
-/// As many entries of one value are read and put in order, rather than searched for in order.
-const FEW: usize = if cfg!(test) { 2 } else { 32 };
-
-impl Groups {
-    fn new(way: Way, prefix: Key, level: usize, window: Range<Key>, after: Option<Place>) -> Self {
-        let direction = way.directions[level];
-        let null = with(&prefix, &way.nulls[level]);
-        let within = |part: Range<Key>| part.start.max(window.start.clone())..part.end.min(window.end.clone());
-        let mut windows = vec![within(prefix.clone()..null.clone()), within(null.clone()..above(&prefix))];
-        if direction.nulls_first {
-            windows.reverse();
-        }
-        if let Some(place) = &after {
-            let key = with(&prefix, &place.values[0]);
-            // What the place's value does not stand in or before is behind it.
-            let at = windows.iter().position(|window| window.start <= key && key < window.end).unwrap_or(0);
-            windows.drain(..at);
-            match direction.descending {
-                false => windows[0].start = windows[0].start.clone().max(key),
-                true => windows[0].end = windows[0].end.clone().min(above(&key)),
-            }
-        }
-        windows.reverse();
-        Self { way, prefix, level, windows, after, pairs: None, held: None, few: VecDeque::new(), many: None }
-    }
-
-    fn is_descending(&self) -> bool {
-        self.way.directions[self.level].descending
-    }
-
-    /// The next entry in the order of this column.
-    fn next_key(&mut self) -> Result<Option<Slice>, ReadError> {
-        if let Some(held) = self.held.take() {
-            return Ok(Some(held));
-        }
-        let is_descending = self.is_descending();
-        while let Some(window) = self.windows.last() {
-            let pairs = match &mut self.pairs {
-                Some(pairs) => pairs,
-                none => none.insert(self.way.range(window)),
-            };
-            match if is_descending { pairs.next_back() } else { pairs.next() } {
-                Some(pair) => return Ok(Some(pair.key()?)),
-                None => {
-                    self.pairs = None;
-                    self.windows.pop();
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// The beginning of the keys with the value that a key has.
-    fn group_of(&self, key: &[u8]) -> Result<Key, ReadError> {
-        Ok(with(&self.prefix, Entry::of(&self.way.index, key)?.values[self.way.equal + self.level]))
-    }
-
-    /// Reads the entries of the next value; false: there is none.
-    fn read_group(&mut self) -> Result<bool, ReadError> {
-        let Some(first) = self.next_key()? else { return Ok(false) };
-        let group = self.group_of(&first)?;
-        if let Some(place) = self.after.take() {
-            let is_in = with(&self.prefix, &place.values[0]) == group;
-            let after = is_in.then(|| Place { values: place.values[1..].to_vec(), id: place.id });
-            self.search(group, after);
-            return Ok(true);
-        }
-        let mut few = vec![first];
-        while let Some(key) = self.next_key()? {
-            if !key.starts_with(&group) {
-                self.held = Some(key);
-                break;
-            }
-            if few.len() == FEW {
-                self.search(group, None);
-                return Ok(true);
-            }
-            few.push(key);
-        }
-        if few.len() > 1 {
-            self.way.sort(&mut few, self.level + 1)?;
-        }
-        self.few = few.into();
-        Ok(true)
-    }
-
-    /// Has the entries of a value be searched for in their order, and what comes after it be read then.
-    fn search(&mut self, group: Key, after: Option<Place>) {
-        let within = group.clone()..above(&group);
-        let is_descending = self.is_descending();
-        if let Some(window) = self.windows.last_mut() {
-            match is_descending {
-                false => window.start = within.end.clone(),
-                true => window.end = group.clone(),
-            }
-        }
-        (self.pairs, self.held) = (None, None);
-        self.many = Some(self.way.walk(group, self.level + 1, within, after));
-    }
-}
-
-impl Iterator for Groups {
-    type Item = Result<Slice, ReadError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(key) = self.few.pop_front() {
-                return Some(Ok(key));
-            }
-            if let Some(found) = self.many.as_mut().and_then(Iterator::next) {
-                return Some(found);
-            }
-            self.many = None;
-            match self.read_group() {
-                Ok(true) => {}
-                Ok(false) => return None,
-                Err(error) => {
-                    self.windows.clear();
-                    self.pairs = None;
-                    return Some(Err(error));
-                }
-            }
-        }
-    }
-}
-
-fn with(prefix: &Key, value: &[u8]) -> Key {
+pub(super) fn with(prefix: &Key, value: &[u8]) -> Key {
     prefix.iter().chain(value).copied().collect()
 }
 
 /// Above all keys that begin so.
-fn above(prefix: &Key) -> Key {
+pub(super) fn above(prefix: &Key) -> Key {
     let mut end = prefix.clone();
     while let Some(last) = end.pop() {
         if let Some(next) = last.checked_add(1) {
@@ -421,49 +277,4 @@ fn above(prefix: &Key) -> Key {
         }
     }
     unreachable!("the number of a view begins with less than FF")
-}
-
-/// What is in a key.
-struct Entry<'k> {
-    values: Vec<&'k [u8]>,
-    /// Escaped.
-    id: &'k [u8],
-    values_and_id: &'k [u8],
-}
-
-impl Index {
-    /// Since when it was so, in a key of an entry for ever.
-    fn since(&self, key: &[u8]) -> Option<Timestamp> {
-        let is_ever = key.get(self.prefix(None).len()) == Some(&(Kind::Ever as u8));
-        let (front, _) = key.split_at_checked(key.len().checked_sub(2 * self.columns.len())?)?;
-        is_ever.then(|| front.last_chunk().map(|since| Timestamp::from_bytes(*since))).flatten()
-    }
-}
-
-impl<'k> Entry<'k> {
-    fn of(index: &Index, key: &'k [u8]) -> Result<Self, ReadError> {
-        let read = || {
-            let (front, lens) = key.split_at_checked(key.len().checked_sub(2 * index.columns.len())?)?;
-            let (prefix, rest) = front.split_at_checked(index.prefix(Some(Kind::Now)).len())?;
-            let is_ever = *prefix.last()? == Kind::Ever as u8;
-            let values_and_id = if is_ever { rest.split_last_chunk::<8>()?.0 } else { rest };
-            let mut rest = values_and_id;
-            let mut values = Vec::with_capacity(index.columns.len());
-            for len in lens.chunks_exact(2) {
-                let (value, after) = rest.split_at_checked(usize::from(u16::from_be_bytes(len.try_into().ok()?)))?;
-                values.push(value);
-                rest = after;
-            }
-            Some(Self { values, id: rest.get(..rest.len().checked_sub(2)?)?, values_and_id })
-        };
-        read().ok_or_else(|| damaged(key))
-    }
-
-    fn id(&self) -> Result<Box<str>, ReadError> {
-        key::unescaped(self.id).ok_or_else(|| damaged(self.values_and_id))
-    }
-}
-
-fn damaged(key: &[u8]) -> ReadError {
-    ReadError::Corrupt(format!("a key of {} bytes is none of an index", key.len()))
 }
