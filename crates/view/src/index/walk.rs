@@ -59,7 +59,7 @@ pub struct ByIndex {
 }
 
 /// As many entries that are passed over count as one that is looked at.
-const PASSED_AS_ONE: usize = 16;
+const PASSED_AS_ONE: usize = 32;
 
 /// The keys of entries.
 pub(super) type Entries = Box<dyn Iterator<Item = Result<Slice, ReadError>> + Send>;
