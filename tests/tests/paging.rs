@@ -73,7 +73,11 @@ fn pages_show_each_row_of_the_frozen_moment_once_while_events_arrive() {
     let deltafold = Deltafold::on(&folder.path().join("data"));
     let file = grows.display().to_string();
     deltafold.succeed(["ingest", "--file", &file]);
-    let server = Server::start(&mut deltafold.command(["serve", "--listen", "127.0.0.1:0"])).unwrap();
+    // The orders below are walked by these, while what they are of changes.
+    let indexes = folder.path().join("deltafold.toml");
+    fs::write(&indexes, "[views.orders]\nindexes = [\"total\", [\"status\", \"total\"]]\n").unwrap();
+    let mut serve = deltafold.command(["serve", "--listen", "127.0.0.1:0", "--config"]);
+    let server = Server::start(serve.arg(&indexes)).unwrap();
     server.wait_until_ready().unwrap();
     let address = server.address();
     let _following = Running(deltafold.command(["ingest", "--file", &file, "--follow"]).spawn().unwrap());

@@ -334,6 +334,8 @@ impl Api {
         let shape = document.shape(&built, operation, &variables);
         let reading = self.reading(&built, catalog)?;
         let reading = Arc::new(if explain { reading.explaining() } else { reading });
+        // A request that takes too long is dropped.
+        let _begun = reading.ends_with_request();
         let mut request = async_graphql::Request::new(String::new())
             .variables(variables)
             .data(reading.clone())

@@ -177,6 +177,11 @@ impl List {
         self.after.is_some() || self.before.is_some()
     }
 
+    /// The moment it is of.
+    pub(crate) fn moment(&self) -> Moment {
+        self.moment
+    }
+
     /// Whether it is the same list, but for the rows that its own have to name.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         let of = |list: &Self| (list.moment, list.wants_rows, list.wants_count);

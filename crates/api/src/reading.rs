@@ -12,7 +12,8 @@ use deltafold_event::{Position, Timestamp};
 use deltafold_projector::{Believed, Catalog, Consistent, OlderBeliefs, OlderBeliefsError};
 use deltafold_view::{At, Reader, Snapshot};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OnceCell, OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
     time::timeout,
 };
 
@@ -60,7 +61,7 @@ pub(crate) struct Reading {
     /// What is not kept of derived views, and how much of it may be read at once.
     past_reads: Past,
     /// What of that was computed for this request.
-    believed: Mutex<ByViewAndPosition<Arc<Believed>>>,
+    believed: Mutex<ByViewAndPosition<Arc<OnceCell<Arc<Believed>>>>>,
     /// The exclusive end of what the views hold.
     end: Position,
     /// The newest moment at which every transaction that the views hold is whole.
@@ -71,6 +72,20 @@ pub(crate) struct Reading {
     plans: Option<Mutex<Vec<(String, String)>>>,
     /// What reads the rows that name others.
     children: OnceLock<DataLoader<Children>>,
+    begun: Begun,
+}
+
+/// What was begun beside a request.
+#[derive(Clone, Default)]
+struct Begun(Arc<Mutex<JoinSet<()>>>);
+
+/// Ends what was begun beside a request, with it: nobody waits for it any more.
+pub(crate) struct EndsWithRequest(Begun);
+
+impl Drop for EndsWithRequest {
+    fn drop(&mut self) {
+        self.0.0.lock().expect("no holder of this lock panics").abort_all();
+    }
 }
 
 type ByViewAndPosition<T> = BTreeMap<(Arc<str>, Position), T>;
@@ -121,6 +136,7 @@ impl Reading {
             past,
             plans: None,
             children: OnceLock::new(),
+            begun: Begun::default(),
         })
     }
 
@@ -156,7 +172,16 @@ impl Reading {
 
     /// What reads the rows that name others, for all that ask at once.
     pub(crate) fn children(self: &Arc<Self>) -> &DataLoader<Children> {
-        self.children.get_or_init(|| DataLoader::new(Children(Arc::downgrade(self)), tokio::spawn))
+        self.children.get_or_init(|| {
+            let begun = self.begun.clone();
+            let begin = move |load| drop(begun.0.lock().expect("no holder of this lock panics").spawn(load));
+            DataLoader::new(Children(Arc::downgrade(self)), begin)
+        })
+    }
+
+    /// Ends what is begun for it beside the request when it is dropped.
+    pub(crate) fn ends_with_request(&self) -> EndsWithRequest {
+        EndsWithRequest(self.begun.clone())
     }
 
     /// The one of the request that is being answered.
@@ -191,7 +216,7 @@ impl Reading {
             return self.snapshot.reader(&view.rows);
         }
         let believed = self.believed.lock().expect("no holder of this lock panics");
-        match believed.get(&(view.info.name.clone(), position)) {
+        match believed.get(&(view.info.name.clone(), position)).and_then(|believed| believed.get()) {
             Some(believed) => believed.reader(),
             None => self.snapshot.reader(&view.rows),
         }
@@ -230,17 +255,24 @@ impl Reading {
     pub(crate) async fn enter(&self, view: &ViewModel, moment: Moment, path: &str) -> Result<(), ApiError> {
         let position = moment.at.position;
         if !self.keeps(view, moment)? {
-            let _place = self.place_for_scan(moment.at).await?;
             let name = &view.info.name;
-            let believed =
-                self.past_reads.older.at(self.log.store(), &self.catalog, &self.snapshot, name, position).await;
-            let believed = believed.map_err(|error| match error {
-                OlderBeliefsError::Failed(what) => {
-                    ApiError::NotKept { path: path.to_owned(), view: name.to_string(), position, what }
-                }
-                OlderBeliefsError::Broken(error) => ApiError::internal("older belief", error),
-            })?;
-            self.believed.lock().expect("no holder of this lock panics").insert((name.clone(), position), believed);
+            let cell = {
+                let mut believed = self.believed.lock().expect("no holder of this lock panics");
+                believed.entry((name.clone(), position)).or_default().clone()
+            };
+            // Once for all fields that ask.
+            let compute = async || {
+                let _place = self.place_for_scan(moment.at).await?;
+                let believed =
+                    self.past_reads.older.at(self.log.store(), &self.catalog, &self.snapshot, name, position).await;
+                believed.map_err(|error| match error {
+                    OlderBeliefsError::Failed(what) => {
+                        ApiError::NotKept { path: path.to_owned(), view: name.to_string(), position, what }
+                    }
+                    OlderBeliefsError::Broken(error) => ApiError::internal("older belief", error),
+                })
+            };
+            cell.get_or_try_init(compute).await?;
         }
         self.note(view, moment);
         Ok(())

@@ -9,16 +9,19 @@ use async_graphql::{
     Name, Value,
     dynamic::{Field, FieldFuture, FieldValue, InputValue, TypeRef},
 };
+use datafusion::common::ScalarValue;
 use deltafold_event::{aggregate_id, coerce};
 
 use crate::{
     by_key,
+    filter::scalar,
     list::{List, children},
     model::ViewModel,
     names::quoted,
     order, page,
     reading::Reading,
     row::RowNode,
+    values::into_canonical,
 };
 
 /// A relation as it is declared: columns of one view name the key of another.
@@ -93,25 +96,47 @@ impl Relation {
 
     /// The aggregate id of the row that a row names; none where it names none.
     pub(crate) fn named_by(&self, row: &RowNode) -> Option<String> {
-        let texts: Option<Vec<&str>> = self.by.iter().map(|&column| row.raw(column)).collect();
-        self.named(texts?.into_iter())
-    }
-
-    /// The aggregate id of the row that values name, each as JSON; none where they name none.
-    pub(crate) fn named<'t>(&self, texts: impl Iterator<Item = &'t str>) -> Option<String> {
-        let part = |(text, &key): (&str, &usize)| {
-            let value = coerce(&serde_json::from_str(text).ok()?, self.to.type_of(key))?;
+        let part = |(&column, &key): (&usize, &usize)| {
+            let value = coerce(&serde_json::from_str(row.raw(column)?).ok()?, self.to.type_of(key))?;
             (!value.is_null()).then(|| value.to_string())
         };
-        let parts: Vec<String> = texts.zip(&self.to.key).map(part).collect::<Option<_>>()?;
+        let parts: Vec<String> = self.by.iter().zip(&self.to.key).map(part).collect::<Option<_>>()?;
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         aggregate_id(&parts)
+    }
+
+    /// Its key, to be compared with others.
+    pub(crate) fn named_compared(&self, row: &RowNode) -> Option<Vec<ScalarValue>> {
+        let texts: Vec<&str> = self.by.iter().map(|&column| row.raw(column)).collect::<Option<_>>()?;
+        self.compared(texts.into_iter())
+    }
+
+    /// The key that values are, each as JSON, to be compared with others; none where they are none.
+    pub(crate) fn compared<'t>(&self, texts: impl Iterator<Item = &'t str>) -> Option<Vec<ScalarValue>> {
+        let part = |(text, &key): (&str, &usize)| {
+            let key = self.to.type_of(key);
+            scalar(key, &coerce(&serde_json::from_str(text).ok()?, key)?)
+        };
+        texts.zip(&self.to.key).map(part).collect()
+    }
+
+    /// Likewise the key of a row that is named.
+    pub(crate) fn key_compared(&self, parent: &Parent) -> Option<Vec<ScalarValue>> {
+        let part = |(value, &key): (&Value, &usize)| {
+            let key = self.to.type_of(key);
+            scalar(key, &into_canonical(value, key)?)
+        };
+        parent.key.as_ref()?.iter().zip(&self.to.key).map(part).collect()
     }
 
     /// The filter of the rows that name one of some: of one exactly those; of several whose keys have more than one column
     /// maybe more.
     pub(crate) fn naming<'p>(&self, parents: impl Iterator<Item = &'p Parent>) -> Value {
-        let keys: Vec<&Vec<Value>> = parents.filter_map(|parent| parent.key.as_ref()).collect();
+        // What a column cannot hold, none of its rows names.
+        let fits = |key: &&Vec<Value>| {
+            self.by.iter().zip(*key).all(|(&column, value)| into_canonical(value, self.from.type_of(column)).is_some())
+        };
+        let keys: Vec<&Vec<Value>> = parents.filter_map(|parent| parent.key.as_ref()).filter(fits).collect();
         let of_column = |(at, &column): (usize, &usize)| {
             let values = keys.iter().map(|key| key[at].clone()).collect();
             let one_of = Value::Object([(Name::new("_in"), Value::List(values))].into_iter().collect());
@@ -164,9 +189,9 @@ fn to_many(relation: &Arc<Relation>) -> Option<Field> {
             let row = ctx.parent_value.try_downcast_ref::<RowNode>()?;
             let read = async || {
                 let reading = Reading::of(ctx.ctx);
-                reading.enter(&relation.from, row.moment, &path).await?;
                 let parent = Parent { id: row.version.key.clone(), key: relation.key_of(row) };
-                let list = List::of_parent(&relation, path, &ctx, row.moment, &parent)?;
+                let list = List::of_parent(&relation, path.clone(), &ctx, row.moment, &parent)?;
+                reading.enter(&relation.from, list.moment(), &path).await?;
                 children::read(relation, list, parent, reading).await
             };
             read().await.map(|node| Some(FieldValue::owned_any(node))).map_err(|error| error.into_graphql(&ctx))

@@ -218,8 +218,9 @@ impl Batch {
         let written = match is_bulk {
             true => mem::replace(&mut self, Self::new(shared.clone())).write_runs(&shared),
             false => shared.index_changes(self.parts()).map_err(WriteError::from).and_then(|indexes| {
-                self.write_at_once(&shared, &indexes.run)?;
-                shared.note_too_long(&indexes.too_long)
+                // First, so that no index is taken for whole that lacks what is written then.
+                shared.note_too_long(&indexes.too_long)?;
+                self.write_at_once(&shared, &indexes.run)
             }),
         };
         if written.is_err() {

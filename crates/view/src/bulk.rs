@@ -215,15 +215,17 @@ impl Batch {
             true => IndexChanges::default(),
             false => known.changes(&shared, &shared.written(), std::iter::once(&runs))?,
         };
+        let touched = known.touched(&runs);
         let Runs { versions, current, heads, superseded, seen, folds, meta } = runs;
+        // Entries of indexes come first, which do no harm without the rest: it would not be known later that they are missing.
         let of_trees = [
+            (&trees.indexes, indexes.run),
             (&trees.versions, versions),
             (&trees.current, current),
             (&trees.heads, heads),
             (&trees.superseded, superseded),
             (&trees.seen, seen),
             (&trees.folds, folds),
-            (&trees.indexes, indexes.run),
         ];
         let mut runs = Vec::with_capacity(of_trees.len());
         for (tree, run) in of_trees {
@@ -233,16 +235,14 @@ impl Batch {
         }
         let mut writing = shared.begin_write()?;
         let finish = || {
+            shared.note_too_long(&indexes.too_long)?;
+            shared.refill_changed(&known, &touched)?;
             for mut one in runs {
                 one(None)?;
             }
             let mut batch = shared.db.batch();
             meta.add_to(&mut batch, &trees.meta);
             batch.commit()?;
-            if *shared.indexes() != *known {
-                shared.refill_indexes()?;
-            }
-            shared.note_too_long(&indexes.too_long)?;
             Ok(fault::reach("view::after_batch")?)
         };
         let finished = finish();

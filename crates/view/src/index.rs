@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Mirror, OpenError, ViewStore, WriteError,
+    batch::Runs,
     key::{self, Key, ViewId},
     store::Shared,
 };
@@ -138,6 +139,15 @@ impl Indexes {
         self.0.get(&view).map_or(&[], Vec::as_slice)
     }
 
+    /// The views that have any and that changes are of.
+    pub(crate) fn touched(&self, runs: &Runs) -> Vec<ViewId> {
+        let is_touched = |view: &ViewId| {
+            let (start, end) = (view.prefix(), view.end());
+            [&runs.versions, &runs.current, &runs.superseded].iter().any(|run| !run.within(&start..&end).is_empty())
+        };
+        self.0.keys().copied().filter(is_touched).collect()
+    }
+
     /// Those of a view that can be read.
     pub(crate) fn whole(&self, view: ViewId) -> impl Iterator<Item = &Index> {
         self.of(view).iter().filter(|index| index.state == State::Whole)
@@ -160,7 +170,10 @@ impl ViewStore {
         }
         let mut all = Indexes::clone(&shared.indexes());
         let of_view = all.0.entry(view.view).or_default();
-        let is_empty = shared.keyspaces.current.prefix(view.view.prefix()).next().is_none();
+        let trees = &shared.keyspaces;
+        let is_empty = [&trees.current, &trees.versions, &trees.superseded]
+            .iter()
+            .all(|tree| tree.prefix(view.view.prefix()).next().is_none());
         let state = if is_empty { State::Whole } else { State::Filling };
         let mut changed = Vec::new();
         for index in of_view.iter_mut() {
@@ -200,8 +213,20 @@ impl Shared {
     /// Has all indexes be filled again: something is written past them. Only under `writing`.
     pub(crate) fn refill_indexes(&self) -> Result<(), WriteError> {
         let indexes = self.indexes();
-        let whole = indexes.0.values().flatten().filter(|index| index.state == State::Whole);
-        whole.into_iter().try_for_each(|index| self.set_state(index, State::Filling))
+        indexes.0.keys().try_for_each(|view| self.refill(*view))
+    }
+
+    /// Likewise those of the views that runs are of, if they are not what they were when the runs were made.
+    pub(crate) fn refill_changed(&self, before: &Indexes, views: &[ViewId]) -> Result<(), WriteError> {
+        let now = self.indexes();
+        let mut changed = views.iter().filter(|view| now.of(**view) != before.of(**view));
+        changed.try_for_each(|view| self.refill(*view))
+    }
+
+    fn refill(&self, view: ViewId) -> Result<(), WriteError> {
+        let indexes = self.indexes();
+        let mut whole = indexes.of(view).iter().filter(|index| index.state == State::Whole);
+        whole.try_for_each(|index| self.set_state(index, State::Filling))
     }
 
     /// Takes over what changed of indexes. Only under `writing`.

@@ -9,7 +9,7 @@ use std::{
 use arrow::{array::AsArray, datatypes::Int64Type};
 use async_graphql::dataloader::Loader;
 use datafusion::{
-    common::Column,
+    common::{Column, ScalarValue},
     functions_aggregate::expr_fn::count,
     functions_window::expr_fn::row_number,
     logical_expr::{Expr, ExprFunctionExt, Operator, lit},
@@ -73,14 +73,15 @@ pub(crate) async fn read(
     }
     let child = Child { relation, list, parent: Arc::new(parent) };
     let found = reading.children().load_one(child).await?;
-    found.ok_or_else(|| ApiError::internal("children", "some were not read"))
+    found.unwrap_or_else(|| Err(ApiError::internal("children", "some were not read")))
 }
 
 impl Loader<Child> for Children {
-    type Value = ListNode;
+    /// Each list fails alone.
+    type Value = Result<ListNode, ApiError>;
     type Error = ApiError;
 
-    async fn load(&self, children: &[Child]) -> Result<HashMap<Child, ListNode>, ApiError> {
+    async fn load(&self, children: &[Child]) -> Result<HashMap<Child, Self::Value>, ApiError> {
         let reading = self.0.upgrade().ok_or_else(|| ApiError::internal("children", "nobody waits for them"))?;
         let mut alike: Vec<Vec<&Child>> = Vec::new();
         for child in children {
@@ -92,16 +93,12 @@ impl Loader<Child> for Children {
         let mut found = HashMap::with_capacity(children.len());
         for some in alike {
             if let [child] = some[..] {
-                found.insert(child.clone(), child.list.clone().read(&reading).await?);
+                found.insert(child.clone(), child.list.clone().read(&reading).await);
                 continue;
             }
-            let together = Together { children: &some, reading: &reading };
-            let mut rows = together.rows().await?;
-            let counts = together.counts().await?;
-            for child in some {
-                let rows = rows.remove(&*child.parent.id).unwrap_or_default();
-                let count = counts.as_ref().map(|counts| counts.get(&*child.parent.id).copied().unwrap_or(0));
-                found.insert(child.clone(), child.list.clone().node(rows, &reading, count));
+            match (Together { children: &some, reading: &reading }).lists().await {
+                Ok(lists) => found.extend(some.into_iter().cloned().zip(lists.into_iter().map(Ok))),
+                Err(error) => found.extend(some.into_iter().map(|child| (child.clone(), Err(error.clone())))),
             }
         }
         Ok(found)
@@ -113,6 +110,9 @@ struct Together<'a> {
     children: &'a [&'a Child],
     reading: &'a Reading,
 }
+
+/// By the key of the parent.
+type ByKey<T> = HashMap<Vec<ScalarValue>, T>;
 
 /// Where a row stands among those that name the same.
 const NUMBER: &str = "_number";
@@ -126,8 +126,20 @@ impl Together<'_> {
         &self.children[0].relation
     }
 
-    /// The rows of each parent's page and one more, by its id.
-    async fn rows(&self) -> Result<HashMap<String, Vec<RowNode>>, ApiError> {
+    /// The list of each.
+    async fn lists(&self) -> Result<Vec<ListNode>, ApiError> {
+        let (mut rows, counts) = (self.rows().await?, self.counts().await?);
+        let list = |child: &&Child| {
+            let key = child.relation.key_compared(&child.parent).unwrap_or_default();
+            let rows = rows.remove(&key).unwrap_or_default();
+            let count = counts.as_ref().map(|counts| counts.get(&key).copied().unwrap_or(0));
+            child.list.clone().node(rows, self.reading, count)
+        };
+        Ok(self.children.iter().map(list).collect())
+    }
+
+    /// The rows of each parent's page and one more, by its key.
+    async fn rows(&self) -> Result<ByKey<Vec<RowNode>>, ApiError> {
         let list = self.list();
         if !list.reads_rows() {
             return Ok(HashMap::new());
@@ -144,9 +156,9 @@ impl Together<'_> {
         let frame = frame.sort(vec![number.sort(true, false)]).map_err(engine)?;
         let _place = self.reading.place_for_scan(list.moment.at).await?;
         self.reading.explain_frame(&list.path, &frame).await?;
-        let mut rows: HashMap<String, Vec<RowNode>> = HashMap::new();
+        let mut rows: ByKey<Vec<RowNode>> = HashMap::new();
         for row in list.rows(self.reading, order::keys(frame).await?)? {
-            if let Some(parent) = self.relation().named_by(&row) {
+            if let Some(parent) = self.relation().named_compared(&row) {
                 rows.entry(parent).or_default().push(row);
             }
         }
@@ -154,17 +166,18 @@ impl Together<'_> {
     }
 
     /// Likewise by an index that has the order, each on its own; none where none has, or one is too far to be found.
-    async fn rows_by_index(&self) -> Result<Option<HashMap<String, Vec<RowNode>>>, ApiError> {
+    async fn rows_by_index(&self) -> Result<Option<ByKey<Vec<RowNode>>>, ApiError> {
         let mut rows = HashMap::with_capacity(self.children.len());
-        for Child { list, parent, .. } in self.children {
+        for Child { list, parent, relation } in self.children {
+            let Some(key) = relation.key_compared(parent) else { continue };
             let Some(keys) = list.keys_by_index(self.reading).await? else { return Ok(None) };
-            rows.insert(parent.id.to_string(), list.rows(self.reading, keys)?);
+            rows.insert(key, list.rows(self.reading, keys)?);
         }
         Ok(Some(rows))
     }
 
-    /// How many rows each parent has, by its id, if that is asked for.
-    async fn counts(&self) -> Result<Option<HashMap<String, usize>>, ApiError> {
+    /// How many rows each parent has, by its key, if that is asked for.
+    async fn counts(&self) -> Result<Option<ByKey<usize>>, ApiError> {
         let list = self.list();
         if !list.wants_count {
             return Ok(None);
@@ -188,7 +201,7 @@ impl Together<'_> {
                     text
                 });
                 let texts: Vec<String> = texts.collect();
-                if let Some(parent) = self.relation().named(texts.iter().map(String::as_str)) {
+                if let Some(parent) = self.relation().compared(texts.iter().map(String::as_str)) {
                     counts.insert(parent, numbers.value(row) as usize);
                 }
             }

@@ -73,7 +73,8 @@ fn rows<'r>(
     let mut rows = Vec::new();
     let mut newest: BTreeMap<&Slice, Option<&Slice>> = BTreeMap::new();
     for part in parts {
-        for (key, value) in part.versions.within(&start..&end) {
+        // What came and went within the commit was believed, too, and is nowhere else.
+        for (key, value) in part.versions.within(&start..&end).iter().chain(part.superseded.within(&start..&end)) {
             if let Some(stored) = value.clone().map(Stored::decode).transpose()?
                 && stored.row().is_some()
             {

@@ -81,10 +81,10 @@ fn with_rows(pairs: Iter) -> impl Iterator<Item = Result<(Box<str>, Stored), Rea
 impl Shared {
     fn add(&self, changes: &IndexChanges) -> Result<(), WriteError> {
         let _writing = self.begin_write()?;
+        self.note_too_long(&changes.too_long)?;
         let mut batch = self.db.batch();
         changes.run.add_to(&mut batch, &self.keyspaces.indexes);
-        batch.commit()?;
-        self.note_too_long(&changes.too_long)
+        Ok(batch.commit()?)
     }
 
     /// Writes no more to indexes that a value was too long for. Only under `writing`.

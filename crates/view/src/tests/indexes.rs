@@ -3,9 +3,9 @@
 use std::cmp::Ordering;
 
 use deltafold_event::{Column, ColumnType};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{append, entry, moment, open};
+use super::{append, entry, moment, open, position};
 use crate::{At, Between, Direction, Mirror, Options, Reader, Version, ViewStore, Walk};
 
 fn column(name: &str, column_type: ColumnType) -> Column {
@@ -157,6 +157,24 @@ fn a_bulk_load_leaves_indexes_to_be_filled() {
     assert!(views.declare_indexes(&mirror, &wanted()).unwrap());
     views.fill_indexes(&mirror, &|| false).unwrap();
     assert_eq!(keys(&views.snapshot().reader(&mirror), At::NOW), ["a"]);
+}
+
+/// Recorded at 1, and by the same commit known better at 2: nothing else holds what it was at 1.
+#[test]
+fn what_came_and_went_within_a_commit_is_found_as_of_then() {
+    let (_dir, views) = open();
+    let mirror = views.mirror("orders").unwrap();
+    declare(&views, &mirror);
+    let (was, is) = (entry(10, 1, Some(&row(1, "x"))), entry(10, 2, Some(&row(2, "x"))));
+    let mut batch = views.batch();
+    batch.put_superseded(&mirror, "a", &was, position(2)).unwrap();
+    batch.put_entry(&mirror, "a", &is).unwrap();
+    batch.put_current(&mirror, "a", &is).unwrap();
+    batch.commit().unwrap();
+    let reader = views.snapshot().reader(&mirror);
+    let number =
+        |at| walked(&reader, 0, at, &Walk::default(), 10).iter().map(|row| value(row, "number")).collect::<Vec<_>>();
+    assert_eq!((number(At::position(position(1))), number(At::NOW)), (vec![json!(1)], vec![json!(2)]));
 }
 
 #[test]
