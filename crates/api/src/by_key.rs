@@ -54,7 +54,8 @@ fn resolve<'a>(view: &Arc<ViewModel>, path: &Arc<str>, ctx: ResolverContext<'a>)
             FieldFuture::new(async move {
                 let read = async || {
                     let moment = as_of.resolve(reading).await?;
-                    entered(&view, reading, &path, &key, moment).await
+                    reading.enter(&view, moment, &path).await?;
+                    read(&view, reading, &path, &key, moment)
                 };
                 let row = read().await.map_err(|error| error.into_graphql(&ctx))?;
                 Ok(row.map(FieldValue::owned_any))
@@ -80,7 +81,8 @@ pub(crate) fn at_moment<'a>(
         Ok(false) => {
             let (view, path) = (view.clone(), path.clone());
             return FieldFuture::new(async move {
-                let row = entered(&view, reading, &path, &key, moment).await;
+                let row = reading.enter(&view, moment, &path).await;
+                let row = row.and_then(|()| read(&view, reading, &path, &key, moment));
                 Ok(row.map_err(|error| error.into_graphql(&ctx))?.map(FieldValue::owned_any))
             });
         }
@@ -90,17 +92,6 @@ pub(crate) fn at_moment<'a>(
         Ok(row) => FieldFuture::Value(row.map(FieldValue::owned_any)),
         Err(error) => error.into_field(&ctx),
     }
-}
-
-async fn entered(
-    view: &Arc<ViewModel>,
-    reading: &Reading,
-    path: &str,
-    key: &str,
-    moment: Moment,
-) -> Result<Option<RowNode>, ApiError> {
-    reading.enter(view, moment, path).await?;
-    read(view, reading, path, key, moment)
 }
 
 fn read(

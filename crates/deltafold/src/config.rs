@@ -6,6 +6,7 @@ mod kafka;
 mod keys;
 mod load;
 mod model;
+mod views;
 
 pub(crate) use error::ConfigError;
 pub(crate) use load::{Flags, Loaded, Setting, load};

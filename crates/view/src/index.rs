@@ -24,7 +24,7 @@ use deltafold_event::{Column, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Mirror, OpenError, ViewStore, WriteError,
+    Mirror, OpenError, ReadError, ViewStore, WriteError,
     batch::Runs,
     key::{self, Key, ViewId},
     store::Shared,
@@ -200,6 +200,36 @@ impl ViewStore {
 }
 
 impl Shared {
+    /// Which indexes there are.
+    pub(crate) fn indexes(&self) -> Arc<Indexes> {
+        self.indexes.read().expect("no holder of this lock panics").clone()
+    }
+
+    /// Only under `writing`.
+    fn set_indexes(&self, all: Indexes) {
+        *self.indexes.write().expect("no holder of this lock panics") = Arc::new(all);
+    }
+
+    /// What follows for indexes from what is about to be committed. Only under `writing`.
+    pub(crate) fn index_changes<'r>(
+        &self,
+        parts: impl Iterator<Item = &'r Runs> + Clone,
+    ) -> Result<IndexChanges, ReadError> {
+        let indexes = self.indexes();
+        let published = self.published.read().expect("no holder of this lock panics").clone();
+        // What readers are kept from comes after what was published last.
+        let written = self.is_hidden().then(|| self.written());
+        indexes.changes(self, written.as_ref().unwrap_or(&published), parts)
+    }
+
+    /// Lets readers see which indexes are whole. Not while they are kept from what is committed. Only under `writing`.
+    pub(crate) fn publish_indexes(&self) {
+        if !self.is_hidden() {
+            let commit = self.published.read().expect("no holder of this lock panics").commit;
+            self.replace(commit.unwrap_or_default());
+        }
+    }
+
     /// Forgets the indexes of a view that goes, with what is in them.
     pub(crate) fn forget_indexes(&self, view: &Mirror) -> Result<(), WriteError> {
         let _writing = self.begin_write()?;

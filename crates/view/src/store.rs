@@ -15,10 +15,10 @@ use fjall::{Database, Keyspace, PersistMode, Slice};
 
 use crate::{
     Batch, OpenError, Options, ReadError, Snapshot, WriteError,
-    batch::{Run, Runs},
+    batch::Run,
     cache::{Cache, History},
     error::io_of,
-    index::{IndexChanges, Indexes},
+    index::Indexes,
     key::{self, ViewId},
     keyspaces::Keyspaces,
     snapshot::Moment,
@@ -63,7 +63,7 @@ pub(crate) struct Shared {
     /// For files that need not outlive the process.
     scratch: PathBuf,
     /// Which indexes there are. Only changed under `writing`.
-    indexes: RwLock<Arc<Indexes>>,
+    pub(crate) indexes: RwLock<Arc<Indexes>>,
     /// Registered views by name; those of mirrors have no generation.
     views: Mutex<Registered>,
 }
@@ -393,36 +393,6 @@ impl Shared {
         Ok(removed)
     }
 
-    /// Which indexes there are.
-    pub(crate) fn indexes(&self) -> Arc<Indexes> {
-        self.indexes.read().expect("no holder of this lock panics").clone()
-    }
-
-    /// Only under `writing`.
-    pub(crate) fn set_indexes(&self, all: Indexes) {
-        *self.indexes.write().expect("no holder of this lock panics") = Arc::new(all);
-    }
-
-    /// What follows for indexes from what is about to be committed. Only under `writing`.
-    pub(crate) fn index_changes<'r>(
-        &self,
-        parts: impl Iterator<Item = &'r Runs> + Clone,
-    ) -> Result<IndexChanges, ReadError> {
-        let indexes = self.indexes();
-        let published = self.published.read().expect("no holder of this lock panics").clone();
-        // What readers are kept from comes after what was published last.
-        let written = self.is_hidden().then(|| self.written());
-        indexes.changes(self, written.as_ref().unwrap_or(&published), parts)
-    }
-
-    /// Lets readers see which indexes are whole. Not while they are kept from what is committed. Only under `writing`.
-    pub(crate) fn publish_indexes(&self) {
-        if !self.is_hidden() {
-            let commit = self.published.read().expect("no holder of this lock panics").commit;
-            self.replace(commit.unwrap_or_default());
-        }
-    }
-
     /// Everything that was committed, what readers are kept from included.
     pub(crate) fn written(&self) -> Moment {
         Moment { trees: self.db.snapshot(), commit: None, indexes: self.indexes() }
@@ -450,7 +420,7 @@ impl Shared {
         self.published.read().expect("no holder of this lock panics").commit.map_or(0, |commit| commit + 1)
     }
 
-    fn replace(&self, commit: u64) {
+    pub(crate) fn replace(&self, commit: u64) {
         let moment = Arc::new(Moment { trees: self.db.snapshot(), commit: Some(commit), indexes: self.indexes() });
         let before = std::mem::replace(&mut *self.published.write().expect("no holder of this lock panics"), moment);
         // Dropped outside the lock: the last one out cleans up.

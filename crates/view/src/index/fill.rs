@@ -50,7 +50,9 @@ impl ViewStore {
                     return Ok(false);
                 }
                 let rows = rows.collect::<Result<Vec<_>, _>>()?;
-                self.shared.add(&entries.of_rows(&rows, is_now)?)?;
+                if !self.shared.add(&entries.of_rows(&rows, is_now)?, filling)? {
+                    return Ok(false);
+                }
             }
         }
         Ok(true)
@@ -79,12 +81,17 @@ fn with_rows(pairs: Iter) -> impl Iterator<Item = Result<(Box<str>, Stored), Rea
 }
 
 impl Shared {
-    fn add(&self, changes: &IndexChanges) -> Result<(), WriteError> {
+    /// False: nobody wants the indexes any more, or the view is gone.
+    fn add(&self, changes: &IndexChanges, filling: &[&Index]) -> Result<bool, WriteError> {
         let _writing = self.begin_write()?;
+        if !filling.iter().any(|index| self.is_filling(index)) {
+            return Ok(false);
+        }
         self.note_too_long(&changes.too_long)?;
         let mut batch = self.db.batch();
         changes.run.add_to(&mut batch, &self.keyspaces.indexes);
-        Ok(batch.commit()?)
+        batch.commit()?;
+        Ok(true)
     }
 
     /// Writes no more to indexes that a value was too long for. Only under `writing`.

@@ -88,3 +88,44 @@ impl Encoded {
 fn impossible(error: arrow::error::ArrowError) -> ReadError {
     ReadError::Corrupt(format!("a column of an index cannot be ordered: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use deltafold_event::ColumnType;
+
+    use super::*;
+
+    /// What cannot be read in a commit would stop the stream.
+    #[test]
+    fn every_type_with_an_order_has_bytes_in_that_order() {
+        for (of, ascending) in [
+            ("boolean", &["false", "true"][..]),
+            ("int", &["-5", "0", "70000"]),
+            ("bigint", &["-5", "0", "9000000000"]),
+            ("float", &["-1.5", "0.0", "1e300", "\"NaN\""]),
+            ("decimal(10,2)", &["\"-7.25\"", "\"0.00\"", "\"1000000.01\""]),
+            ("decimal(60,2)", &["\"-7.25\"", "\"0.00\"", "\"1000000.01\""]),
+            ("decimal", &["\"-7.25\"", "\"0\"", "\"1000000.01\""]),
+            ("text", &["\"\"", "\"a\"", "\"ab\"", "\"é\""]),
+            ("date", &["\"1969-12-31\"", "\"2026-11-21\""]),
+            ("time", &["\"00:00:00\"", "\"12:30:00\""]),
+            ("timestamp", &["\"1969-12-31T00:00:00\"", "\"2026-11-21T12:00:00.5\""]),
+            ("timestamptz", &["\"1969-12-31T00:00:00Z\"", "\"2026-11-21T12:00:00.5Z\""]),
+            ("bytes", &["\"\"", "\"AA==\"", "\"/w==\""]),
+        ] {
+            let column_type: ColumnType = of.parse().unwrap();
+            assert!(column_type.has_order());
+            let encoder = Encoder::new(vec![Column { name: "c".into(), column_type }]).unwrap();
+            let of_value = |json: &&str| encoder.value(0, json).unwrap_or_else(|| panic!("{of}: {json}"));
+            let bytes: Vec<Vec<u8>> = ascending.iter().chain(&["null"]).map(of_value).collect();
+            assert!(bytes.is_sorted_by(|one, other| one < other), "{of}: {bytes:?}");
+            let row = format!("{{\"other\":1,\"c\":{}}}", ascending[0]);
+            let encoded = encoder.encode([row.as_str(), "{}"].into_iter()).unwrap();
+            assert_eq!(
+                (encoded.value(0, 0), encoded.value(0, 1)),
+                (&bytes[0][..], &bytes[bytes.len() - 1][..]),
+                "{of}"
+            );
+        }
+    }
+}
