@@ -7,6 +7,6 @@ mod projected;
 mod remembered;
 
 pub use batch::{Batch, Table, difference};
-pub use grammar::{Operator, Written, declared, operators, relations, write};
+pub use grammar::{JOINS, Joined, Operator, Written, declared, operators, relations, write};
 pub use meets::{Meets, meets};
 pub use projected::{Projected, Span};

@@ -10,6 +10,7 @@ use arrow::datatypes::FieldRef;
 use datafusion::{
     common::DataFusionError,
     logical_expr::LogicalPlan,
+    optimizer::optimize_projections::OptimizeProjections,
     sql::{
         planner::{ParserOptions, SqlToRel},
         sqlparser::{
@@ -22,8 +23,9 @@ use deltafold_event::ColumnType;
 
 use crate::{
     functions::Names,
-    key,
+    joined, key,
     nearest::{did_you_mean, list},
+    optimized,
     problem::{Flaw, Place, Problem},
     relations::{Relation, Relations, SOURCE},
     statement::{Statement, normal},
@@ -63,7 +65,12 @@ impl Definition {
         let sources = sources(&statement.query, relations).map_err(flawed)?;
         functions(&statement.query, &names).map_err(flawed)?;
         named(&statement.query.body).map_err(flawed)?;
-        let plan = plan(&statement.query, &names).map_err(|error| flawed(typing::flaw(&error, &statement.query)))?;
+        let planned = |error: DataFusionError| flawed(typing::flaw(&error, &statement.query));
+        let mut plan = plan(&statement.query, &names).map_err(planned)?;
+        if joined::has_joins(&plan) {
+            plan = joined::by_equality(plan).map_err(planned)?;
+            joined::supported(&plan).map_err(flawed)?;
+        }
         let columns = columns(&plan, &statement.query).map_err(flawed)?;
         let key_flaw = |what: String| flawed(Flaw { place: Some(statement.key_place), what });
         let mut key = Vec::new();
@@ -80,7 +87,9 @@ impl Definition {
                 }
             }
         }
-        let unique = key::unique(&plan, relations);
+        // Where one column follows from another, the planner groups by both: what nothing needs is left out first.
+        let needed = optimized(plan.clone(), vec![Arc::new(OptimizeProjections::new())]).map_err(planned)?;
+        let unique = key::unique(&needed, relations);
         let given: BTreeSet<usize> = key.iter().copied().collect();
         let over = sources.iter().filter_map(|name| {
             let (schema, table) =
@@ -133,6 +142,13 @@ impl Definition {
 
 /// What a plan gives, where a view can hold it.
 fn columns(plan: &LogicalPlan, query: &Query) -> Result<Vec<Column>, Flaw> {
+    let fields = plan.schema().fields();
+    if let Some(twice) =
+        (1..fields.len()).find(|&at| fields[..at].iter().any(|other| other.name() == fields[at].name()))
+    {
+        let what = format!("two columns are called {}: expected each by itself, with AS", fields[twice].name());
+        return Err(Flaw { place: None, what });
+    }
     let column = |(at, field): (usize, &FieldRef)| match types::column_type(field.data_type()) {
         Some(column_type) => Ok(Column { name: field.name().clone(), column_type, is_nullable: field.is_nullable() }),
         None => {
@@ -142,7 +158,7 @@ fn columns(plan: &LogicalPlan, query: &Query) -> Result<Vec<Column>, Flaw> {
             Err(Flaw::at(selected(&query.body, at).unwrap_or_else(Span::empty), what))
         }
     };
-    plan.schema().fields().iter().enumerate().map(column).collect()
+    fields.iter().enumerate().map(column).collect()
 }
 
 /// Where the column of this number is said, if every one before it is said by itself; of a union, in the first query.
@@ -261,8 +277,8 @@ fn not_unique(key: &[String], unique: &[BTreeSet<usize>], columns: &[Column], ke
     }
     let keys: Vec<String> = keys.iter().map(|(name, key)| format!("of {name}: {}", named(key))).collect();
     format!(
-        "nothing shows that {key} is unique: expected a GROUP BY or DISTINCT whose columns SELECT gives, or the key of the \
-         one relation that it is over ({})",
+        "nothing shows that {key} is unique: expected a GROUP BY or DISTINCT whose columns SELECT gives, or the keys of \
+         what it is over ({})",
         keys.join("; ")
     )
 }

@@ -5,17 +5,22 @@
 //! | `plan` | from a checked plan to operators |
 //! | `operator`, `expressions` | rows that come and go, filtered and mapped |
 //! | `group` | what is alike, added up over valid time |
+//! | `join` | what belongs together, over valid time |
 //! | `versions` | from rows that come and go to versions of keys |
 //! | `keyed` | changes by key, for a build that sorts them first |
 //! | `deltas`, `error` | what flows between them |
+//! | `keys`, `steps` | what they remember: under which keys, and how often something is there |
 
 mod deltas;
 mod error;
 mod expressions;
 mod group;
+mod join;
 mod keyed;
+mod keys;
 mod operator;
 mod plan;
+mod steps;
 mod versions;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -26,10 +31,7 @@ use arrow::{
 };
 use datafusion::{
     common::DataFusionError,
-    optimizer::{
-        Optimizer, OptimizerContext, optimize_projections::OptimizeProjections,
-        simplify_expressions::SimplifyExpressions,
-    },
+    optimizer::{optimize_projections::OptimizeProjections, simplify_expressions::SimplifyExpressions},
 };
 use deltafold_event::{
     EventId, Position, RawMembers, Timestamp,
@@ -37,7 +39,7 @@ use deltafold_event::{
     unescaped,
 };
 
-use crate::{Definition, memory::Memory, relations::Relation};
+use crate::{Definition, memory::Memory, optimized, relations::Relation};
 use deltas::Deltas;
 use error::Fault;
 use operator::{Given, Operator};
@@ -105,10 +107,10 @@ impl Fold {
     /// # Errors
     /// When something in it cannot be kept true; [`Definition::check`] refuses that.
     pub fn new(definition: &Definition) -> Result<Self, DataFusionError> {
-        let optimizer =
-            Optimizer::with_rules(vec![Arc::new(SimplifyExpressions::new()), Arc::new(OptimizeProjections::new())]);
-        let context = OptimizerContext::new().with_max_passes(1);
-        let plan = optimizer.optimize(definition.plan().clone(), &context, |_, _| {})?;
+        let plan = optimized(
+            definition.plan().clone(),
+            vec![Arc::new(SimplifyExpressions::new()), Arc::new(OptimizeProjections::new())],
+        )?;
         let mut planner = Planner::default();
         let root = planner.operator(&plan)?;
         let mut relations: Vec<Source> = Vec::new();
@@ -273,6 +275,7 @@ fn need(operator: &Operator, relations: &mut [Source]) {
             need(input, relations);
         }
         Operator::Union { inputs, .. } => inputs.iter().for_each(|input| need(input, relations)),
+        Operator::Join(join) => [&join.left, &join.right].iter().for_each(|side| need(&side.input, relations)),
     }
 }
 

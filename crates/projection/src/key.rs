@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use datafusion::{
-    common::Column,
-    logical_expr::{Distinct, Expr, LogicalPlan},
+    common::{Column, JoinType},
+    logical_expr::{Distinct, Expr, Join, LogicalPlan},
 };
 
 use crate::relations::Relations;
@@ -38,9 +38,63 @@ pub(crate) fn unique(plan: &LogicalPlan, relations: &Relations) -> Vec<BTreeSet<
             }
             sets
         }
+        LogicalPlan::Join(join) => joined(join, relations),
         // One row can come out of both halves of a union.
         _ => Vec::new(),
     }
+}
+
+/// How many sets of a join are looked at: with each equality they may double.
+const MOST: usize = 256;
+
+/// A row of a join is told apart by a key of each side; what one side has to equal of the other follows from the other.
+fn joined(join: &Join, relations: &Relations) -> Vec<BTreeSet<usize>> {
+    let of_left = unique(&join.left, relations);
+    let is_inner = match join.join_type {
+        JoinType::Inner => true,
+        JoinType::Left => false,
+        // The rows of one side, or some of them.
+        _ => return of_left,
+    };
+    let width = join.left.schema().fields().len();
+    let of_right = unique(&join.right, relations);
+    let of_right: Vec<BTreeSet<usize>> =
+        of_right.iter().map(|set| set.iter().map(|column| column + width).collect()).collect();
+    let place = |expr: &Expr, of: &LogicalPlan| of.schema().index_of_column(plain(expr)?).ok();
+    let equal: Vec<(Option<usize>, Option<usize>)> = join
+        .on
+        .iter()
+        .map(|(left, right)| (place(left, &join.left), place(right, &join.right).map(|column| column + width)))
+        .collect();
+    let mut sets = BTreeSet::new();
+    for (left, right) in of_left.iter().flat_map(|left| of_right.iter().map(move |right| (left, right))) {
+        let follows = |column: &&usize, side: fn(&(Option<usize>, Option<usize>)) -> Option<usize>| {
+            equal.iter().any(|pair| side(pair).as_ref() == Some(*column))
+        };
+        sets.insert(
+            left.iter().chain(right.iter().filter(|column| !follows(column, |pair| pair.1))).copied().collect(),
+        );
+        if is_inner {
+            // Nothing on the right is left out, as an outer join's nulls would.
+            sets.insert(
+                right.iter().chain(left.iter().filter(|column| !follows(column, |pair| pair.0))).copied().collect(),
+            );
+        }
+    }
+    if is_inner {
+        // What is equal can stand for each other.
+        for (left, right) in equal.iter().filter_map(|(left, right)| left.zip(*right)) {
+            for (one, other) in [(left, right), (right, left)] {
+                let has_one = sets.iter().filter(|set: &&BTreeSet<usize>| set.contains(&one));
+                let others: Vec<BTreeSet<usize>> = has_one
+                    .map(|set| set.iter().map(|column| if *column == one { other } else { *column }).collect())
+                    .collect();
+                sets.extend(others.into_iter().take(MOST.saturating_sub(sets.len())));
+            }
+        }
+    }
+    let least = |set: &&BTreeSet<usize>| !sets.iter().any(|other| other.len() < set.len() && other.is_subset(set));
+    sets.iter().filter(least).cloned().collect()
 }
 
 /// Those of the sets all of whose columns are among the expressions, where these have them.

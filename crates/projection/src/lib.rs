@@ -10,6 +10,7 @@
 mod definition;
 mod fold;
 mod functions;
+mod joined;
 mod key;
 mod memory;
 mod nearest;
@@ -21,9 +22,23 @@ mod supported;
 mod types;
 mod typing;
 
+use std::sync::Arc;
+
+use datafusion::{
+    common::Result,
+    logical_expr::LogicalPlan,
+    optimizer::{Optimizer, OptimizerContext, OptimizerRule},
+};
+
 pub use definition::{Column, Definition};
 pub use fold::{Change, Fold, FoldError, Folded, KEY_HASH, Kept, Newest, ONLY_KEY, ORDER, Order, Shown, keyed_hash};
 pub use memory::{Memory, NoMemory, Pair, Version};
 pub use problem::{Place, Problem};
 pub use relations::{Relation, Relations};
 pub use statement::Statement;
+
+/// A plan after some of DataFusion's rules, each once, in their order.
+fn optimized(plan: LogicalPlan, rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Result<LogicalPlan> {
+    let context = OptimizerContext::new().with_max_passes(1);
+    Optimizer::with_rules(rules).optimize(plan, &context, |_, _| {})
+}

@@ -24,6 +24,12 @@ impl fmt::Display for Place {
     }
 }
 
+impl From<datafusion::common::Span> for Place {
+    fn from(span: datafusion::common::Span) -> Self {
+        Self { line: span.start.line, column: span.start.column }
+    }
+}
+
 impl From<Location> for Place {
     fn from(Location { line, column }: Location) -> Self {
         Self { line, column }

@@ -1,11 +1,13 @@
 //! What of SQL can be kept true, change by change: everything else is refused where it stands.
 
+mod joins;
+
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::{
     ast::{
         Distinct, DuplicateTreatment, Expr, Function, FunctionArgumentClause, FunctionArguments, GroupByExpr, Query,
-        Select, SetExpr, SetOperator, SetQuantifier, Spanned, TableFactor, visit_expressions,
+        Select, SetExpr, SetOperator, SetQuantifier, Spanned, TableFactor, Visit, Visitor, visit_expressions,
     },
     tokenizer::Span,
 };
@@ -70,15 +72,12 @@ fn select(select: &Select) -> Result<(), Flaw> {
     if let Some(into) = &select.into {
         return refused(into.name.span(), "INTO", "none");
     }
-    match &select.from[..] {
-        [] => return refused(span, "SELECT without FROM", "SELECT … FROM a relation"),
-        [only] => {
-            if let [join, ..] = &only.joins[..] {
-                return refused(join.span(), "a join", "one relation, or UNION ALL of several");
-            }
-            table(&only.relation)?;
-        }
-        [_, second, ..] => return refused(second.span(), "a join", "one relation, or UNION ALL of several"),
+    if select.from.is_empty() {
+        return refused(span, "SELECT without FROM", "SELECT … FROM a relation");
+    }
+    for from in &select.from {
+        table(&from.relation)?;
+        from.joins.iter().try_for_each(joins::join)?;
     }
     if let Some(view) = select.lateral_views.first() {
         return refused(view.lateral_view.span(), "LATERAL VIEW", "one relation");
@@ -98,7 +97,15 @@ fn select(select: &Select) -> Result<(), Flaw> {
     if let Some(qualify) = &select.qualify {
         return refused(qualify.span(), "QUALIFY", "HAVING");
     }
-    match visit_expressions(&Expressions(select), |expr| match expression(expr) {
+    joins::none_in(&select.projection, "SELECT")?;
+    joins::none_in(&select.group_by, "GROUP BY")?;
+    select.selection.iter().chain(&select.having).try_for_each(joins::condition)?;
+    each(&Expressions(select), expression)
+}
+
+/// Looks at all expressions in something.
+fn each(of: &impl Visit, is_right: impl Fn(&Expr) -> Result<(), Flaw>) -> Result<(), Flaw> {
+    match visit_expressions(of, |expr| match is_right(expr) {
         Ok(()) => ControlFlow::Continue(()),
         Err(flaw) => ControlFlow::Break(flaw),
     }) {
@@ -110,10 +117,12 @@ fn select(select: &Select) -> Result<(), Flaw> {
 /// The expressions of a SELECT, without those of the queries in its FROM, which are looked at by themselves.
 struct Expressions<'s>(&'s Select);
 
-impl datafusion::sql::sqlparser::ast::Visit for Expressions<'_> {
-    fn visit<V: datafusion::sql::sqlparser::ast::Visitor>(&self, visitor: &mut V) -> ControlFlow<V::Break> {
+impl Visit for Expressions<'_> {
+    fn visit<V: Visitor>(&self, visitor: &mut V) -> ControlFlow<V::Break> {
         let Self(select) = self;
         select.projection.visit(visitor)?;
+        let joins = select.from.iter().flat_map(|from| &from.joins);
+        joins.filter_map(joins::on).try_for_each(|on| on.visit(visitor))?;
         select.selection.visit(visitor)?;
         select.group_by.visit(visitor)?;
         select.having.visit(visitor)
@@ -143,8 +152,7 @@ fn table(factor: &TableFactor) -> Result<(), Flaw> {
 fn expression(expr: &Expr) -> Result<(), Flaw> {
     match expr {
         Expr::Subquery(query) => refused(query.span(), "a query as a value", "a query in FROM"),
-        Expr::Exists { subquery, .. } => refused(subquery.span(), "EXISTS", "a query in FROM"),
-        Expr::InSubquery { subquery, .. } => refused(subquery.span(), "IN (SELECT …)", "a query in FROM"),
+        Expr::Exists { subquery, .. } | Expr::InSubquery { subquery, .. } => query(subquery),
         Expr::Function(Function { name, over: Some(_), .. }) => {
             refused(name.span(), "a window function", "an aggregate with GROUP BY")
         }

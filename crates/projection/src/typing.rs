@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::{
-    common::{DataFusionError, SchemaError, Span},
+    common::{DataFusionError, SchemaError},
     sql::sqlparser::ast::{Expr, Query, Spanned, visit_expressions},
 };
 
@@ -15,15 +15,14 @@ use crate::{
 
 /// Of an error of planning a query.
 pub(crate) fn flaw(error: &DataFusionError, query: &Query) -> Flaw {
-    let place = |span: Span| Place { line: span.start.line, column: span.start.column };
-    let diagnosed = error.diagnostic().and_then(|diagnostic| diagnostic.span).map(place);
+    let diagnosed = error.diagnostic().and_then(|diagnostic| diagnostic.span).map(Place::from);
     if let DataFusionError::SchemaError(schema_error, _) = error.find_root()
         && let SchemaError::FieldNotFound { field, valid_fields } = &**schema_error
     {
         let known = || valid_fields.iter().map(|field| field.name.as_str());
         let near = did_you_mean(&field.name, known());
         let what = format!("there is no column {}{near} ({})", field.name, list(known()));
-        return Flaw { place: diagnosed.or_else(|| field.spans.first().map(place)), what };
+        return Flaw { place: diagnosed.or_else(|| field.spans.first().map(Place::from)), what };
     }
     let message = error.find_root().strip_backtrace();
     if let Some(call) = wrong_call(&message) {

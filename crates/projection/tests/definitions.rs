@@ -108,7 +108,46 @@ fn keys_are_unique_where_something_shows_it() {
             "SELECT customer_id AS c, count(DISTINCT status) FILTER (WHERE total > 1) AS n, string_agg(status, ',' ORDER BY id) AS s, \
                last_value(status ORDER BY placed_at) AS last, bool_or(total > 5) AS any_big FROM orders GROUP BY customer_id",
         ),
+        ("id", "SELECT o.id, c.name FROM orders AS o JOIN customers AS c ON c.id = o.customer_id"),
+        (
+            "id",
+            "SELECT o.id, c.name FROM orders AS o LEFT JOIN customers AS c ON c.id = o.customer_id AND c.name > 'B'",
+        ),
+        (
+            "order_id, customer_id",
+            "SELECT o.id AS order_id, c.id AS customer_id FROM orders AS o, customers AS c WHERE upper(o.status) = c.name",
+        ),
+        // What is equal stands for it.
+        ("id, c", "SELECT o.id, p.id AS c FROM orders AS o JOIN orders AS p ON o.customer_id = p.customer_id"),
+        (
+            "c",
+            "SELECT c.id AS c, g.n FROM customers AS c JOIN (SELECT customer_id, count(*) AS n FROM orders GROUP BY 1) AS g ON g.customer_id = c.id",
+        ),
+        (
+            "c",
+            "SELECT g.customer_id AS c, g.n FROM customers AS c JOIN (SELECT customer_id, count(*) AS n FROM orders GROUP BY 1) AS g ON g.customer_id = c.id",
+        ),
+        ("id", "SELECT id FROM orders JOIN (SELECT id AS customer_id, name FROM customers) AS c USING (customer_id)"),
+        (
+            "id",
+            "SELECT o.id, c.name, d.status FROM orders AS o JOIN customers AS c ON c.id = o.customer_id LEFT JOIN orders AS d ON d.id = c.id",
+        ),
+        ("id", "SELECT id FROM customers WHERE NOT EXISTS (SELECT 1 FROM orders WHERE customer_id = customers.id)"),
+        ("id", "SELECT id FROM customers WHERE id IN (SELECT customer_id FROM orders) OR name = 'x'"),
+        ("id", "SELECT o.id, e.event_type FROM orders AS o JOIN events AS e ON e.event_id = o.status"),
     ] {
         assert!(!columns(key, query).is_empty());
+    }
+    let refused = |key: &str, query: &str| {
+        let text = format!("CREATE MATERIALIZED VIEW v WITH (key = '{key}') AS {query}");
+        check("v.sql", &text).expect_err(query).to_string()
+    };
+    for (key, query) in [
+        // Of an outer join the row of nulls is there more than once.
+        ("c", "SELECT c.id AS c FROM orders AS o LEFT JOIN customers AS c ON c.id = o.id"),
+        ("c", "SELECT o.customer_id AS c FROM orders AS o JOIN customers AS c ON c.id = o.customer_id"),
+        ("id", "SELECT o.id FROM orders AS o JOIN orders AS p ON o.customer_id = p.customer_id"),
+    ] {
+        assert!(refused(key, query).contains("nothing shows that"), "{query}");
     }
 }

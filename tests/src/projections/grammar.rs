@@ -1,10 +1,14 @@
 //! Random definitions, of everything that can be kept true.
 
+mod joins;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use deltafold_event::{Column, ColumnType};
 use deltafold_projection::{Relation, Relations};
 use rand::{Rng, rngs::SmallRng, seq::IndexedRandom};
+
+pub use joins::Joined;
 
 /// The tables of generated histories.
 pub(super) const TABLES: [&str; 4] = ["items", "docs", "loose", "crates"];
@@ -58,14 +62,47 @@ pub enum Operator {
     Aggregate(usize),
     /// An aggregate with FILTER.
     AggregateFilter,
+    /// JOIN.
+    InnerJoin,
+    /// LEFT JOIN.
+    LeftJoin,
+    /// EXISTS, or IN (SELECT …).
+    Semi,
+    /// NOT EXISTS.
+    Anti,
+    /// One of them, or something else.
+    Mark,
+    /// One that is the same for all rows.
+    Uncorrelated,
+    /// A table with itself.
+    SelfJoin,
+    /// What was joined with another.
+    ThreeWay,
+    /// GROUP BY or DISTINCT over what was joined.
+    UnderGroup,
+    /// What was grouped with another.
+    OverGroup,
 }
+
+/// Those that bring rows of two sides together.
+pub const JOINS: [Operator; 8] = [
+    Operator::InnerJoin,
+    Operator::LeftJoin,
+    Operator::Semi,
+    Operator::Anti,
+    Operator::SelfJoin,
+    Operator::ThreeWay,
+    Operator::UnderGroup,
+    Operator::OverGroup,
+];
 
 /// Everything that a definition can have in it.
 pub fn operators() -> Vec<Operator> {
     use Operator::{AggregateFilter, Distinct, Filter, Group, Having, Log, Map, OneGroup, Subquery, Union};
     let aggregates = (0..AGGREGATES.len()).map(Operator::Aggregate);
     let others = [Log, Filter, Map, Group, OneGroup, Having, Distinct, Union, Subquery, AggregateFilter];
-    others.into_iter().chain(aggregates).collect()
+    let joins = JOINS.into_iter().chain([Operator::Mark, Operator::Uncorrelated]);
+    others.into_iter().chain(aggregates).chain(joins).collect()
 }
 
 /// A definition.
@@ -77,6 +114,8 @@ pub struct Written {
     pub query: String,
     /// What is in it.
     pub operators: BTreeSet<Operator>,
+    /// What is joined in it.
+    pub joins: Vec<Joined>,
 }
 
 impl Written {
@@ -149,21 +188,23 @@ const GROUPS: [&str; 5] = ["lvl", "name", "qty", "id % 3", "CASE WHEN qty > 4 TH
 
 /// One of them at random; also over the log, or not.
 pub fn write(random: &mut SmallRng, has_log: bool) -> Written {
-    let mut writer = Writer { random, has_log, operators: BTreeSet::new() };
+    let mut writer = Writer { random, has_log, operators: BTreeSet::new(), joins: Vec::new() };
     let (key, query) = writer.query();
-    Written { key, query, operators: writer.operators }
+    Written { key, query, operators: writer.operators, joins: writer.joins }
 }
 
 struct Writer<'r> {
     random: &'r mut SmallRng,
     has_log: bool,
     operators: BTreeSet<Operator>,
+    joins: Vec<Joined>,
 }
 
 impl Writer<'_> {
     fn query(&mut self) -> (String, String) {
-        match self.random.random_range(0..if self.has_log { 12 } else { 8 }) {
-            8.. => self.log(),
+        match self.random.random_range(0..if self.has_log { 15 } else { 11 }) {
+            11.. => self.log(),
+            8..11 => self.joined_rows(),
             0 => self.rows(),
             1 => self.distinct(),
             2 => self.one_group(),
@@ -292,7 +333,15 @@ impl Writer<'_> {
     /// What a query is over: rows with all the columns.
     fn source(&mut self) -> String {
         let all = "id, lvl, name, qty, body";
-        match self.random.random_range(0..6) {
+        match self.random.random_range(0..9) {
+            6.. => {
+                let before = self.joins.len();
+                let joined = self.joined();
+                let under: Vec<Joined> = self.joins[before..].to_vec();
+                self.has(Operator::UnderGroup);
+                self.joins.extend(under.into_iter().map(|join| Joined { operator: Operator::UnderGroup, ..join }));
+                joined
+            }
             0 => {
                 self.has(Operator::Subquery);
                 let (table, condition) = (self.one_of(&TABLES), self.condition());

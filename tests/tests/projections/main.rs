@@ -13,12 +13,15 @@ use deltafold_tests::{
     generator::{Delivery, Script, Stream},
     laws,
     naive::{self, Relation},
-    projections::{Batch, Meets, Operator, Projected, Table, Written, difference, meets, operators, relations, write},
+    projections::{
+        Batch, JOINS, Joined, Meets, Operator, Projected, Table, Written, difference, meets, operators, relations,
+        write,
+    },
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
 /// How many definitions each history is projected by, in memory.
-const DEFINITIONS: u64 = 5;
+const DEFINITIONS: u64 = 7;
 
 /// The definitions of a history.
 fn definitions(script: &Script) -> impl Iterator<Item = (Written, Definition)> {
@@ -178,6 +181,7 @@ fn is_rebuilt_the_same(projected: &Projected, definition: &Definition, seed: u64
 #[test]
 fn every_operator_meets_every_case() {
     let counts: RefCell<BTreeMap<(Operator, Meets), u64>> = RefCell::default();
+    let of_sides: RefCell<BTreeMap<(Operator, usize, Meets), u64>> = RefCell::default();
     laws::for_fixed(|script| {
         let stream = Stream::of(script);
         let delivery = Delivery::of(&stream, script.seed);
@@ -194,13 +198,31 @@ fn every_operator_meets_every_case() {
                     *counts.borrow_mut().entry((*operator, *case)).or_default() += 1;
                 }
             }
+            let mut of_joins = BTreeSet::new();
+            for Joined { operator, sides } in &written.joins {
+                for (side, tables) in sides.iter().enumerate() {
+                    let is_over = |name: &str| tables.iter().any(|table| table == name);
+                    let met = stored.iter().flat_map(|stored| meets(stored, is_over));
+                    of_joins.extend(met.map(|case| (*operator, side, case)));
+                }
+            }
+            for met in of_joins {
+                *of_sides.borrow_mut().entry(met).or_default() += 1;
+            }
         }
     });
-    let counts = counts.into_inner();
+    let (counts, of_sides) = (counts.into_inner(), of_sides.into_inner());
     let all = operators().into_iter().flat_map(|operator| Meets::ALL.map(|case| (operator, case)));
     let count = |at: &(Operator, Meets)| counts.get(at).copied().unwrap_or_default();
     let least = laws::cases().least;
     let rare: Vec<_> = all.clone().filter(|at| count(at) < least).map(|at| (at, count(&at))).collect();
+    let sides = JOINS.into_iter().flat_map(|operator| [(operator, 0), (operator, 1)]);
+    let sides = sides.flat_map(|(operator, side)| Meets::ALL.map(|case| (operator, side, case)));
+    let of_side = |at: &(Operator, usize, Meets)| of_sides.get(at).copied().unwrap_or_default();
+    let fewest_of_sides = sides.clone().map(|at| (of_side(&at), at)).min();
+    laws::say(&format!("joins, sides and cases: {}, the rarest {fewest_of_sides:?}", sides.clone().count()));
+    let rare_sides: Vec<_> = sides.filter(|at| of_side(at) < least).map(|at| (at, of_side(&at))).collect();
+    assert!(rare_sides.is_empty(), "fewer than {least} times on the left (0) or the right (1): {rare_sides:?}");
     let fewest = all.clone().map(|at| (count(&at), at)).min();
     laws::say(&format!("operators and cases: {} pairs, the rarest {fewest:?}", all.count()));
     assert!(rare.is_empty(), "fewer than {least} times: {rare:?}");

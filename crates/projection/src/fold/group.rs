@@ -31,10 +31,10 @@ use super::{
 };
 use crate::memory::Memory;
 use entry::{Content, Entry};
-use moments::Stand;
 use ordered::{Element, Elements, Multiset};
 use partial::{Partial, Summands};
 
+pub(crate) use moments::Stand;
 pub(crate) use ordered::{Ordered, Shape};
 pub(crate) use partial::Additive;
 
@@ -353,7 +353,7 @@ fn add(elements: &mut BTreeMap<(u8, Element), i64>, element: (u8, Element), weig
 }
 
 /// What is part of a key is not too long for one.
-fn fits<E>(part: &[u8], cause: u32, what: &str) -> Result<(), Fault<E>> {
+pub(crate) fn fits<E>(part: &[u8], cause: u32, what: &str) -> Result<(), Fault<E>> {
     const MOST_BYTES: usize = 30_000;
     match part.len() <= MOST_BYTES {
         true => Ok(()),

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | no groups | the view's key, as text | the view's |
 //! | one level of groups | the group, as the bytes of its row | what the groups are made of |
-//! | several | the same for all: they are folded by their moments | the number of the relation, the row |
+//! | several, or joins | the same for all: they are folded by their moments | the number of the relation, the row |
 //!
 //! Before them come [`ORDER`] and [`KEY_HASH`].
 
@@ -126,7 +126,7 @@ impl Fold {
     fn level(&self) -> Level<'_> {
         match self.root.only_group() {
             Some((below, group)) => Level::Group(below, group),
-            None if self.root.has_groups() => Level::None,
+            None if self.root.remembers() => Level::None,
             None => Level::View,
         }
     }

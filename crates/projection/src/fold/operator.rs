@@ -14,6 +14,7 @@ use super::{
     error::Fault,
     expressions::{truths, values},
     group::Group,
+    join::Join,
 };
 use crate::memory::Memory;
 
@@ -37,6 +38,8 @@ pub(crate) enum Operator {
     Union { inputs: Vec<Operator>, schema: SchemaRef },
     /// Adds up what is alike.
     Group { input: Box<Operator>, group: Group },
+    /// Brings together what belongs together.
+    Join(Box<Join>),
 }
 
 impl Operator {
@@ -79,24 +82,31 @@ impl Operator {
                 };
                 group.fold(deltas, is_first, memory, writes)
             }
+            Self::Join(join) => {
+                let left = join.left.input.fold(given, memory, writes)?;
+                let right = join.right.input.fold(given, memory, writes)?;
+                join.fold(&left, &right, memory, writes)
+            }
         }
     }
 
-    /// The group that all rows come through, and what it is made of; none where there is no group, or more than one.
+    /// The group that all rows come through, and what it is made of; none where there is no group, or more than one, or a
+    /// join.
     pub(crate) fn only_group(&self) -> Option<(&Self, &Group)> {
         match self {
-            Self::Group { input, group } => (!input.has_groups()).then_some((input, group)),
+            Self::Group { input, group } => (!input.remembers()).then_some((input, group)),
             Self::Filter { input, .. } | Self::Map { input, .. } => input.only_group(),
-            Self::Scan { .. } | Self::Union { .. } => None,
+            Self::Scan { .. } | Self::Union { .. } | Self::Join(_) => None,
         }
     }
 
-    pub(crate) fn has_groups(&self) -> bool {
+    /// Whether what it gives hangs on more than the row that it is given.
+    pub(crate) fn remembers(&self) -> bool {
         match self {
-            Self::Group { .. } => true,
+            Self::Group { .. } | Self::Join(_) => true,
             Self::Scan { .. } => false,
-            Self::Filter { input, .. } | Self::Map { input, .. } => input.has_groups(),
-            Self::Union { inputs, .. } => inputs.iter().any(Self::has_groups),
+            Self::Filter { input, .. } | Self::Map { input, .. } => input.remembers(),
+            Self::Union { inputs, .. } => inputs.iter().any(Self::remembers),
         }
     }
 
@@ -106,6 +116,7 @@ impl Operator {
             Self::Scan { schema, .. } | Self::Map { schema, .. } | Self::Union { schema, .. } => schema,
             Self::Filter { input, .. } => input.schema(),
             Self::Group { group, .. } => &group.schema,
+            Self::Join(join) => &join.schema,
         }
     }
 }

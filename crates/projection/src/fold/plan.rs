@@ -4,15 +4,16 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
     compute::SortOptions,
-    datatypes::{DataType, Schema, SchemaRef},
+    datatypes::{DataType, Field, Schema, SchemaRef},
     row::{RowConverter, SortField},
 };
 use datafusion::{
-    common::{DFSchema, Result, ScalarValue, not_impl_err},
+    common::{DFSchema, JoinType, NullEquality, Result, ScalarValue, not_impl_err},
     execution::context::ExecutionProps,
     logical_expr::{
-        Distinct, Expr, LogicalPlan,
+        self, Distinct, Expr, LogicalPlan,
         expr::{AggregateFunction, NullTreatment, Sort},
+        lit,
         physical_planning_context::PhysicalPlanningContext,
     },
     physical_expr::{PhysicalExpr, create_physical_expr},
@@ -20,15 +21,18 @@ use datafusion::{
 
 use super::{
     group::{Additive, Call, Group, Kind, Ordered, Shape},
+    join::{self, Join, Side},
     operator::Operator,
 };
+use crate::joined;
 
 /// Makes operators of plans.
 #[derive(Default)]
 pub(crate) struct Planner {
     /// The relations that they are over, by name, and their numbers.
     pub(crate) relations: BTreeMap<String, usize>,
-    groups: u16,
+    /// How many there are that remember something.
+    operators: u16,
 }
 
 impl Planner {
@@ -66,13 +70,75 @@ impl Planner {
             LogicalPlan::Aggregate(aggregate) => {
                 self.group(&aggregate.input, &aggregate.group_expr, &aggregate.aggr_expr, &schema(&aggregate.schema))
             }
+            LogicalPlan::Join(join) => self.join(join),
             other => not_impl_err!("{} cannot be maintained", other.display()),
         }
     }
 
+    fn next(&mut self) -> u16 {
+        let next = self.operators;
+        self.operators += 1;
+        next
+    }
+
+    fn join(&mut self, join: &logical_expr::Join) -> Result<Operator> {
+        let kind = match join.join_type {
+            JoinType::Inner => join::Kind::Inner,
+            JoinType::Left => join::Kind::Left,
+            JoinType::LeftSemi => join::Kind::Semi,
+            JoinType::LeftAnti => join::Kind::Anti,
+            JoinType::LeftMark => join::Kind::Mark,
+            other => return not_impl_err!("{other} JOIN cannot be maintained"),
+        };
+        // What nothing has to be equal for belongs to all.
+        let always = || (lit(true), lit(true));
+        let on = if join.on.is_empty() { vec![always()] } else { join.on.clone() };
+        let (on_left, on_right): (Vec<Expr>, Vec<Expr>) = on.into_iter().unzip();
+        let (of_left, of_right) = (join.left.schema(), join.right.schema());
+        let fields = on_left.iter().map(|expr| Ok(SortField::new(data_type(expr, of_left)?)));
+        let fields: Vec<SortField> = fields.collect::<Result<_>>()?;
+        let left = self.side(&join.left, &on_left)?;
+        let right = self.side(&join.right, &on_right)?;
+        let existence = match kind {
+            join::Kind::Inner => None,
+            _ => Some(Group {
+                operator: self.next(),
+                by: physical(&on_right, of_right)?,
+                converter: Some(RowConverter::new(fields.clone())?),
+                calls: Vec::new(),
+                schema: keys_schema(&on_right, of_right)?,
+            }),
+        };
+        let conditions = joined::conditions(join);
+        let (can_match, beyond) = if kind == join::Kind::Inner { (None, conditions) } else { (conditions, None) };
+        let operator = Operator::Join(Box::new(Join {
+            kind,
+            left,
+            right,
+            can_match: can_match.map(|condition| one(&condition, of_left)).transpose()?,
+            keys: RowConverter::new(fields)?,
+            nulls_match: join.null_equality == NullEquality::NullEqualsNull,
+            existence,
+            schema: schema(&join.schema),
+        }));
+        match beyond {
+            Some(condition) => {
+                Ok(Operator::Filter { input: Box::new(operator), condition: one(&condition, &join.schema)? })
+            }
+            None => Ok(operator),
+        }
+    }
+
+    fn side(&mut self, input: &LogicalPlan, on: &[Expr]) -> Result<Side> {
+        let fields = input.schema().fields().iter().map(|field| SortField::new(field.data_type().clone()));
+        let fields: Vec<SortField> = fields.collect();
+        let rows = if fields.is_empty() { None } else { Some(RowConverter::new(fields)?) };
+        let (operator, key) = (self.next(), physical(on, input.schema())?);
+        Ok(Side { input: Box::new(self.operator(input)?), operator, key, rows })
+    }
+
     fn group(&mut self, input: &LogicalPlan, by: &[Expr], calls: &[Expr], schema: &SchemaRef) -> Result<Operator> {
-        let operator = self.groups;
-        self.groups += 1;
+        let operator = self.next();
         let fields = by.iter().map(|expr| Ok(SortField::new(data_type(expr, input.schema())?)));
         let fields: Vec<SortField> = fields.collect::<Result<_>>()?;
         let converter = if fields.is_empty() { None } else { Some(RowConverter::new(fields)?) };
@@ -172,6 +238,12 @@ fn physical(exprs: &[Expr], input: &DFSchema) -> Result<Vec<Arc<dyn PhysicalExpr
 
 fn one(expr: &Expr, input: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
     create_physical_expr(expr, input, &ExecutionProps::new(), &PhysicalPlanningContext::default())
+}
+
+/// The columns of what has to be equal in a join.
+fn keys_schema(on: &[Expr], input: &DFSchema) -> Result<SchemaRef> {
+    let field = |(at, expr): (usize, &Expr)| Ok(Field::new(format!("key {at}"), data_type(expr, input)?, true));
+    Ok(Arc::new(Schema::new(on.iter().enumerate().map(field).collect::<Result<Vec<_>>>()?)))
 }
 
 fn schema(of: &DFSchema) -> SchemaRef {

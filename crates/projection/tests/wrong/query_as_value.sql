@@ -1,2 +1,4 @@
 CREATE MATERIALIZED VIEW query_as_value WITH (key = 'id') AS
-SELECT id FROM orders WHERE customer_id IN (SELECT id FROM customers);
+SELECT id
+FROM orders
+WHERE total > (SELECT avg(total) FROM orders);

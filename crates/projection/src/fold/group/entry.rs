@@ -76,9 +76,16 @@ impl Content {
 
 /// A moment of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// What everything until then adds up to.
     pub(super) content: Arc<Content>,
     /// Which values came and went then, by call.
     pub(super) elements: Vec<((u8, Element), i64)>,
+}
+
+impl Entry {
+    /// Whether there is any row then.
+    pub(crate) fn has_rows(&self) -> bool {
+        self.content.rows != 0
+    }
 }

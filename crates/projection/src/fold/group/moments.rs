@@ -129,7 +129,7 @@ impl Records {
 }
 
 /// What a group remembers, as far as changes from a moment on need it.
-pub(super) struct Stand {
+pub(crate) struct Stand {
     /// The key of the newest of them.
     key: Vec<u8>,
     /// In their order, up to the newest. Of none the group is new.
@@ -139,13 +139,13 @@ pub(super) struct Stand {
     /// What comes before [`Self::base`] in its record.
     before: Vec<(i64, Entry)>,
     /// The entry before the moment.
-    pub(super) base: Option<(i64, Entry)>,
+    pub(crate) base: Option<(i64, Entry)>,
     /// Those from the moment on.
-    pub(super) tail: Vec<(i64, Entry)>,
+    pub(crate) tail: Vec<(i64, Entry)>,
 }
 
 impl Stand {
-    pub(super) fn read<M: Memory>(operator: u16, group: &[u8], from: i64, memory: &M) -> Result<Self, Fault<M::Error>> {
+    pub(crate) fn read<M: Memory>(operator: u16, group: &[u8], from: i64, memory: &M) -> Result<Self, Fault<M::Error>> {
         let key = keys::newest(operator, group);
         let Some(newest) = memory.get(&key).map_err(Fault::Memory)? else {
             return Ok(Self::of_new(key));

@@ -1,0 +1,3 @@
+CREATE MATERIALIZED VIEW join_natural WITH (key = 'id') AS
+SELECT id, name
+FROM orders NATURAL JOIN customers;
