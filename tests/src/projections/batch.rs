@@ -48,7 +48,24 @@ pub struct Table {
 }
 
 impl Table {
-    fn rows_of(&self) -> MemTable {
+    /// Of what somebody else says that a view has.
+    pub fn of_view(definition: &Definition, rows: Vec<Map<String, Value>>) -> Self {
+        let columns = definition.columns().iter();
+        let column = |column: &deltafold_projection::Column| Column {
+            name: column.name.clone(),
+            column_type: column.column_type.clone(),
+        };
+        Self { name: definition.name().to_owned(), columns: columns.map(column).collect(), rows }
+    }
+
+    /// Its rows, with values as views have them.
+    pub fn canonical(&self) -> Vec<Map<String, Value>> {
+        let columns = self.columns.iter().zip(self.arrays());
+        let columns = columns.map(|(column, values)| (column.name.as_str(), &column.column_type, values));
+        objects(&columns.collect::<Vec<_>>(), self.rows.len())
+    }
+
+    fn arrays(&self) -> Vec<ArrayRef> {
         let mut columns: Vec<Values> =
             self.columns.iter().map(|column| Values::new(&column.column_type, self.rows.len())).collect();
         for row in &self.rows {
@@ -61,10 +78,13 @@ impl Table {
                 }
             }
         }
+        columns.into_iter().map(Values::finish).collect()
+    }
+
+    fn rows_of(&self) -> MemTable {
         let field = |column: &Column| Field::new(&column.name, data_type(&column.column_type), true);
         let schema = Arc::new(Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()));
-        let arrays = columns.into_iter().map(Values::finish).collect();
-        let rows = RecordBatch::try_new(schema.clone(), arrays).expect("they are of the table's types");
+        let rows = RecordBatch::try_new(schema.clone(), self.arrays()).expect("they are of the table's types");
         MemTable::try_new(schema, vec![vec![rows]]).expect("they are of the table's types")
     }
 
@@ -147,6 +167,10 @@ fn rows_of(batch: &RecordBatch, definition: &Definition) -> Vec<Map<String, Valu
             (column.name.as_str(), &column.column_type, of_view)
         })
         .collect();
+    objects(&columns, batch.num_rows())
+}
+
+fn objects(columns: &[(&str, &ColumnType, ArrayRef)], rows: usize) -> Vec<Map<String, Value>> {
     let row = |row: usize| {
         let value = |(name, of, values): &(&str, &ColumnType, ArrayRef)| {
             let mut text = String::new();
@@ -155,7 +179,7 @@ fn rows_of(batch: &RecordBatch, definition: &Definition) -> Vec<Map<String, Valu
         };
         columns.iter().map(value).collect()
     };
-    (0..batch.num_rows()).map(row).collect()
+    (0..rows).map(row).collect()
 }
 
 /// How the rows of a view differ from those that were expected, if they do: sums and averages of floats may by 10⁻⁹.

@@ -20,6 +20,13 @@ use crate::{
 /// A version of a view's row: where it begins and ends, and the row.
 pub type Span = (Timestamp, Option<Timestamp>, Arc<str>);
 
+/// The rows at a moment, by key.
+pub fn at_moment(versions: &BTreeMap<Arc<str>, Vec<Span>>, moment: Timestamp) -> BTreeMap<Arc<str>, Arc<str>> {
+    let holds = |span: &&Span| span.0 <= moment && span.1.is_none_or(|end| moment < end);
+    let row = |versions: &[Span]| versions.iter().find(holds).map(|span| Arc::clone(&span.2));
+    versions.iter().filter_map(|(key, versions)| Some((Arc::clone(key), row(versions)?))).collect()
+}
+
 /// The keepers of a stream, and the fold of one definition over them.
 pub struct Projected {
     keepers: InMemory,

@@ -1,16 +1,14 @@
 //! The laws for derived views as a server keeps them.
 
-use std::{cell::Cell, collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::cell::Cell;
 
 use deltafold_event::{Position, StoredEvent, Timestamp};
-use deltafold_projection::{self as projection, Definition, Relations, Statement};
-use deltafold_projector::{Ordered, Said, ViewInfo, ViewKind};
+use deltafold_projector::Ordered;
 use deltafold_tests::{
     generator::{Delivery, Stream},
     kept::{Kept, OnDisk},
     laws, naive,
-    projections::{Batch, Span, Table, declared, difference},
-    recording::Recording,
+    projections::{Batch, Table, at_moment, declared, difference, shop},
 };
 use deltafold_view::At;
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
@@ -121,12 +119,6 @@ fn law_7_a_later_event_never_changes_what_a_view_has_shown() {
     assert!(compared.get() > 1_000, "{} rows were compared", compared.get());
 }
 
-fn at_moment(versions: &BTreeMap<Arc<str>, Vec<Span>>, moment: Timestamp) -> BTreeMap<Arc<str>, Arc<str>> {
-    let holds = |span: &&Span| span.0 <= moment && span.1.is_none_or(|end| moment < end);
-    let row = |versions: &[Span]| versions.iter().find(holds).map(|span| Arc::clone(&span.2));
-    versions.iter().filter_map(|(key, versions)| Some((Arc::clone(key), row(versions)?))).collect()
-}
-
 /// As a server keeps it: defined at some time, built beside what goes on, restarted in the middle of it, built again; held,
 /// shown, undone, given up, paused and resumed in any order.
 #[test]
@@ -211,54 +203,22 @@ fn order(random: &mut SmallRng) -> Ordered {
 /// recorded moment.
 #[test]
 fn the_shop_s_views_are_their_queries_over_the_database_s_own_rows() {
-    let shop = Recording { folder: "shop", stream: "shop", declared: "" };
-    let (commits, schemas) = shop.commits(700);
-    let mut kept = OnDisk::new(&schemas);
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../projections");
-    let files = fs::read_dir(folder).expect("the folder is there").map(|entry| entry.expect("it can be read").path());
-    let definitions: BTreeMap<String, String> = files
-        .map(|path| {
-            let name = path.file_stem().and_then(|name| name.to_str()).expect("names are UTF-8").to_owned();
-            (name, fs::read_to_string(&path).expect("it can be read"))
-        })
-        .collect();
-    for (number, commit) in commits.iter().enumerate() {
-        let mut commit = commit.clone();
-        if number == 1 {
-            for (name, sql) in &definitions {
-                let order = named(name, Ordered::Defined { sql: sql.clone() }, &commit);
-                commit.push(order);
-            }
-        }
-        kept.fold(&commit);
-    }
-    kept.finish_building();
-    let catalog = kept.catalog();
-    let problems: Vec<_> = catalog.projections.iter().filter_map(|info| info.problem.as_ref()).collect();
-    assert!(problems.is_empty() && definitions.len() >= 8, "{problems:?} of {definitions:?}");
-    let mirrors = catalog.views.iter().filter(|view| view.kind == ViewKind::Mirror);
-    let mirrors: BTreeMap<&str, &ViewInfo> = mirrors.map(|view| (&*view.name, &**view)).collect();
-    let relations: Relations = mirrors
-        .values()
-        .map(|mirror| (mirror.name.to_string(), projection::Relation::new(mirror.columns.clone(), mirror.key.clone())))
-        .collect();
+    let shop::Projected { kept, mirrors, definitions } = shop::projected(|_| true);
     let batch = Batch::default();
     let mut compared = 0;
-    for (name, sql) in &definitions {
-        let statement = Statement::parse(&format!("{name}.sql"), sql).expect("it is right");
-        let definition = Definition::check(&statement, &relations).expect("it is right");
+    for (definition, query) in &definitions {
+        let name = definition.name();
         if definition.sources() == ["events"] {
             // Of the shop's own events there is no other truth than they are.
             continue;
         }
-        let query = &sql[sql.find("SELECT").expect("it selects")..].trim_end().trim_end_matches(';');
         let found = kept.derived(name).expect("it is shown");
-        for moment in shop.moments() {
+        for moment in shop::SHOP.moments() {
             let tables = moment.tables.iter().filter_map(|(name, rows)| {
-                let columns = mirrors.get(name.as_str())?.columns.clone();
+                let columns = mirrors.get(name.as_str())?.clone();
                 Some(Table { name: name.clone(), columns, rows: rows.clone() })
             });
-            let expected = batch.rows(&definition, query, &tables.collect::<Vec<_>>());
+            let expected = batch.rows(definition, query, &tables.collect::<Vec<_>>());
             let at = moment.at.parse().expect("a moment");
             if let Some(difference) = difference(&at_moment(&found, at), &expected) {
                 panic!("{name} at {}\n{difference}", moment.at);
@@ -273,7 +233,7 @@ fn the_shop_s_views_are_their_queries_over_the_database_s_own_rows() {
 #[test]
 fn a_rare_commit_forgets_what_was_believed_before_it() {
     const HOURS: i64 = 3_600_000_000;
-    let shop = Recording { folder: "shop", stream: "shop", declared: "" };
+    let shop = shop::SHOP;
     let (mut commits, schemas) = shop.commits(100);
     let sql = "CREATE MATERIALIZED VIEW v WITH (key = 'status') AS
          SELECT status, count(*) AS orders FROM orders GROUP BY status";
@@ -292,11 +252,5 @@ fn a_rare_commit_forgets_what_was_believed_before_it() {
 }
 
 fn control(ordered: Ordered, commit: &[StoredEvent]) -> StoredEvent {
-    named("v", ordered, commit)
-}
-
-fn named(name: &str, ordered: Ordered, commit: &[StoredEvent]) -> StoredEvent {
-    let last = commit.last().expect("a commit has events");
-    let event = Said { ordered, by: "test".to_owned(), reason: None }.event(name, last.recorded_at);
-    StoredEvent { position: last.position.next(), recorded_at: last.recorded_at, event }
+    shop::ordered("v", ordered, commit)
 }
