@@ -329,10 +329,10 @@ impl Api {
     /// Runs a request.
     pub(crate) async fn run(&self, asked: Asked, principal: &Principal, began: Instant) -> Result<Answer, ApiError> {
         let inner = &*self.inner;
-        let Asked { variables, operation_name, explain, catalog, built, document, number, .. } = asked;
+        let Asked { query, variables, operation_name, explain, catalog, built, document, number } = asked;
         let operation = operation_at(&document.parsed, number);
         let shape = document.shape(&built, operation, &variables);
-        let reading = self.reading(&built, catalog)?;
+        let reading = self.reading(&built, catalog)?.of_views(|name| built.model.may_be_read(name, &query))?;
         let reading = Arc::new(if explain { reading.explaining() } else { reading });
         // A request that takes too long is dropped.
         let _begun = reading.ends_with_request();
@@ -380,7 +380,10 @@ impl Api {
         let (pushed, reading) = pushed.unzip();
         let reading = match reading {
             Some(reading) => reading,
-            None => Arc::new(self.reading(built, asked.catalog.clone())?),
+            None => {
+                let reading = self.reading(built, asked.catalog.clone())?;
+                Arc::new(reading.of_views(|name| built.model.may_be_read(name, &asked.query))?)
+            }
         };
         request = request.data(reading.clone()).data(self.inner.sources.clone()).data(pushed);
         let Response { data, mut errors, .. } = built.pushing.execute(request).await;
@@ -399,6 +402,15 @@ impl Api {
         let built = self.current(&catalog)?;
         let reading = Arc::new(self.reading(&built, catalog)?);
         Ok((built, reading))
+    }
+
+    /// Likewise, of a request that reads a view and those that it names.
+    pub(crate) fn reading_of(&self, view: &str) -> Result<(Arc<Built>, Arc<Reading>), ApiError> {
+        let catalog = self.catalog().borrow().clone();
+        let built = self.current(&catalog)?;
+        let reading = self.reading(&built, catalog)?;
+        let reading = reading.of_views(|name| name == view || !built.model.relations.is_empty())?;
+        Ok((built, Arc::new(reading)))
     }
 
     /// How far the views have come, to be waited for.

@@ -123,7 +123,7 @@ impl AsOf {
 
     fn moment(&self, reading: &Reading, position: Option<Position>) -> Result<Moment, ApiError> {
         let position = match position {
-            None => Position::MAX,
+            None => reading.now(),
             Some(position) => reading.at_position(position, &format!("{}.position", self.path))?,
         };
         let time = match (self.time, self.consistent) {

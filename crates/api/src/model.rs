@@ -37,6 +37,12 @@ pub(crate) struct ViewModel {
 }
 
 impl Model {
+    /// Whether a document may read a view: it names it, or something that may lead to it.
+    pub(crate) fn may_be_read(&self, view: &str, document: &str) -> bool {
+        let plain = |text: &str| text.chars().filter(|c| *c != '_').collect::<String>().to_lowercase();
+        !self.relations.is_empty() || plain(document).contains(&plain(view))
+    }
+
     /// The model of a catalog.
     pub(crate) fn new(catalog: &Catalog, views: &ViewStore, relations: &[DeclaredRelation]) -> Self {
         let names = names::of_views(catalog.views.iter().map(AsRef::as_ref));
@@ -98,6 +104,7 @@ impl ViewModel {
             history_start: None,
             generation: 1,
             kept_from: None,
+            unseen: Vec::new(),
             removed: None,
             leaving: Vec::new(),
         };

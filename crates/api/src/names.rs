@@ -340,6 +340,7 @@ mod tests {
         ViewInfo {
             kind: deltafold_projector::ViewKind::Mirror,
             kept_from: None,
+            unseen: Vec::new(),
             removed: None,
             leaving: Vec::new(),
             name: name.into(),

@@ -64,6 +64,8 @@ pub(crate) struct Reading {
     believed: Mutex<ByViewAndPosition<Arc<OnceCell<Arc<Believed>>>>>,
     /// The exclusive end of what the views hold.
     end: Position,
+    /// Whether some hold more, of which not all is there: they are read as they were before.
+    is_earlier: bool,
     /// The newest moment at which every transaction that the views hold is whole.
     consistent: Option<Consistent>,
     /// The views that were read as of the past.
@@ -132,12 +134,43 @@ impl Reading {
             past_reads,
             believed,
             end,
+            is_earlier: false,
             consistent,
             past,
             plans: None,
             children: OnceLock::new(),
             begun: Begun::default(),
         })
+    }
+
+    /// One that reads views which satisfy a condition, and maybe others: where one of them is folded in pieces, all are read
+    /// as they were before that.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub(crate) fn of_views(self, is_read: impl Fn(&str) -> bool) -> Result<Self, ApiError> {
+        let earlier = deltafold_projector::shown_earlier(&self.snapshot);
+        let earlier = earlier.map_err(|error| ApiError::internal("position", error))?;
+        let until = earlier.iter().filter(|(name, _)| is_read(name)).map(|(_, until)| *until).min();
+        Ok(match until {
+            Some(until) if until < self.end => Self { end: until, is_earlier: true, ..self },
+            _ => self,
+        })
+    }
+
+    /// Whether views are read as they were before.
+    pub(crate) fn is_earlier(&self) -> bool {
+        self.is_earlier
+    }
+
+    /// What is read where nothing else is said.
+    pub(crate) fn now(&self) -> Position {
+        if self.is_earlier { self.position() } else { Position::MAX }
+    }
+
+    /// A position that was reached, as it is read: the last one is now.
+    pub(crate) fn or_now(&self, position: Position) -> Position {
+        if position == self.position() { self.now() } else { position }
     }
 
     /// One that keeps how fields are read.
@@ -242,7 +275,7 @@ impl Reading {
         if view.is_mirror() || position == Position::MAX {
             return Ok(true);
         }
-        if view.info.kept_from.is_none_or(|from| position.next() < from) {
+        if view.info.kept_from.is_none_or(|from| position.next() < from) || !view.info.was_whole_at(position) {
             return Ok(false);
         }
         self.snapshot.is_end(position.next()).map_err(|error| ApiError::internal("position", error))
@@ -322,7 +355,7 @@ impl Reading {
         match position.cmp(&reached) {
             std::cmp::Ordering::Greater => Err(ApiError::PositionAhead { path: path.to_owned(), position, reached }),
             // The same reads, without looking at what was believed when.
-            std::cmp::Ordering::Equal => Ok(Position::MAX),
+            std::cmp::Ordering::Equal => Ok(self.now()),
             std::cmp::Ordering::Less => Ok(position),
         }
     }

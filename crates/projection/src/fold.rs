@@ -6,7 +6,7 @@
 //! | `operator`, `expressions` | rows that come and go, filtered and mapped |
 //! | `group` | what is alike, added up over valid time |
 //! | `join` | what belongs together, over valid time |
-//! | `versions` | from rows that come and go to versions of keys |
+//! | `versions`, `held` | from rows that come and go to versions of keys |
 //! | `keyed` | changes by key, for a build that sorts them first |
 //! | `deltas`, `error` | what flows between them |
 //! | `keys`, `steps` | what they remember: under which keys, and how often something is there |
@@ -15,6 +15,7 @@ mod deltas;
 mod error;
 mod expressions;
 mod group;
+mod held;
 mod join;
 mod keyed;
 mod keys;
@@ -73,15 +74,57 @@ pub struct Folded {
     pub memory: Vec<Kept>,
     /// What is shown.
     pub shown: Shown,
+    /// Whether more follows from the changes: it is to be folded on until nothing does, before anybody sees any of it.
+    pub is_part: bool,
 }
 
 /// What is remembered, as it is put together.
 #[derive(Default)]
-pub(crate) struct Writes(Vec<Kept>);
+pub(crate) struct Writes {
+    kept: Vec<Kept>,
+    /// The events that changes stem from.
+    events: Vec<EventId>,
+    /// How much of what follows from joins may be given at once.
+    pieces: Pieces,
+    /// Whether something is left that follows from the changes.
+    is_part: bool,
+}
 
 impl Writes {
     pub(crate) fn put(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
-        self.0.push((key, value));
+        self.kept.push((key, value));
+    }
+
+    /// The event of a change.
+    pub(crate) fn event(&self, cause: u32) -> EventId {
+        self.events.get(cause as usize).copied().unwrap_or(EventId::from_bytes([0; 16]))
+    }
+
+    /// The number of a change that stems from an event.
+    pub(crate) fn cause(&mut self, event: EventId) -> u32 {
+        self.events.push(event);
+        u32::try_from(self.events.len() - 1).expect("a batch has fewer than 2³² changes")
+    }
+}
+
+/// How many pairs of rows follow from changes at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pieces {
+    /// Of one key: of one that has more, they are given in pieces of about as many.
+    pub(crate) of_key: u64,
+    /// Of all that changes: the keys that come after it are left for later.
+    pub(crate) of_all: u64,
+}
+
+impl Pieces {
+    fn of(pairs: u64) -> Self {
+        Self { of_key: pairs, of_all: 50 * pairs }
+    }
+}
+
+impl Default for Pieces {
+    fn default() -> Self {
+        Self::of(10_000)
     }
 }
 
@@ -91,6 +134,7 @@ pub struct Fold {
     /// What it is over, by number: the name and the columns that it needs.
     relations: Vec<Source>,
     rows: Rows,
+    pieces: Pieces,
 }
 
 /// A relation that a fold is over.
@@ -126,7 +170,14 @@ impl Fold {
         let columns = definition.columns().to_vec();
         let place = |name: &String| columns.iter().position(|column| column.name == *name);
         let key = definition.key().iter().map(|name| place(name).expect("it was checked")).collect();
-        Ok(Self { root, relations, rows: Rows { columns, key } })
+        Ok(Self { root, relations, rows: Rows { columns, key }, pieces: Pieces::default() })
+    }
+
+    /// The same, which folds about so many pairs of joined rows of one key at once, and leaves what follows beyond them for
+    /// [`Self::fold_on`].
+    #[must_use]
+    pub fn in_pieces_of(self, pairs: u64) -> Self {
+        Self { pieces: Pieces::of(pairs), ..self }
     }
 
     /// The relations that it is over, by name.
@@ -169,8 +220,17 @@ impl Fold {
             events.extend(changes.iter().map(|change| change.event));
         }
         let given = Given::Relations { changes: &relations, is_first };
-        let event = |cause| events.get(cause).copied();
-        self.fold_given(&given, recorded_from, memory).map_err(|fault| FoldError::of(fault, event))
+        let mut writes = Writes { events, pieces: self.pieces, ..Writes::default() };
+        let folded = self.fold_given(&given, recorded_from, memory, &mut writes);
+        folded.map_err(|fault| FoldError::of(fault, |cause| writes.events.get(cause).copied()))
+    }
+
+    /// Folds on what is left of changes that were folded before.
+    ///
+    /// # Errors
+    /// As [`Self::fold`].
+    pub fn fold_on<M: Memory>(&self, recorded_from: Position, memory: &M) -> Result<Folded, FoldError<M::Error>> {
+        self.fold(&BTreeMap::new(), false, recorded_from, memory)
     }
 
     fn fold_given<M: Memory>(
@@ -178,12 +238,15 @@ impl Fold {
         given: &Given<'_>,
         recorded_from: Position,
         memory: &M,
+        writes: &mut Writes,
     ) -> Result<Folded, Fault<M::Error>> {
-        let mut writes = Writes::default();
-        let rows = self.root.fold(given, memory, &mut writes)?;
+        let rows = self.root.fold(given, memory, writes)?;
         let rows = self.canonical(rows)?;
-        let shown = self.rows.fold(&rows, recorded_from, memory)?;
-        Ok(Folded { memory: writes.0, shown })
+        let shown = match self.root.has_joins() {
+            true => self.rows.fold_parts(&rows, recorded_from, memory, writes)?,
+            false => self.rows.fold(&rows, recorded_from, memory)?,
+        };
+        Ok(Folded { memory: std::mem::take(&mut writes.kept), shown, is_part: writes.is_part })
     }
 
     /// Rows whose columns are of the types that views have.

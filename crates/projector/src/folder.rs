@@ -406,13 +406,13 @@ impl Folder {
         lock(&self.projections).go_on(self.checkpoint, self.recorded_at, &mut *self.log)
     }
 
-    /// Builds all views that are wanted, and shows them.
+    /// Builds all views that are wanted, and shows them, with all that follows from what was folded.
     ///
     /// # Errors
     /// As [`Self::fold`].
     pub fn finish_building(&mut self) -> Result<(), ProjectorError> {
         self.go_on_building()?;
-        while lock(&self.projections).is_building() {
+        while !lock(&self.projections).is_at_rest() {
             self.wait_for_builds();
             self.go_on_building()?;
         }

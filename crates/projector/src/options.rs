@@ -31,6 +31,11 @@ pub struct Options {
     /// The most changes that a build folds at once. A key with as many is folded in several pieces, each of which has
     /// to remember what the ones before came to.
     pub built_changes: usize,
+    /// How many pairs of joined rows follow from one change at once: of one of which more do, they are folded in pieces of
+    /// about as many, and seen when all are.
+    pub joined_pairs: u64,
+    /// For how long such pieces are folded before what has come meanwhile is.
+    pub folded_on: Duration,
     /// For how long what derived views were believed to be is kept, from when it was recorded on.
     pub kept_beliefs: Duration,
     /// For how long a view is shown whose definition was removed, from then on: who asks it is told that it goes.
@@ -48,6 +53,8 @@ impl Default for Options {
             held_records: 400_000,
             held_events: 262_144,
             built_changes: 16_384,
+            joined_pairs: 10_000,
+            folded_on: Duration::from_millis(100),
             kept_beliefs: Duration::from_secs(60 * 60),
             keep_removed: Duration::from_secs(24 * 60 * 60),
             continue_on_reset: BTreeSet::new(),

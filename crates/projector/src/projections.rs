@@ -15,8 +15,13 @@ mod log_relation;
 mod plan;
 mod record;
 mod shown;
+mod unseen;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use deltafold_event::{Position, StoredEvent, Timestamp, control as aggregate};
 use deltafold_relation::RowChange;
@@ -25,9 +30,10 @@ use deltafold_view::{Batch, Pending, Snapshot, ViewStore};
 use crate::{Log, Options, ProjectorError, ViewInfo, WantedIndexes};
 use build::Build;
 use forgetting::Forgetting;
-use generation::Live;
+use generation::{Left, Live};
 use log_relation::LogChange;
 use record::{Failed, Record};
+use unseen::Unseen;
 
 pub(crate) use build::{AsBelieved, Means};
 pub use control::{Ordered, Said};
@@ -72,7 +78,18 @@ pub(crate) fn shown_generation(
     let state = format!("{}{name}", record::STATES);
     let Some(bytes) = snapshot.state(&state)? else { return Ok(None) };
     let record = Record::from_bytes(&bytes).map_err(|what| ProjectorError::Memory { view: name.to_owned(), what })?;
-    Ok(record.serving.zip(snapshot.checkpoint(&state)?))
+    let until =
+        Unseen::read(snapshot)?.shown_until(name).map_or_else(|| snapshot.checkpoint(&state), |it| Ok(Some(it)));
+    Ok(record.serving.zip(until?))
+}
+
+/// The derived views that a snapshot shows as they were before a position, because not all is there yet that follows from
+/// what changed then; by name.
+///
+/// # Errors
+/// When the index cannot be read.
+pub fn shown_earlier(snapshot: &Snapshot) -> Result<BTreeMap<String, Position>, ProjectorError> {
+    Ok(Unseen::read(snapshot)?.into_shown())
 }
 
 /// In how many parts of the time that beliefs are kept they are forgotten.
@@ -120,6 +137,13 @@ pub(crate) struct Projections {
     indexes: WantedIndexes,
     /// How long views are shown whose definitions were removed.
     keep_removed: Duration,
+    /// How many pairs of joined rows are folded at once, and for how long what is left is folded on.
+    joined_pairs: u64,
+    folded_on: Duration,
+    /// Those of which something is left to be folded, as what is written has them.
+    unseen: Unseen,
+    /// Everything before it was folded in those that are.
+    until: Position,
 }
 
 struct Projection {
@@ -171,22 +195,31 @@ impl Projections {
             means,
             indexes: options.indexes.clone(),
             keep_removed: options.keep_removed,
+            joined_pairs: options.joined_pairs,
+            folded_on: options.folded_on,
+            unseen: Unseen::read(snapshot)?,
+            until: checkpoint,
         };
         projections.prepare(relations);
         for (name, projection) in &mut projections.by_name {
             // One that was folded until now goes on being folded; another one is built anew.
-            let live = |generation: &Option<Generation>, followed: Position| match (generation, &projection.plan) {
-                (Some(generation), Ok(plan)) if followed == checkpoint && generation.is_of_shape(plan) => {
-                    let view = projections.views.generation(name, generation.number)?;
-                    Ok::<_, ProjectorError>(Some(Live::new(Arc::clone(plan), view, generation.skipped.clone())))
-                }
-                _ => Ok(None),
-            };
+            let unseen = &projections.unseen;
+            let live =
+                |generation: &Option<Generation>, followed: Position, of: &str| match (generation, &projection.plan) {
+                    (Some(generation), Ok(plan)) if followed == checkpoint && generation.is_of_shape(plan) => {
+                        let view = projections.views.generation(name, generation.number)?;
+                        let live = Live::new(Arc::clone(plan), view, generation.skipped.clone());
+                        Ok::<_, ProjectorError>(Some(live.with_left(unseen.left(of))))
+                    }
+                    _ => Ok(None),
+                };
             let until =
                 |of: &str| Ok::<_, ProjectorError>(snapshot.checkpoint(&format!("{of}{name}"))?.unwrap_or_default());
             let followed = until(record::STATES)?;
-            let (shown, ready) =
-                (live(&projection.record.serving, followed)?, live(&projection.record.ready, until(record::READY)?)?);
+            let (shown, ready) = (
+                live(&projection.record.serving, followed, name)?,
+                live(&projection.record.ready, until(record::READY)?, &unseen::ready(name))?,
+            );
             (projection.live, projection.ready, projection.followed) = (shown, ready, followed);
             if projection.ready.is_none() && projection.record.ready.is_some() {
                 projection.record.lose_ready();
@@ -214,6 +247,10 @@ impl Projections {
             let record = &projection.record;
             if matches!(ordered, Ordered::Swapped) && record.ready.is_none() && projection.ready.is_some() {
                 projection.live = projection.ready.take();
+                let left = projection.live.as_ref().map_or(Left::Nothing, Live::left);
+                self.unseen.note(name, Left::Nothing, self.until);
+                self.unseen.note(name, left, self.until);
+                self.unseen.note(&unseen::ready(name), Left::Nothing, self.until);
             }
             if record.is_paused || record.serving.is_none() {
                 projection.live = None;
@@ -236,10 +273,11 @@ impl Projections {
     /// Ends those whose definitions were removed long enough before what was recorded last.
     pub(crate) fn remove_due(&mut self, recorded_at: Timestamp) {
         let kept_us = i64::try_from(self.keep_removed.as_micros()).unwrap_or(i64::MAX);
-        for projection in self.by_name.values_mut() {
+        for (name, projection) in &mut self.by_name {
             let goes_at = projection.record.removed.map(|removed| removed.as_micros().saturating_add(kept_us));
             if goes_at.is_some_and(|goes_at| goes_at <= recorded_at.as_micros()) {
                 projection.record.remove();
+                self.unseen.note(name, Left::Nothing, self.until);
                 projection.is_changed = true;
                 (projection.live, projection.ready) = (None, None);
                 projection.cancel_build();
@@ -264,7 +302,7 @@ impl Projections {
                 true => {
                     Err(format!("{name} is an aggregate type, whose mirror has that name: call the view otherwise"))
                 }
-                false => Plan::new(name, sql, &known).map(Arc::new),
+                false => Plan::new(name, sql, &known).map(|plan| Arc::new(plan.in_pieces_of(self.joined_pairs))),
             };
             let is_of = |build: &Build| projection.plan.as_ref().is_ok_and(|plan| build.plan().is_same(plan));
             if !projection.build.as_ref().is_some_and(is_of) {
@@ -308,24 +346,69 @@ impl Projections {
         write: &mut Batch,
     ) -> Result<(), ProjectorError> {
         let written = self.views.written();
+        let before = std::mem::replace(&mut self.until, until);
         for (name, projection) in &mut self.by_name {
             if let Some(ready) = &projection.ready {
                 match ready.fold(changes, until, &ready.memory_with(&written, pending.clone()), write)? {
-                    Ok(()) => write.put_checkpoint(&format!("{}{name}", record::READY), until),
+                    Ok(left) => {
+                        self.unseen.note(&unseen::ready(name), left, before);
+                        write.put_checkpoint(&format!("{}{name}", record::READY), until);
+                    }
                     Err(failed) => projection.fail(name, failed),
                 }
             }
             let Some(live) = &projection.live else { continue };
-            if let Err(failed) = live.fold(changes, until, &live.memory_with(&written, pending.clone()), write)? {
-                projection.fail(name, failed);
-                projection.live = None;
-                continue;
+            match live.fold(changes, until, &live.memory_with(&written, pending.clone()), write)? {
+                Ok(left) => projection.is_folded(name, left, (before, until), &mut self.unseen),
+                Err(failed) => {
+                    projection.fail(name, failed);
+                    projection.live = None;
+                    continue;
+                }
             }
             write.put_checkpoint(&format!("{}{name}", record::STATES), until);
             projection.followed = until;
         }
         self.put(write);
         Ok(())
+    }
+
+    /// Folds on what is left, for a while.
+    fn fold_on(&mut self) -> Result<(), ProjectorError> {
+        let began = Instant::now();
+        while !self.is_whole() {
+            let (mut write, written) = (self.views.batch(), self.views.written());
+            let until = self.until;
+            for (name, projection) in &mut self.by_name {
+                if let Some(ready) = projection.ready.as_ref().filter(|ready| ready.left() == Left::Some) {
+                    match ready.fold_on(until, &ready.memory(&written), &mut write)? {
+                        Ok(left) => drop(self.unseen.note(&unseen::ready(name), left, until)),
+                        Err(failed) => projection.fail(name, failed),
+                    }
+                }
+                let Some(live) = projection.live.as_ref().filter(|live| live.left() == Left::Some) else { continue };
+                match live.fold_on(until, &live.memory(&written), &mut write)? {
+                    Ok(left) => projection.is_folded(name, left, (until, until), &mut self.unseen),
+                    Err(failed) => {
+                        projection.fail(name, failed);
+                        projection.live = None;
+                    }
+                }
+            }
+            self.put(&mut write);
+            write.commit()?;
+            if !self.is_whole() && began.elapsed() >= self.folded_on {
+                // What has come meanwhile is folded first.
+                (self.wake)();
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is left to be folded of what was.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.by_name.values().all(Projection::is_whole)
     }
 
     /// Writes what is known of projections, if it is not written.
@@ -335,6 +418,7 @@ impl Projections {
                 write.put_state(&format!("{}{name}", record::STATES), &projection.record.to_bytes());
             }
         }
+        self.unseen.put(write);
     }
 
     /// Tells builds what a commit has changed, after which everything before `checkpoint` is folded in the mirrors.
@@ -356,6 +440,7 @@ impl Projections {
         if let Some(recorded_at) = recorded_at {
             self.remove_due(recorded_at);
         }
+        self.fold_on()?;
         self.end_builds(checkpoint, recorded_at, log)?;
         let begun = self.begin_generations(checkpoint);
         // Before anything is folded for them: a generation's number is never given to another one.
@@ -378,6 +463,8 @@ impl Projections {
         }
         self.forgotten = since;
         let Some(end) = self.views.snapshot().first_end_since(since)? else { return Ok(()) };
+        // What is shown as it was before something that is not all there yet stays.
+        let end = if self.is_whole() { end } else { self.unseen.first().map_or(end, |first| end.min(first)) };
         let before = last_before(end);
         let mut views = Vec::new();
         for (name, projection) in &self.by_name {
@@ -432,7 +519,20 @@ impl Projection {
     /// Whether there is nothing to be done for it between commits.
     fn is_quiet(&self) -> bool {
         let is_kept = self.is_changed || !self.record.dropped.is_empty();
-        !is_kept && self.build.is_none() && (self.is_as_wanted() || !self.can_be_built())
+        !is_kept && self.build.is_none() && self.is_whole() && (self.is_as_wanted() || !self.can_be_built())
+    }
+
+    /// Whether nothing is left to be folded of what was.
+    fn is_whole(&self) -> bool {
+        self.live.iter().chain(&self.ready).all(|live| live.left() == Left::Nothing)
+    }
+
+    /// What is shown was folded from one position until another, maybe but for something that is left.
+    fn is_folded(&mut self, name: &str, left: Left, (before, until): (Position, Position), unseen: &mut Unseen) {
+        if let (Some(shown_until), Some(serving)) = (unseen.note(name, left, before), &mut self.record.serving) {
+            serving.was_unseen(shown_until, until);
+            self.is_changed = true;
+        }
     }
 
     /// Whether what is folded, or waits to be shown, is what was wanted.

@@ -19,12 +19,14 @@ mod counts;
 mod delivery;
 mod line;
 mod model;
+mod payments;
 mod random;
 mod row;
 mod stream;
 
 pub use self::counts::{Counts, Incomplete};
 pub use self::model::{Change, Model};
+pub use self::payments::{Ledger, Payments};
 pub use self::row::{Basket, Order};
 
 use std::io::{self, Write};

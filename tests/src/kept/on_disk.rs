@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use deltafold_event::{EventId, Position, StoredEvent, Timestamp, control};
@@ -276,7 +277,7 @@ impl OnDisk {
     pub fn derived_as_of(&self, name: &str, at: At) -> Option<BTreeMap<Arc<str>, Arc<str>>> {
         let (folder, views) = self.open.as_ref().expect("it is open");
         let info = folder.catalog().view(name).filter(|info| info.kind == ViewKind::Derived).cloned()?;
-        if info.kept_from.is_none_or(|from| at.position.next() < from) {
+        if info.kept_from.is_none_or(|from| at.position.next() < from) || !info.was_whole_at(at.position) {
             return None;
         }
         let reader = views.snapshot().reader(&views.generation(name, info.generation).expect("it is registered"));
@@ -308,6 +309,8 @@ impl OnDisk {
             held_events: self.held_events,
             batch_events: 7,
             built_changes: 3,
+            joined_pairs: 2,
+            folded_on: Duration::ZERO,
             ..Options::default()
         };
         let log = Folded { views: Some(views.clone()), ..self.log.clone() };

@@ -1,13 +1,13 @@
 //! A view of a definition, folded as keepers say what changes.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use datafusion::arrow::{
     array::RecordBatch,
     compute::{concat_batches, partition, sort_to_indices, take_record_batch},
 };
 use deltafold_event::{Position, StoredEvent, Timestamp};
-use deltafold_projection::{Change, Definition, Fold, ORDER};
+use deltafold_projection::{Change, Definition, Fold, FoldError, Folded, ORDER};
 use deltafold_relation::RowChange;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
@@ -32,13 +32,31 @@ pub struct Projected {
     keepers: InMemory,
     fold: Fold,
     memory: Remembered,
+    parts: usize,
+    /// Lets more come before nothing is left.
+    patience: Option<SmallRng>,
 }
 
 impl Projected {
     /// With nothing folded; it begins as a server does, before there is anything.
     pub fn new(schemas: &Schemas, definition: &Definition) -> Self {
-        let fold = Fold::new(definition).expect("what was checked can be folded");
-        let mut projected = Self { keepers: InMemory::new(schemas), fold, memory: Remembered::default() };
+        Self::of(schemas, Fold::new(definition).expect("what was checked can be folded"))
+    }
+
+    /// The same, which folds no more than so many pairs of joined rows at once.
+    pub fn in_pieces_of(pairs: u64, schemas: &Schemas, definition: &Definition) -> Self {
+        Self::of(schemas, Fold::new(definition).expect("what was checked can be folded").in_pieces_of(pairs))
+    }
+
+    /// And lets more come before nothing is left of what came before.
+    #[must_use]
+    pub fn patiently(self, seed: u64) -> Self {
+        Self { patience: Some(SmallRng::seed_from_u64(seed)), ..self }
+    }
+
+    fn of(schemas: &Schemas, fold: Fold) -> Self {
+        let mut projected =
+            Self { keepers: InMemory::new(schemas), fold, memory: Remembered::default(), parts: 0, patience: None };
         projected.fold_first(&BTreeMap::new(), true, Position::ZERO);
         projected
     }
@@ -63,7 +81,7 @@ impl Projected {
     /// The same view, built as a server does: from changes in their order, in pieces, which may end within a moment.
     #[must_use]
     pub fn built_by_key(&self, definition: &Definition, seed: u64) -> Self {
-        let mut built = Self::new(&Schemas::new(), definition);
+        let mut built = Self::in_pieces_of(1 + seed % 5, &Schemas::new(), definition);
         let changes = self.keepers.shown();
         let keyed = built.fold.sources().map(|relation| {
             let changes = changes.get(relation).map(Vec::as_slice).unwrap_or_default();
@@ -85,7 +103,7 @@ impl Projected {
             }
             let piece = all.slice(piece.start, piece.len());
             let folded = built.fold.fold_keyed(&piece, Position::ZERO, &built.memory);
-            built.memory.apply(folded.unwrap_or_else(|error| panic!("it cannot be folded: {error}")));
+            built.apply(folded, Position::ZERO);
         }
         built
     }
@@ -99,8 +117,35 @@ impl Projected {
             changes.iter().map(|(name, rows)| (name.as_str(), rows.iter().map(change).collect())).collect();
         let slices = of_types.iter().map(|(name, changes)| (*name, changes.as_slice())).collect();
         let folded = self.fold.fold(&slices, is_first, at, &self.memory);
-        let folded = folded.unwrap_or_else(|error| panic!("it cannot be folded: {error}"));
-        self.memory.apply(folded);
+        self.apply(folded, at);
+    }
+
+    /// Writes what was folded, and folds on what is left.
+    fn apply(&mut self, mut folded: Result<Folded, FoldError<Infallible>>, at: Position) {
+        loop {
+            let Folded { memory, shown, is_part } =
+                folded.unwrap_or_else(|error| panic!("it cannot be folded: {error}"));
+            self.memory.apply(memory, shown);
+            if !is_part {
+                return;
+            }
+            self.parts += 1;
+            if self.patience.as_mut().is_some_and(|random| random.random_ratio(2, 3)) {
+                return;
+            }
+            folded = self.fold.fold_on(at, &self.memory);
+        }
+    }
+
+    /// Folds on until nothing is left.
+    pub fn finish(&mut self) {
+        self.patience = None;
+        self.apply(self.fold.fold_on(Position::ZERO, &self.memory), Position::ZERO);
+    }
+
+    /// How often something was left to be folded on.
+    pub fn parts(&self) -> usize {
+        self.parts
     }
 
     /// All versions, by key.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use deltafold_event::Timestamp;
-use deltafold_projection::{Folded, Memory, Newest, Pair, Version};
+use deltafold_projection::{Kept, Memory, Newest, Pair, Shown, Version};
 
 /// What one fold has written.
 #[derive(Debug, Clone, Default)]
@@ -23,14 +23,13 @@ impl Remembered {
     ///
     /// # Panics
     /// When it does not fit what was written before.
-    pub(super) fn apply(&mut self, folded: Folded) {
-        for (key, value) in folded.memory {
+    pub(super) fn apply(&mut self, memory: Vec<Kept>, shown: Shown) {
+        for (key, value) in memory {
             match value {
                 Some(value) => drop(self.pairs.insert(key.into(), value.into())),
                 None => drop(self.pairs.remove(&*key)),
             }
         }
-        let shown = folded.shown;
         let mut superseded = shown.superseded.into_iter();
         let mut touched: Vec<Arc<str>> = Vec::new();
         for (key, valid_from) in shown.removals {

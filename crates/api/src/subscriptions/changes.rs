@@ -114,7 +114,7 @@ impl ChangeFeed {
     pub(super) async fn open(api: &Api, view: &ViewModel, arguments: &IndexMap<Name, Value>) -> Result<Self, ApiError> {
         // From here on nothing is missed.
         let touched = api.views().touched(&view.rows);
-        let (_, reading) = api.reading_now()?;
+        let (_, reading) = api.reading_of(&view.info.name)?;
         let path = format!("{}.after", view.names.changed());
         let (place, is_resumed) = match arguments.get("after") {
             Some(Value::String(after)) => {
@@ -153,7 +153,14 @@ impl ChangeFeed {
                     return Ok(None);
                 }
             }
-            let (built, reading) = api.reading_now()?;
+            let (built, reading) = api.reading_of(&self.view)?;
+            if reading.is_earlier() && !self.is_more {
+                // What is noted of what is not all there yet has to stay noted until it is.
+                match self.catalog.changed().await {
+                    Ok(()) => continue,
+                    Err(_) => return Ok(None),
+                }
+            }
             let Some(view) = built.model.views.iter().find(|view| view.info.name == self.view) else {
                 return Ok(None);
             };
@@ -194,7 +201,7 @@ impl ChangeFeed {
     /// Has what was shown at both positions be there to be read.
     fn keep(&self, view: &ViewModel, reading: &Reading) -> Result<(), ApiError> {
         for position in [self.place.from, self.place.to] {
-            let position = if position == reading.position() { Position::MAX } else { position };
+            let position = reading.or_now(position);
             let moment = Moment { at: At::position(position), is_past: false };
             if !reading.keeps(view, moment)? {
                 let (path, view) = (format!("{}.after", view.names.changed()), self.view.to_string());
@@ -228,7 +235,7 @@ impl ChangeFeed {
 
 /// How a view is read as it showed itself at a position.
 fn shown(view: &ViewModel, reading: &Reading, position: Position) -> (Reader, At) {
-    let position = if position == reading.position() { Position::MAX } else { position };
+    let position = reading.or_now(position);
     (reading.reader(view, position), At::position(position))
 }
 

@@ -6,9 +6,10 @@
 
 mod keys;
 mod matches;
+mod rest;
 mod side;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use arrow::{
     array::{Array, ArrayRef, BooleanArray},
@@ -19,7 +20,7 @@ use datafusion::physical_expr::PhysicalExpr;
 
 use super::{
     Writes,
-    deltas::Deltas,
+    deltas::{Deltas, batch},
     error::Fault,
     expressions::{truths, values},
     group::{Group, Stand, row_bytes},
@@ -28,6 +29,7 @@ use super::{
 };
 use crate::memory::Memory;
 use matches::Matches;
+use rest::{Next, Part, Waiting, Work};
 use side::{Held, Row, Wanted};
 
 /// Rows of two sides that belong together.
@@ -39,6 +41,8 @@ pub(crate) struct Join {
     pub(crate) can_match: Option<Arc<dyn PhysicalExpr>>,
     /// Of what has to be equal; the same for both sides.
     pub(crate) keys: RowConverter,
+    /// The number in the plan of what is left of changes.
+    pub(crate) rest: u16,
     /// Whether null is equal to null.
     pub(crate) nulls_match: bool,
     /// Whether there is any row on the right, by what has to be equal.
@@ -59,6 +63,12 @@ pub(crate) enum Kind {
     Anti,
     /// All rows on the left, and whether each is in a pair.
     Mark,
+}
+
+impl Kind {
+    fn has_pairs(self) -> bool {
+        matches!(self, Self::Inner | Self::Left)
+    }
 }
 
 /// One of the two.
@@ -84,8 +94,8 @@ type Changes = BTreeMap<Row, BTreeMap<Row, Change>>;
 /// A row with when it was there and when it is, and the change that it stems from if that is not the same.
 struct Seen<'s> {
     row: &'s [u8],
-    old: &'s Steps,
-    new: Steps,
+    old: Cow<'s, Steps>,
+    new: Cow<'s, Steps>,
     cause: Option<u32>,
 }
 
@@ -99,29 +109,104 @@ impl Join {
         writes: &mut Writes,
     ) -> Result<Deltas, Fault<M::Error>> {
         let mut matches = Matches::default();
+        if rest::works(self.rest, memory).next().is_none() {
+            self.fold_rows(left, right, memory, writes, &mut matches)?;
+            return matches.finish(self);
+        }
+        let mut waiting = BTreeMap::new();
+        let left = self.without_waiting(left, true, &mut waiting, memory, writes)?;
+        let right = self.without_waiting(right, false, &mut waiting, memory, writes)?;
+        self.fold_rows(&left, &right, memory, writes, &mut matches)?;
+        let mut given = 0;
+        for work in rest::works(self.rest, memory) {
+            let (key, work) = work?;
+            let mut left = Some(work);
+            while let Some(work) = left.take_if(|_| given == 0 || given < writes.pieces.of_key) {
+                given += self.fold_piece(&key, &work, memory, writes, &mut matches)?;
+                left = work.after();
+            }
+            match left {
+                Some(work) => {
+                    work.put(self.rest, &key, writes);
+                    writes.is_part = true;
+                }
+                None => {
+                    rest::Work::remove(self.rest, &key, writes);
+                    let mut all = rest::take_waiting(self.rest, &key, memory, writes)?;
+                    all.extend(waiting.remove(&key).unwrap_or_default());
+                    let of = |is_left: bool| all.iter().filter(move |waiting| waiting.is_left == is_left);
+                    let (left, right) = (self.left.deltas(of(true), writes)?, self.right.deltas(of(false), writes)?);
+                    self.fold_rows(&left, &right, memory, writes, &mut matches)?;
+                }
+            }
+            if given >= writes.pieces.of_key {
+                writes.is_part = true;
+                break;
+            }
+        }
+        for (key, changes) in waiting {
+            rest::wait(self.rest, &key, &changes, memory, writes)?;
+        }
+        matches.finish(self)
+    }
+
+    /// The rows without those of keys of which something is left: these wait for that.
+    fn without_waiting<M: Memory>(
+        &self,
+        deltas: &Deltas,
+        is_left: bool,
+        waiting: &mut BTreeMap<Row, Vec<Waiting>>,
+        memory: &M,
+        writes: &Writes,
+    ) -> Result<Deltas, Fault<M::Error>> {
+        let side = if is_left { &self.left } else { &self.right };
+        if deltas.len() == 0 {
+            return Ok(deltas.clone());
+        }
+        let rows = side.rows(self, deltas)?;
+        let mut stays = Vec::with_capacity(deltas.len());
+        for row in 0..deltas.len() {
+            let key = rows.key(row);
+            let is_waited_for = waiting.contains_key(key) || rest::is_left(self.rest, key, memory)?;
+            if is_waited_for {
+                let (at, weight, event) = (deltas.at[row], deltas.weight[row], writes.event(deltas.cause[row]));
+                let change = Waiting { is_left, row: rows.row(row).into(), at, weight, event };
+                waiting.entry(key.into()).or_default().push(change);
+            }
+            stays.push(Some(!is_waited_for));
+        }
+        deltas.filtered(&stays.into_iter().collect()).map_err(|error| Fault::of(deltas.cause[0], &error))
+    }
+
+    fn fold_rows<M: Memory>(
+        &self,
+        left: &Deltas,
+        right: &Deltas,
+        memory: &M,
+        writes: &mut Writes,
+        matches: &mut Matches,
+    ) -> Result<(), Fault<M::Error>> {
         let (of_left, alone) = self.left.changes(self, left, self.can_match.as_ref())?;
         for (row, at, weight, cause) in alone {
             matches.put_alone(self.kind, &row, &Steps::from_then(at, weight), cause);
         }
-        let mut existence = match &self.existence {
+        let existence = match &self.existence {
             Some(group) => self.existence_changes(group, right, memory, writes)?,
             None => BTreeMap::new(),
         };
-        let of_right = match self.kind {
-            Kind::Inner | Kind::Left => self.right.changes(self, right, None)?.0,
-            Kind::Semi | Kind::Anti | Kind::Mark => Changes::new(),
+        let of_right = match self.kind.has_pairs() {
+            true => self.right.changes(self, right, None)?.0,
+            false => Changes::new(),
         };
         let mut all_keys: Vec<&Row> = of_left.keys().chain(of_right.keys()).chain(existence.keys()).collect();
         all_keys.sort();
         all_keys.dedup();
         let none = BTreeMap::new();
-        for key in all_keys.iter().copied() {
+        for key in all_keys {
             let changes = (of_left.get(key).unwrap_or(&none), of_right.get(key).unwrap_or(&none));
-            self.fold_key(key, changes, existence.get(key), memory, writes, &mut matches)?;
+            self.fold_key(key, changes, existence.get(key), memory, writes, matches)?;
         }
-        drop(all_keys);
-        existence.clear();
-        matches.finish(self)
+        Ok(())
     }
 
     /// From when on there are rows on the right, and from when on not, where that changes.
@@ -171,55 +256,146 @@ impl Join {
     ) -> Result<(), Fault<M::Error>> {
         let moments = of_left.values().chain(of_right.values()).chain(existence).filter_map(|it| it.steps.first());
         let Some(from) = moments.min() else { return Ok(()) };
-        let has_pairs = matches!(self.kind, Kind::Inner | Kind::Left);
-        let wanted = |is_met: bool, these| if is_met { Wanted::All } else { Wanted::These(these) };
-        let of_all_left = wanted(!of_right.is_empty() || existence.is_some(), of_left);
-        let on_left = Held::read(self.left.operator, key, from, &of_all_left, memory)?;
-        let left = seen(&on_left.rows, of_left);
-        if has_pairs {
-            let of_all_right = wanted(!of_left.is_empty(), of_right);
-            let on_right = Held::read(self.right.operator, key, from, &of_all_right, memory)?;
-            let right = seen(&on_right.rows, of_right);
-            for one in &left {
-                // Of two that stay as they are nothing changes.
-                let others = if one.cause.is_some() { &right[..] } else { &right[right.len() - of_right.len()..] };
-                for other in others {
-                    let cause = one.cause.or(other.cause).unwrap_or_default();
-                    matches.put_pair(one.row, other.row, &pairs((one.old, &one.new), (other.old, &other.new)), cause);
-                }
+        let existence = match &self.existence {
+            Some(group) if !of_left.is_empty() || existence.is_some() => {
+                let old = exists(group, key, from, memory)?;
+                let new = existence.map_or_else(|| old.clone(), |change| old.clone().plus(&change.steps));
+                Some((old, new, existence.map(|change| change.cause)))
+            }
+            _ => None,
+        };
+        let meets_right = self.kind.has_pairs() && !of_left.is_empty();
+        let changed = existence.as_ref().and_then(|(old, new, cause)| Some((old.clone(), new.clone(), (*cause)?)));
+        let meets_left = !of_right.is_empty() || changed.is_some();
+        let count = |is_met: bool, side: &Side| match is_met {
+            true => side::count(side.operator, key, from, memory),
+            false => Ok(0),
+        };
+        let on_right = count(meets_right, &self.right)? * of_left.len() as u64;
+        let on_left = count(meets_left, &self.left)? * (of_right.len() + usize::from(changed.is_some())) as u64;
+        let is_much = on_left + on_right > writes.pieces.of_key || matches.len() as u64 > writes.pieces.of_all;
+        let wanted =
+            |is_met: bool, these| if is_met && !is_much { Wanted::Part(Part::ALL) } else { Wanted::These(these) };
+        let held_left = Held::read(self.left.operator, key, from, &wanted(meets_left, of_left), memory)?;
+        let left = seen(&held_left.rows, of_left, Part::ALL, false);
+        // What has changed by itself is never much more than what it stems from.
+        if let Some((old, new, _)) = &existence {
+            let (stays, changes) = left.split_at(left.len() - of_left.len());
+            let met = if is_much { &[] } else { stays };
+            self.meet_existence(met.iter().chain(changes), old, new, existence.as_ref().and_then(|it| it.2), matches);
+        }
+        if self.kind.has_pairs() {
+            let held_right = Held::read(self.right.operator, key, from, &wanted(meets_right, of_right), memory)?;
+            let right = seen(&held_right.rows, of_right, Part::ALL, false);
+            if !is_much {
+                meet(&left, of_left.len(), &right, of_right.len(), matches);
             }
             drop(right);
             if !of_right.is_empty() {
-                on_right.write(self.right.operator, key, of_right, memory, writes)?;
-            }
-        }
-        if let Some(group) = &self.existence {
-            let old = exists(group, key, from, memory)?;
-            let new = existence.map_or_else(|| old.clone(), |change| old.clone().plus(&change.steps));
-            let (no_old, no_new) = (old.inverted(), new.inverted());
-            for one in &left {
-                let Some(cause) = one.cause.or(existence.map(|change| change.cause)) else { continue };
-                let changed = (one.old, &one.new);
-                matches.put_matched(self.kind, one.row, &pairs(changed, (&old, &new)), cause);
-                matches.put_alone(self.kind, one.row, &pairs(changed, (&no_old, &no_new)), cause);
+                held_right.write(self.right.operator, key, of_right, memory, writes)?;
             }
         }
         drop(left);
         if !of_left.is_empty() {
-            on_left.write(self.left.operator, key, of_left, memory, writes)?;
+            held_left.write(self.left.operator, key, of_left, memory, writes)?;
+        }
+        if is_much {
+            let parts = |is_met: bool, pairs: u64| is_met.then(|| pairs.div_ceil(writes.pieces.of_key).max(1));
+            let parts = (parts(meets_right, on_right), parts(meets_left, on_left));
+            if let Some(work) = Work::new((of_left, of_right), changed, from, parts, writes) {
+                work.put(self.rest, key, writes);
+                writes.is_part = true;
+            }
         }
         Ok(())
     }
+
+    /// Gives a part of what is left of a key; how many rows it has looked at.
+    fn fold_piece<M: Memory>(
+        &self,
+        key: &[u8],
+        work: &Work,
+        memory: &M,
+        writes: &mut Writes,
+        matches: &mut Matches,
+    ) -> Result<u64, Fault<M::Error>> {
+        let (of_left, of_right) = work.changes(writes);
+        let read = |side: &Side, part| Held::read(side.operator, key, work.from, &Wanted::Part(part), memory);
+        let none = BTreeMap::new();
+        match work.next {
+            Next::Right(part) => {
+                let held = read(&self.right, part)?;
+                let right = seen(&held.rows, &of_right, part, true);
+                let held_left = Held::read(self.left.operator, key, work.from, &Wanted::These(&of_left), memory)?;
+                let left = seen(&held_left.rows, &of_left, Part::ALL, true);
+                meet(&left, left.len(), &right, 0, matches);
+                Ok(right.len() as u64 * left.len() as u64)
+            }
+            Next::Left(part) => {
+                let held = read(&self.left, part)?;
+                let mut left = seen(&held.rows, &none, part, true);
+                left.retain(|one| !of_left.contains_key(one.row));
+                if let Some((old, new, event)) = &work.existence {
+                    let cause = writes.cause(*event);
+                    self.meet_existence(left.iter(), old, new, Some(cause), matches);
+                }
+                let held_right = Held::read(self.right.operator, key, work.from, &Wanted::These(&of_right), memory)?;
+                let right = seen(&held_right.rows, &of_right, Part::ALL, true);
+                meet(&left, 0, &right, right.len(), matches);
+                Ok(left.len() as u64 * (right.len() as u64).max(1))
+            }
+        }
+    }
+
+    /// Rows on the left, and whether there is any on the right.
+    fn meet_existence<'s>(
+        &self,
+        left: impl Iterator<Item = &'s Seen<'s>>,
+        old: &Steps,
+        new: &Steps,
+        cause: Option<u32>,
+        matches: &mut Matches,
+    ) {
+        let (no_old, no_new) = (old.inverted(), new.inverted());
+        for one in left {
+            let Some(cause) = one.cause.or(cause) else { continue };
+            let changed = (&*one.old, &*one.new);
+            matches.put_matched(self.kind, one.row, &pairs(changed, (old, new)), cause);
+            matches.put_alone(self.kind, one.row, &pairs(changed, (&no_old, &no_new)), cause);
+        }
+    }
 }
 
-/// Rows that are remembered, and behind them those that change.
-fn seen<'s>(held: &'s BTreeMap<Row, Steps>, changes: &'s BTreeMap<Row, Change>) -> Vec<Seen<'s>> {
-    static NONE: std::sync::LazyLock<Steps> = std::sync::LazyLock::new(Steps::default);
+/// Rows on the left, of which the last so many have changed, and likewise on the right.
+fn meet(left: &[Seen<'_>], left_changed: usize, right: &[Seen<'_>], right_changed: usize, matches: &mut Matches) {
+    let (left_stays, left_changes) = left.split_at(left.len() - left_changed);
+    let (_, right_changes) = right.split_at(right.len() - right_changed);
+    // Of two that stay as they are nothing changes.
+    let stays = left_stays.iter().flat_map(|one| right_changes.iter().map(move |other| (one, other)));
+    let changes = left_changes.iter().flat_map(|one| right.iter().map(move |other| (one, other)));
+    for (one, other) in stays.chain(changes) {
+        let cause = one.cause.or(other.cause).unwrap_or_default();
+        matches.put_pair(one.row, other.row, &pairs((&one.old, &one.new), (&other.old, &other.new)), cause);
+    }
+}
+
+/// Rows that are remembered, and behind them those of a part that change; `is_written`: what is remembered is after that.
+fn seen<'s>(
+    held: &'s BTreeMap<Row, Steps>,
+    changes: &'s BTreeMap<Row, Change>,
+    part: Part,
+    is_written: bool,
+) -> Vec<Seen<'s>> {
+    let none = Steps::default;
     let stay = held.iter().filter(|(row, _)| !changes.contains_key(*row));
-    let stay = stay.map(|(row, steps)| Seen { row, old: steps, new: steps.clone(), cause: None });
-    let change = changes.iter().map(|(row, change)| {
-        let old = held.get(row).unwrap_or(&NONE);
-        Seen { row, old, new: old.clone().plus(&change.steps), cause: Some(change.cause) }
+    let stay = stay.map(|(row, steps)| Seen { row, old: Cow::Borrowed(steps), new: Cow::Borrowed(steps), cause: None });
+    let change = changes.iter().filter(|(row, _)| part.has_row(row)).map(|(row, change)| {
+        let there = held.get(row).map_or_else(|| Cow::Owned(none()), Cow::Borrowed);
+        let (old, new) = match is_written {
+            false => (there.clone(), Cow::Owned(there.into_owned().plus(&change.steps))),
+            true => (Cow::Owned(there.clone().into_owned().minus(&change.steps)), there),
+        };
+        Seen { row, old, new, cause: Some(change.cause) }
     });
     stay.chain(change).collect()
 }
@@ -253,30 +429,24 @@ impl Side {
         if deltas.len() == 0 {
             return Ok((changes, alone));
         }
-        let columns: Vec<ArrayRef> = self.key.iter().map(|expr| values(expr, deltas)).collect::<Result<_, _>>()?;
-        let fault = |error: arrow::error::ArrowError| Fault::of(deltas.cause[0], &error.into());
-        let of_keys = join.keys.convert_columns(&columns).map_err(fault)?;
-        let rows =
-            self.rows.as_ref().map(|rows| rows.convert_columns(deltas.rows.columns())).transpose().map_err(fault)?;
-        let row_of = |row: usize| rows.as_ref().map_or(&[][..], |rows: &Rows| row_bytes(rows, row));
+        let rows = self.rows(join, deltas)?;
         let can_match = can_match.map(|condition| truths(condition, deltas)).transpose()?;
-        let is_valid = |row: usize| join.nulls_match || columns.iter().all(|column| column.is_valid(row));
         for row in 0..deltas.len() {
             let (at, weight, cause) = (deltas.at[row], deltas.weight[row], deltas.cause[row]);
-            if !is_valid(row) || can_match.as_ref().is_some_and(|can_match| !can_match.value(row)) {
-                alone.push((row_of(row).into(), at, weight, cause));
+            if !rows.can_match(join, row) || can_match.as_ref().is_some_and(|can_match| !can_match.value(row)) {
+                alone.push((rows.row(row).into(), at, weight, cause));
                 continue;
             }
-            let key = row_bytes(&of_keys, row);
+            let key = rows.key(row);
             super::group::fits(key, cause, "what a join has to find equal is, all together,")?;
             let of_key = match changes.get_mut(key) {
                 Some(of_key) => of_key,
                 None => changes.entry(key.into()).or_default(),
             };
-            match of_key.get_mut(row_of(row)) {
+            match of_key.get_mut(rows.row(row)) {
                 Some(change) => change.steps.add(at, weight),
                 None => {
-                    of_key.insert(row_of(row).into(), Change { steps: Steps::from_then(at, weight), cause });
+                    of_key.insert(rows.row(row).into(), Change { steps: Steps::from_then(at, weight), cause });
                 }
             }
         }
@@ -284,5 +454,63 @@ impl Side {
             of_key.retain(|_, change| !change.steps.is_empty());
         }
         Ok((changes, alone))
+    }
+
+    /// The bytes of rows.
+    fn rows<E>(&self, join: &Join, deltas: &Deltas) -> Result<OfRows, Fault<E>> {
+        let fault =
+            |error: arrow::error::ArrowError| Fault::of(deltas.cause.first().copied().unwrap_or(0), &error.into());
+        let columns: Vec<ArrayRef> = self.key.iter().map(|expr| values(expr, deltas)).collect::<Result<_, _>>()?;
+        let keys = join.keys.convert_columns(&columns).map_err(fault)?;
+        let rows =
+            self.rows.as_ref().map(|rows| rows.convert_columns(deltas.rows.columns())).transpose().map_err(fault)?;
+        Ok(OfRows { columns, keys, rows })
+    }
+
+    /// Rows that have waited.
+    fn deltas<'w, E>(
+        &self,
+        waiting: impl Iterator<Item = &'w Waiting>,
+        writes: &mut Writes,
+    ) -> Result<Deltas, Fault<E>> {
+        let schema = self.input.schema();
+        let waiting: Vec<&Waiting> = waiting.collect();
+        let columns = match &self.rows {
+            Some(converter) => {
+                let parser = converter.parser();
+                converter.convert_rows(waiting.iter().map(|waiting| parser.parse(&waiting.row)))
+            }
+            None => Ok(Vec::new()),
+        };
+        let rows = columns.and_then(|columns| batch(schema, columns, waiting.len()));
+        Ok(Deltas {
+            rows: rows.map_err(|error| Fault::of(0, &error.into()))?,
+            at: waiting.iter().map(|waiting| waiting.at).collect(),
+            weight: waiting.iter().map(|waiting| waiting.weight).collect(),
+            cause: waiting.iter().map(|waiting| writes.cause(waiting.event)).collect(),
+            same: None,
+        })
+    }
+}
+
+/// Rows of a side, in bytes.
+struct OfRows {
+    columns: Vec<ArrayRef>,
+    keys: Rows,
+    rows: Option<Rows>,
+}
+
+impl OfRows {
+    /// What has to be equal.
+    fn key(&self, row: usize) -> &[u8] {
+        row_bytes(&self.keys, row)
+    }
+
+    fn row(&self, row: usize) -> &[u8] {
+        self.rows.as_ref().map_or(&[], |rows| row_bytes(rows, row))
+    }
+
+    fn can_match(&self, join: &Join, row: usize) -> bool {
+        join.nulls_match || self.columns.iter().all(|column| column.is_valid(row))
     }
 }

@@ -274,8 +274,11 @@ impl Fold {
             same: None,
         };
         let folded = match is_of_view {
-            true => self.rows.fold(&deltas, recorded_from, memory).map(|shown| Folded { memory: Vec::new(), shown }),
-            false => self.fold_given(&Given::Grouped(&deltas), recorded_from, memory),
+            true => {
+                let shown = self.rows.fold(&deltas, recorded_from, memory);
+                shown.map(|shown| Folded { shown, ..Folded::default() })
+            }
+            false => self.fold_given(&Given::Grouped(&deltas), recorded_from, memory, &mut Writes::default()),
         };
         folded.map_err(|fault| FoldError::of(fault, |cause| (cause < rows.num_rows()).then(|| order.event(cause))))
     }

@@ -110,6 +110,15 @@ impl Operator {
         }
     }
 
+    pub(crate) fn has_joins(&self) -> bool {
+        match self {
+            Self::Join(_) => true,
+            Self::Scan { .. } => false,
+            Self::Filter { input, .. } | Self::Map { input, .. } | Self::Group { input, .. } => input.has_joins(),
+            Self::Union { inputs, .. } => inputs.iter().any(Self::has_joins),
+        }
+    }
+
     /// The columns of what it gives.
     pub(crate) fn schema(&self) -> &SchemaRef {
         match self {

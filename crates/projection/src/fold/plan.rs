@@ -117,6 +117,7 @@ impl Planner {
             right,
             can_match: can_match.map(|condition| one(&condition, of_left)).transpose()?,
             keys: RowConverter::new(fields)?,
+            rest: self.next(),
             nulls_match: join.null_equality == NullEquality::NullEqualsNull,
             existence,
             schema: schema(&join.schema),

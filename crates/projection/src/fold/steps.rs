@@ -56,6 +56,11 @@ impl Steps {
         self
     }
 
+    pub(crate) fn minus(mut self, other: &Self) -> Self {
+        other.0.iter().for_each(|(at, weight)| self.add(*at, -*weight));
+        self
+    }
+
     /// One where there is none of it, none where there is one.
     pub(crate) fn inverted(&self) -> Self {
         let inverted = self.0.iter().map(|(at, weight)| (*at, -weight)).collect();

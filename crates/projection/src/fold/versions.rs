@@ -1,12 +1,16 @@
 //! From the changes of a view's rows to the versions of its keys.
 
-use std::{mem, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    sync::Arc,
+};
 
 use arrow::array::RecordBatch;
 use deltafold_event::{Position, Timestamp, aggregate_id, arrays::write_json};
 use smallvec::SmallVec;
 
-use super::{deltas::Deltas, error::Fault};
+use super::{Writes, deltas::Deltas, error::Fault, held};
 use crate::{
     definition::Column,
     memory::{Memory, Version},
@@ -36,6 +40,20 @@ pub struct Newest {
     pub now: Option<Version>,
 }
 
+impl Shown {
+    fn lengths(&self) -> [usize; 4] {
+        [self.puts.len(), self.removals.len(), self.superseded.len(), self.newest.len()]
+    }
+
+    /// What it was when it was so long.
+    fn cut(&mut self, [puts, removals, superseded, newest]: [usize; 4]) {
+        self.puts.truncate(puts);
+        self.removals.truncate(removals);
+        self.superseded.truncate(superseded);
+        self.newest.truncate(newest);
+    }
+}
+
 /// The view's columns, and which of them are its key.
 pub(crate) struct Rows {
     pub(crate) columns: Vec<Column>,
@@ -43,12 +61,12 @@ pub(crate) struct Rows {
 }
 
 /// A row that came or went.
-struct Change {
-    key: Arc<str>,
-    at: i64,
-    row: Arc<str>,
-    weight: i64,
-    cause: u32,
+pub(super) struct Change {
+    pub(super) key: Arc<str>,
+    pub(super) at: i64,
+    pub(super) row: Arc<str>,
+    pub(super) weight: i64,
+    pub(super) cause: u32,
 }
 
 /// The key of a row in which the only column of the key is null. (Of several, the JSON array has a null.)
@@ -67,6 +85,44 @@ impl Rows {
         let mut shown = Shown::default();
         for changes in changes.chunk_by(|a, b| a.key == b.key) {
             self.fold_key(changes, recorded_from, memory, &mut shown)?;
+        }
+        Ok(shown)
+    }
+
+    /// Likewise, of changes of which more may follow. Until all have, two rows may have one key: what changes there is held
+    /// until it fits.
+    pub(crate) fn fold_parts<M: Memory>(
+        &self,
+        deltas: &Deltas,
+        recorded_from: Position,
+        memory: &M,
+        writes: &mut Writes,
+    ) -> Result<Shown, Fault<M::Error>> {
+        let are_held = held::are_any(memory)?;
+        if !are_held && !writes.is_part {
+            return self.fold(deltas, recorded_from, memory);
+        }
+        let mut by_key: BTreeMap<Arc<str>, Vec<Change>> = BTreeMap::new();
+        for change in self.changes(deltas) {
+            by_key.entry(Arc::clone(&change.key)).or_default().push(change);
+        }
+        let mut were_held = BTreeSet::new();
+        for (key, changes) in held::read(&by_key, are_held, memory, writes)? {
+            were_held.insert(Arc::clone(&key));
+            by_key.entry(key).or_default().extend(changes);
+        }
+        let mut shown = Shown::default();
+        for (key, mut changes) in by_key {
+            changes.sort_by_key(|change| change.at);
+            let before = shown.lengths();
+            match self.fold_key(&changes, recorded_from, memory, &mut shown) {
+                Ok(()) if were_held.contains(&key) => held::put(&key, &[], writes),
+                Err(Fault::Change { .. }) if writes.is_part => {
+                    shown.cut(before);
+                    held::put(&key, &changes, writes);
+                }
+                other => other?,
+            }
         }
         Ok(shown)
     }

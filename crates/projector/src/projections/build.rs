@@ -27,7 +27,7 @@ use deltafold_view::{Batch, Snapshot, ViewStore, WriteError};
 
 use super::{
     Changes, Wake,
-    generation::{Generation, Live},
+    generation::{Generation, Left, Live},
     last_before,
     log_relation::{self, LogChange, Moved},
     plan::{Over, Plan, over},
@@ -276,6 +276,14 @@ impl Rest {
         if let Err(failed) = self.begin_folding()? {
             return Ok(Built::Failed(failed));
         }
+        // Of what the folder has folded of it.
+        let is_cancelled = || self.shared.is_cancelled.load(Ordering::SeqCst);
+        match fold_on(&self.live, self.generation.round.until(), &self.shared.to, is_cancelled) {
+            Ok(()) => {}
+            Err(Stopped::Cancelled) => return Ok(Built::Cancelled),
+            Err(Stopped::Failed(failed)) => return Ok(Built::Failed(failed)),
+            Err(Stopped::Broken(error)) => return Err(error),
+        }
         // Of a round that was begun before, nobody has noted what it was of.
         let mut of = Touched::All;
         for number in 0.. {
@@ -314,7 +322,7 @@ impl Rest {
         written: &Snapshot,
         log: &mut dyn Log,
         write: &mut Batch,
-    ) -> Result<Result<(), Failed>, ProjectorError> {
+    ) -> Result<Result<Left, Failed>, ProjectorError> {
         let touched = {
             let mut following = self.shared.following.lock().expect("no holder of this lock panics");
             std::mem::replace(&mut following.touched, Touched::none())
@@ -364,7 +372,7 @@ impl Rest {
         written: &Snapshot,
         log: &mut dyn Log,
         write: &mut Batch,
-    ) -> Result<Result<(), Failed>, ProjectorError> {
+    ) -> Result<Result<Left, Failed>, ProjectorError> {
         let Touched::These { of_types, moved } = touched else {
             unreachable!("where all were touched, a round looks at all of them")
         };
@@ -397,6 +405,21 @@ impl Rest {
         self.generation.round = self.generation.round.ended_at(until);
         write.put_state(&state(&self.name), &self.generation.to_bytes());
         Ok(folded)
+    }
+}
+
+/// Folds on until nothing is left of what was folded before a position.
+fn fold_on(live: &Live, until: Position, views: &ViewStore, is_cancelled: impl Fn() -> bool) -> Result<(), Stopped> {
+    loop {
+        if is_cancelled() {
+            return Err(Stopped::Cancelled);
+        }
+        let mut write = views.batch();
+        let left = live.fold_on(until, &live.memory(&views.written()), &mut write)?.map_err(Stopped::Failed)?;
+        write.commit()?;
+        if left == Left::Nothing {
+            return Ok(());
+        }
     }
 }
 

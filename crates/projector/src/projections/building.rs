@@ -7,9 +7,9 @@ use deltafold_event::{Position, Timestamp};
 use super::{
     Projections,
     build::{self, Build, Built},
-    generation::{Generation, Live},
+    generation::{Generation, Left, Live},
     plan::Plan,
-    record,
+    record, unseen,
 };
 use crate::{Log, ProjectorError, indexing};
 
@@ -72,7 +72,12 @@ impl Projections {
                 Built::Whole(mut rest) => {
                     let mut write = self.views.batch();
                     match rest.catch_up(checkpoint, &self.views.written(), log, &mut write)? {
-                        Ok(()) => {
+                        // What was folded last is to be seen when all of it is there.
+                        Ok(Left::Some) => {
+                            write.commit()?;
+                            projection.build = Some(Build::go_on(rest, log.share(), Arc::clone(&self.wake))?);
+                        }
+                        Ok(Left::Nothing) => {
                             let number = rest.generation.number;
                             rest.generation.shown_from = Some(checkpoint);
                             // Where nothing is shown there is nothing to compare with.
@@ -86,6 +91,9 @@ impl Projections {
                                 projection.ready = None;
                                 projection.followed = checkpoint;
                             }
+                            let of = if is_held { unseen::ready(name) } else { name.to_string() };
+                            self.unseen.note(&of, Left::Nothing, checkpoint);
+                            self.unseen.put(&mut write);
                             projection.is_changed = false;
                             write.put_state(&format!("{}{name}", record::STATES), &projection.record.to_bytes());
                             let followed = if is_held { record::READY } else { record::STATES };
@@ -105,9 +113,9 @@ impl Projections {
         Ok(())
     }
 
-    /// Whether anything is being built.
-    pub(crate) fn is_building(&self) -> bool {
-        self.by_name.values().any(|projection| projection.build.is_some())
+    /// Whether nothing is being built, and nothing left of what was folded.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.is_whole() && self.by_name.values().all(|projection| projection.build.is_none())
     }
 
     /// Waits until builds have come as far as they can by themselves.

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use arrow::array::RecordBatch;
@@ -43,6 +46,9 @@ pub(crate) struct Generation {
     pub(crate) round: Round,
     /// Whether anything was folded.
     pub(crate) is_begun: bool,
+    /// Between which positions not all was there of what had changed, the latest last.
+    #[serde(default)]
+    unseen: Vec<(Position, Position)>,
 }
 
 impl Generation {
@@ -70,7 +76,17 @@ impl Generation {
             shown_from: None,
             round: Round::first(until),
             is_begun: false,
+            unseen: Vec::new(),
         }
+    }
+
+    /// Between two positions not all was there of what had changed.
+    pub(crate) fn was_unseen(&mut self, from: Position, until: Position) {
+        // Older ones are forgotten before there are so many.
+        const MOST: usize = 1_000;
+        let over = (self.unseen.len() + 1).saturating_sub(MOST);
+        self.unseen.drain(..over);
+        self.unseen.push((from, until));
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
@@ -116,6 +132,7 @@ impl Generation {
             history_start,
             generation: self.number,
             kept_from: self.shown_from,
+            unseen: self.unseen.clone(),
             removed: None,
             leaving: Vec::new(),
         }
@@ -127,6 +144,15 @@ pub(crate) struct Live {
     pub(crate) plan: Arc<Plan>,
     view: Mirror,
     pub(super) skipped: BTreeSet<EventId>,
+    /// What was left when it was folded last.
+    has_left: AtomicBool,
+}
+
+/// Whether something is left that follows from what was folded: nobody is to see any of it before all is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    Nothing,
+    Some,
 }
 
 /// The longest key of a view, in bytes.
@@ -134,7 +160,16 @@ const MOST_KEY_BYTES: usize = 30_000;
 
 impl Live {
     pub(crate) fn new(plan: Arc<Plan>, view: Mirror, skipped: BTreeSet<EventId>) -> Self {
-        Self { plan, view, skipped }
+        Self { plan, view, skipped, has_left: AtomicBool::new(false) }
+    }
+
+    /// The same, of which something is left.
+    pub(crate) fn with_left(self, left: Left) -> Self {
+        Self { has_left: AtomicBool::new(left == Left::Some), ..self }
+    }
+
+    pub(crate) fn left(&self) -> Left {
+        if self.has_left.load(Ordering::SeqCst) { Left::Some } else { Left::Nothing }
     }
 
     /// Whether relations are still what it is made of.
@@ -149,7 +184,7 @@ impl Live {
         until: Position,
         memory: &FoldMemory,
         write: &mut Batch,
-    ) -> Result<Result<(), Failed>, ProjectorError> {
+    ) -> Result<Result<Left, Failed>, ProjectorError> {
         let mut of_relations: BTreeMap<&str, Vec<Change<'_>>> = BTreeMap::new();
         for relation in self.plan.fold.sources() {
             let found = match over(relation) {
@@ -158,8 +193,8 @@ impl Live {
             };
             of_relations.insert(relation, found);
         }
-        if of_relations.values().all(Vec::is_empty) {
-            return Ok(Ok(()));
+        if of_relations.values().all(Vec::is_empty) && self.left() == Left::Nothing {
+            return Ok(Ok(Left::Nothing));
         }
         self.fold_changes(of_relations, false, until, memory, write)
     }
@@ -172,13 +207,23 @@ impl Live {
         until: Position,
         memory: &FoldMemory,
         write: &mut Batch,
-    ) -> Result<Result<(), Failed>, ProjectorError> {
+    ) -> Result<Result<Left, Failed>, ProjectorError> {
         if !self.skipped.is_empty() {
             changes.values_mut().for_each(|changes| changes.retain(|change| !self.skipped.contains(&change.event)));
         }
         let slices = changes.iter().map(|(relation, changes)| (*relation, changes.as_slice())).collect();
         let folded = self.plan.fold.fold(&slices, is_first, last_before(until), memory);
         self.take(folded, until, write)
+    }
+
+    /// Folds on what is left of what was folded before; everything before `until` was.
+    pub(crate) fn fold_on(
+        &self,
+        until: Position,
+        memory: &FoldMemory,
+        write: &mut Batch,
+    ) -> Result<Result<Left, Failed>, ProjectorError> {
+        self.take(self.plan.fold.fold_on(last_before(until), memory), until, write)
     }
 
     /// What is remembered of it.
@@ -198,7 +243,7 @@ impl Live {
         until: Position,
         memory: &impl Memory<Error = ProjectorError>,
         write: &mut Batch,
-    ) -> Result<Result<(), Failed>, ProjectorError> {
+    ) -> Result<Result<Left, Failed>, ProjectorError> {
         self.take(self.plan.fold.fold_keyed(rows, last_before(until), memory), until, write)
     }
 
@@ -207,7 +252,7 @@ impl Live {
         folded: Result<Folded, FoldError<ProjectorError>>,
         until: Position,
         write: &mut Batch,
-    ) -> Result<Result<(), Failed>, ProjectorError> {
+    ) -> Result<Result<Left, Failed>, ProjectorError> {
         let failed = |event, what| Ok(Err(Failed { event, before: until, what }));
         match folded {
             Ok(folded) => match folded.shown.puts.iter().find(|(key, _)| key.len() > MOST_KEY_BYTES) {
@@ -215,13 +260,17 @@ impl Live {
                     let start: String = key.chars().take(60).collect();
                     failed(None, format!("the key {start}… is longer than {MOST_KEY_BYTES} bytes"))
                 }
-                None => self.put(folded, last_before(until), write).map(Ok),
+                None => {
+                    self.has_left.store(folded.is_part, Ordering::SeqCst);
+                    self.put(folded, last_before(until), write)?;
+                    Ok(Ok(self.left()))
+                }
             },
             Err(FoldError::Change { event, what }) => failed(event, what),
             Err(FoldError::Memory(error)) => Err(error),
             Err(FoldError::Damaged) => {
                 let view = self.view.name().to_owned();
-                Err(ProjectorError::Memory { view, what: "a group's entry cannot be read".to_owned() })
+                Err(ProjectorError::Memory { view, what: "what it remembers cannot be read".to_owned() })
             }
         }
     }

@@ -34,6 +34,11 @@ impl Plan {
         })
     }
 
+    /// The same, which folds so many pairs of joined rows at once ([`crate::Options`]).
+    pub(crate) fn in_pieces_of(self, pairs: u64) -> Self {
+        Self { fold: self.fold.in_pieces_of(pairs), ..self }
+    }
+
     /// Whether it is over the rows of this type.
     pub(crate) fn is_over(&self, aggregate_type: &str) -> bool {
         self.fold.sources().any(|source| over(source) == Over::Rows(aggregate_type))

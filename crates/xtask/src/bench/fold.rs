@@ -3,6 +3,7 @@
 
 use crate::head::{self, Case};
 use crate::ingest::{clear, data_dir, ingest};
+use crate::joined;
 use crate::numbers::Series;
 use crate::options::{Options, deltafold, work_dir};
 use crate::process::{self, measure};
@@ -50,7 +51,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Case { name: "six hot groups", by: "status", skew_s: 0 },
         Case { name: "six hot groups, eight partitions skewed by ten minutes", by: "status", skew_s: 600 },
     ];
-    cases.iter().try_for_each(|case| head::run(options, &stream, case))
+    cases.iter().try_for_each(|case| head::run(options, &stream, case))?;
+    joined::run(options)
 }
 
 fn check_count(connection: &Value, expected: usize) -> Result<()> {

@@ -8,6 +8,7 @@ mod fold;
 mod graphql;
 mod head;
 mod ingest;
+mod joined;
 mod kafka;
 mod latency;
 mod lists;
@@ -43,10 +44,13 @@ fn main() -> ExitCode {
         "commit" => commit::run(&options),
         "fold" => fold::run(&options),
         "graphql" => graphql::run(&options),
+        "joins" => joined::run(&options),
         "kafka" => kafka::run(&options),
         "latency" => latency::run(&options),
         "rebuild" => rebuild::run(&options),
-        _ => Err(anyhow::anyhow!("no such benchmark: {name} (ingest, commit, fold, graphql, rebuild, kafka, latency)")),
+        _ => Err(anyhow::anyhow!(
+            "no such benchmark: {name} (ingest, commit, fold, joins, graphql, rebuild, kafka, latency)"
+        )),
     })
 }
 

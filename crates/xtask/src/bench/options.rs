@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use xtask::generator::{Config, Keys};
 
 pub(crate) const USAGE: &str = "\
-cargo xtask bench ingest|commit|fold|graphql|rebuild|kafka|latency [OPTIONS]
+cargo xtask bench ingest|commit|fold|joins|graphql|rebuild|kafka|latency [OPTIONS]
   --events N          events in the stream (default 1000000; commit: commits, default 10000)
   --keys SPREAD       uniform, zipf or hot (default uniform; graphql: hot)
   --seed N            of the stream (default 1)

@@ -36,7 +36,7 @@ impl Writer<'_> {
     pub(super) fn joined(&mut self) -> String {
         let (a, b) = (self.table(&TABLES), self.table(&TABLES));
         let on = self.one_of(&EQUAL);
-        let query = match self.random.random_range(0..6) {
+        let query = match self.random.random_range(0..7) {
             0 | 1 => {
                 let (left, is_left) = self.left();
                 self.of_two(if is_left { Operator::LeftJoin } else { Operator::InnerJoin }, &a, &b);
@@ -63,7 +63,7 @@ impl Writer<'_> {
         let (a, b) = (self.table(&WITH_KEY), self.table(&WITH_KEY));
         let (left, is_left) = self.left();
         let kind = if is_left { Operator::LeftJoin } else { Operator::InnerJoin };
-        let (key, query) = match self.random.random_range(0..7) {
+        let (key, query) = match self.random.random_range(0..8) {
             0 => {
                 self.of_two(kind, &a, &b);
                 let (on, beyond) = (self.one_of(&EQUAL), self.one_side(" AND ", "ab"));

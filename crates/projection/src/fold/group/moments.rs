@@ -269,7 +269,7 @@ mod tests {
         fn write(&mut self, stand: Stand, entries: &[(i64, Entry)], as_before: usize) {
             let mut writes = Writes::default();
             stand.write::<Infallible>(0, GROUP, entries, as_before, &mut writes).expect("all of it was read");
-            for (key, value) in writes.0 {
+            for (key, value) in writes.kept {
                 match value {
                     Some(value) => _ = self.0.insert(key.into(), value.into()),
                     None => assert!(self.0.remove(&*key).is_some(), "what is not there need not be removed"),
@@ -362,8 +362,10 @@ mod tests {
             let stand = memory.read(at);
             let mut writes = Writes::default();
             stand.write::<Infallible>(0, GROUP, &[(at, entry(at, 5))], 0, &mut writes).expect("it was read");
-            written += writes.0.len();
-            memory.0.extend(writes.0.into_iter().map(|(key, value)| (key.into(), value.expect("nothing goes").into())));
+            written += writes.kept.len();
+            memory
+                .0
+                .extend(writes.kept.into_iter().map(|(key, value)| (key.into(), value.expect("nothing goes").into())));
         }
         let records = memory.read(i64::MIN).records;
         let (_, over) = records.split_last().expect("there are many");

@@ -49,12 +49,19 @@ pub(super) fn closed(operator: u16, key: &[u8], end: i64, row: &[u8]) -> Vec<u8>
     of_row
 }
 
+/// The key of a row in a part that begins with a digest.
+pub(super) fn open_from(operator: u16, key: &[u8], digest: [u8; 16]) -> Vec<u8> {
+    let mut from = all_open(operator, key);
+    from.extend_from_slice(&digest);
+    from
+}
+
 /// The moment until which the row of a key was there, where [`all_closed`] is so long.
 pub(super) fn end_of(beginning: usize, key: &[u8]) -> Option<i64> {
     key.get(beginning..)?.first_chunk().map(|bytes| crate::fold::keys::at(*bytes))
 }
 
-fn digest(row: &[u8]) -> [u8; 16] {
+pub(super) fn digest(row: &[u8]) -> [u8; 16] {
     let digest: [u8; 32] = Sha256::digest(row).into();
     *digest.first_chunk().expect("it is longer")
 }

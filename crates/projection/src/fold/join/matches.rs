@@ -65,6 +65,10 @@ impl Texts {
 }
 
 impl Matches {
+    pub(super) fn len(&self) -> usize {
+        self.at.len()
+    }
+
     pub(super) fn put_pair(&mut self, left: &[u8], right: &[u8], steps: &Steps, cause: u32) {
         if !steps.is_empty() {
             let right = self.right.put(right);

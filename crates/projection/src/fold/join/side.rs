@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::keys;
+use super::{keys, rest::Part};
 use crate::{
     fold::{
         Writes,
@@ -76,17 +76,32 @@ impl Size {
 
 /// Which rows are wanted.
 pub(super) enum Wanted<'r> {
-    All,
+    Part(Part),
     These(&'r BTreeMap<Row, super::Change>),
 }
 
 impl Wanted<'_> {
     fn has(&self, row: &[u8]) -> bool {
         match self {
-            Self::All => true,
+            Self::Part(part) => part.has_row(row),
             Self::These(rows) => rows.contains_key(row),
         }
     }
+}
+
+/// How many rows a side remembers of a key, as far as changes from a moment on need them.
+pub(super) fn count<M: Memory>(operator: u16, key: &[u8], from: i64, memory: &M) -> Result<u64, Fault<M::Error>> {
+    let Some(now) = memory.get(&keys::now(operator, key)).map_err(Fault::Memory)? else { return Ok(0) };
+    let now: Now = postcard::from_bytes(&now).map_err(|_| Fault::Damaged)?;
+    let open = match now.open {
+        Open::Few(few) => few.len() as u64,
+        Open::Many(size) => size.rows,
+    };
+    if now.last_end < Some(from) {
+        return Ok(open);
+    }
+    let closed = memory.range(&keys::closed_at(operator, key, from), &end(&keys::all_closed(operator, key)));
+    closed.map(|pair| pair.map_err(Fault::Memory)).try_fold(open, |count, pair| pair.map(|_| count + 1))
 }
 
 /// What a side remembers of a key, as far as changes from a moment on need it.
@@ -126,8 +141,8 @@ impl Held {
             (Open::Few(few), _) => {
                 few.iter().filter(|(row, _)| wanted.has(row)).for_each(|(row, steps)| add(rows, row.clone(), steps));
             }
-            (Open::Many(_), Wanted::All) => {
-                for (row, steps) in open(operator, key, memory)? {
+            (Open::Many(_), Wanted::Part(part)) => {
+                for (row, steps) in open(operator, key, *part, memory)? {
                     add(rows, row, &steps);
                 }
             }
@@ -238,7 +253,7 @@ fn changed<M: Memory>(
                 }
                 return Ok(Open::Many(size));
             }
-            let mut rows: BTreeMap<Row, Steps> = open(operator, key, memory)?.into_iter().collect();
+            let mut rows: BTreeMap<Row, Steps> = open(operator, key, Part::ALL, memory)?.into_iter().collect();
             rows.keys().for_each(|row| writes.put(of_row(row), None));
             apply(&mut rows, changes);
             Ok(Open::Few(rows.into_iter().collect()))
@@ -260,10 +275,15 @@ fn add(rows: &mut BTreeMap<Row, Steps>, row: Row, steps: &Steps) {
     *there = std::mem::take(there).plus(steps);
 }
 
-/// All rows that there are now, where each stands by itself.
-fn open<M: Memory>(operator: u16, key: &[u8], memory: &M) -> Result<Vec<(Row, Steps)>, Fault<M::Error>> {
-    let all = keys::all_open(operator, key);
-    memory.range(&all, &end(&all)).map(|pair| decoded(&pair.map_err(Fault::Memory)?)).collect()
+/// A part of the rows that there are now, where each stands by itself.
+fn open<M: Memory>(operator: u16, key: &[u8], part: Part, memory: &M) -> Result<Vec<(Row, Steps)>, Fault<M::Error>> {
+    let (from, until) = part.bounds();
+    let from = keys::open_from(operator, key, from);
+    let until = match until {
+        Some(until) => keys::open_from(operator, key, until),
+        None => end(&keys::all_open(operator, key)),
+    };
+    memory.range(&from, &until).map(|pair| decoded(&pair.map_err(Fault::Memory)?)).collect()
 }
 
 fn decoded<E>((_, value): &Pair) -> Result<(Row, Steps), Fault<E>> {

@@ -11,7 +11,7 @@ use deltafold_projection::{NoMemory, ONLY_KEY, Order};
 use deltafold_view::{Batch, ViewStore};
 
 use super::{
-    super::generation::{Generation, Live},
+    super::generation::{Generation, Left, Live},
     Shared, Stopped, state,
 };
 
@@ -111,7 +111,9 @@ impl<'r> Pieces<'r> {
     /// Folds what is left: nothing comes any more.
     pub(super) fn end(mut self) -> Result<(), Stopped> {
         self.fold(true)?;
-        self.write()
+        self.write()?;
+        // If it is this partition's to fold anything.
+        if self.begun.is_some() && !self.live.plan.fold.has_keys() { self.fold_on() } else { Ok(()) }
     }
 
     /// Folds what waits, but for what may belong to something that comes.
@@ -178,10 +180,20 @@ impl<'r> Pieces<'r> {
         self.write()?;
         let mut write = self.views.batch();
         let memory = self.live.memory(&self.views.written());
-        self.live.fold_keyed(rows, self.until, &memory, &mut write)?.map_err(Stopped::Failed)?;
+        let left = self.live.fold_keyed(rows, self.until, &memory, &mut write)?.map_err(Stopped::Failed)?;
         self.come_to(rows);
         self.open = self.place.as_deref().map(|place| Order::key_of(place).to_owned());
-        self.commit(write)
+        self.commit(write)?;
+        match left {
+            Left::Nothing => Ok(()),
+            Left::Some => self.fold_on(),
+        }
+    }
+
+    /// Folds on until nothing is left of what was folded, maybe before a crash.
+    fn fold_on(&self) -> Result<(), Stopped> {
+        let is_cancelled = || self.shared.is_cancelled.load(Ordering::SeqCst);
+        super::fold_on(self.live, self.until, self.views, is_cancelled)
     }
 
     fn come_to(&mut self, rows: &RecordBatch) {

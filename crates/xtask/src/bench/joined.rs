@@ -1,0 +1,107 @@
+//! Joining at the head: mirrors of accounts and payments, and each payment with its account, commit by commit.
+
+use crate::ingest::{clear, data_dir, ingest};
+use crate::numbers::Series;
+use crate::options::{Options, deltafold, work_dir};
+use crate::process::{self, measure};
+use crate::servers::{Processors, answering};
+use anyhow::{Context, Result, ensure};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use xtask::expected::{all_rows, plain};
+use xtask::generator::{Ledger, Payments};
+
+/// How many changes come behind the accounts before what is measured.
+const BEGINNING: usize = 20_000;
+/// How many changes there are for one account.
+const FOR_EACH: u64 = 20;
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let changes = options.events.unwrap_or(1_000_000);
+    let payments = Payments { seed: options.seed, accounts: changes / FOR_EACH, changes };
+    let definitions = definition("joined-projections")?;
+    let (beginning, rest, ledger, lines) = streams(&payments)?;
+    let data = data_dir("joined")?;
+    let (mut rate, mut processor, mut peak) = <(Series, Series, Series)>::default();
+    for run in 1..=options.runs {
+        clear(&data)?;
+        process::run(&mut ingest(&beginning, &data)?)?;
+        process::run(&mut query(&data, &definitions)?)?;
+        process::run(&mut ingest(&rest, &data)?)?;
+        let (_, usage) = measure(&mut query(&data, &definitions)?)?;
+        check(&data, &ledger).with_context(|| format!("run {run}"))?;
+        rate.push(lines as f64 / usage.elapsed_s);
+        processor.push(usage.processor_s / (lines as f64 / 1e6));
+        peak.push(usage.peak_mib);
+    }
+    println!(
+        "fold at the head, payments joined with {} accounts: {} runs, each checked: every payment as the database joins it",
+        payments.accounts, options.runs
+    );
+    println!("  changes/s, starting and answering included  {rate}");
+    println!("  processor seconds per million               {processor}");
+    println!("  peak memory, MiB                            {peak}");
+    [beginning, rest].iter().try_for_each(fs::remove_file)?;
+    clear(&data)
+}
+
+/// A folder with one definition: each payment with its account.
+fn definition(folder: &str) -> Result<PathBuf> {
+    let definitions = work_dir(folder)?;
+    let sql = "CREATE MATERIALIZED VIEW payment_details WITH (key = 'id') AS\n\
+               SELECT p.id, p.account_id, a.holder, a.tier, CAST(p.amount AS DECIMAL(12, 2)) AS amount, p.state\n\
+               FROM payments AS p JOIN accounts AS a ON a.id = p.account_id";
+    fs::write(definitions.join("payment_details.sql"), sql)?;
+    Ok(definitions)
+}
+
+fn query(data: &Path, definitions: &Path) -> Result<Command> {
+    let mut command = Command::new(deltafold()?);
+    let document = "{ paymentDetails(first: 1) { totalCount } }";
+    command.arg("--data").arg(data).args(["query", document]);
+    command.current_dir(work_dir("empty")?).env("DELTAFOLD_PROJECTIONS__DIR", definitions);
+    Ok(command)
+}
+
+/// The stream in two files, what comes of it, and how many changes are in the second.
+fn streams(payments: &Payments) -> Result<(PathBuf, PathBuf, Ledger, usize)> {
+    let folder = work_dir("streams")?;
+    let all = folder.join("payments.jsonl");
+    let mut out = BufWriter::with_capacity(1 << 20, File::create(&all)?);
+    let ledger = payments.generate(&mut out)?;
+    out.flush()?;
+    let (beginning, rest) = (folder.join("payments-beginning.jsonl"), folder.join("payments-rest.jsonl"));
+    let mut parts = [&beginning, &rest].map(|path| File::create(path).map(BufWriter::new));
+    let mut lines = 0;
+    for line in BufReader::new(File::open(&all)?).split(b'\n') {
+        let line = line?;
+        let part = usize::from(lines >= payments.accounts as usize + BEGINNING);
+        let out = parts[part].as_mut().map_err(|error| anyhow::anyhow!("{error}"))?;
+        out.write_all(&line)?;
+        out.write_all(b"\n")?;
+        // A tombstone is no change.
+        lines += usize::from(!line.ends_with(b"\"value\":null}"));
+    }
+    for part in parts {
+        part?.flush()?;
+    }
+    fs::remove_file(all)?;
+    Ok((beginning, rest, ledger, lines - payments.accounts as usize - BEGINNING))
+}
+
+/// Compares every row with what the database has.
+fn check(data: &Path, ledger: &Ledger) -> Result<()> {
+    let server = answering(data, Processors::All)?;
+    let found = all_rows(&mut server.connect()?, "paymentDetails", "id", "id accountId holder tier amount state")?;
+    ensure!(found.len() == ledger.payments.len(), "{} payments, should be {}", found.len(), ledger.payments.len());
+    for (row, (id, (account, cents, state))) in found.iter().zip(&ledger.payments) {
+        let (holder, tier) = &ledger.accounts[account];
+        let amount = format!("{}.{:02}", cents / 100, cents % 100);
+        let should = [&id.to_string(), &account.to_string(), holder, *tier, &amount, *state];
+        let is = ["id", "accountId", "holder", "tier", "amount", "state"].map(|name| plain(&row[name]));
+        ensure!(is == should, "{row}, should be {should:?}");
+    }
+    Ok(())
+}
