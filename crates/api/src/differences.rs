@@ -6,7 +6,6 @@ use async_graphql::{
     Value,
     dynamic::{Field, FieldFuture, FieldValue, InputValue, Object, ResolverContext, TypeRef},
 };
-use deltafold_event::Position;
 use deltafold_view::{At, ReadError, Reader, Version, Versions};
 
 use crate::{
@@ -106,7 +105,7 @@ async fn read(view: &Arc<ViewModel>, ctx: &ResolverContext<'_>) -> Result<Page<D
     let mut moments = [At::NOW; 2];
     for (moment, name) in moments.iter_mut().zip(["from", "to"]) {
         let mut resolved = AsOf::of(&ctx.args, name, &path)?.resolve(reading).await?;
-        if resolved.at.position == Position::MAX {
+        if resolved.at.position == reading.now() {
             resolved.at.position = reading.at_position(frozen, &format!("{path}.after"))?;
         }
         reading.enter(view, Moment { is_past: true, ..resolved }, &path).await?;

@@ -110,7 +110,7 @@ pub(crate) async fn page_of<N>(
     // A page goes on as of where the one before it was read, unless what it hangs on is of the past itself.
     let mut at = moment.at;
     if let Some((cursor, _)) = after.as_ref().or(before.as_ref())
-        && at.position == Position::MAX
+        && at.position == reading.now()
     {
         at.position = reading.at_position(cursor.at.position, &format!("{path}.after"))?;
     }

@@ -164,7 +164,7 @@ impl List {
                 moment.at.position = reading.at_position(moment.at.position, &format!("{path}.after"))?;
                 moment
             }
-            None => Moment { at: At::NOW, is_past: false },
+            None => Moment { at: At::position(reading.now()), is_past: false },
         };
         let selected = |name: &str| ctx.look_ahead().field(name).exists();
         let wants_rows = selected("nodes") || selected("edges") || selected("pageInfo");

@@ -26,7 +26,7 @@ mod stream;
 
 pub use self::counts::{Counts, Incomplete};
 pub use self::model::{Change, Model};
-pub use self::payments::{Ledger, Payments};
+pub use self::payments::{Ledger, Payments, held_by};
 pub use self::row::{Basket, Order};
 
 use std::io::{self, Write};

@@ -1,5 +1,6 @@
 //! Joining at the head: mirrors of accounts and payments, and each payment with its account, commit by commit.
 
+use crate::hot_key;
 use crate::ingest::{clear, data_dir, ingest};
 use crate::numbers::Series;
 use crate::options::{Options, deltafold, work_dir};
@@ -20,7 +21,7 @@ const FOR_EACH: u64 = 20;
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let changes = options.events.unwrap_or(1_000_000);
-    let payments = Payments { seed: options.seed, accounts: changes / FOR_EACH, changes };
+    let payments = Payments { seed: options.seed, accounts: changes / FOR_EACH, of_first: 0, changes };
     let definitions = definition("joined-projections")?;
     let (beginning, rest, ledger, lines) = streams(&payments)?;
     let data = data_dir("joined")?;
@@ -44,7 +45,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!("  processor seconds per million               {processor}");
     println!("  peak memory, MiB                            {peak}");
     [beginning, rest].iter().try_for_each(fs::remove_file)?;
-    clear(&data)
+    clear(&data)?;
+    hot_key::run(&data, &definitions, options.seed)
 }
 
 /// A folder with one definition: each payment with its account.
@@ -57,7 +59,7 @@ fn definition(folder: &str) -> Result<PathBuf> {
     Ok(definitions)
 }
 
-fn query(data: &Path, definitions: &Path) -> Result<Command> {
+pub(crate) fn query(data: &Path, definitions: &Path) -> Result<Command> {
     let mut command = Command::new(deltafold()?);
     let document = "{ paymentDetails(first: 1) { totalCount } }";
     command.arg("--data").arg(data).args(["query", document]);
@@ -94,9 +96,11 @@ fn streams(payments: &Payments) -> Result<(PathBuf, PathBuf, Ledger, usize)> {
 /// Compares every row with what the database has.
 fn check(data: &Path, ledger: &Ledger) -> Result<()> {
     let server = answering(data, Processors::All)?;
-    let found = all_rows(&mut server.connect()?, "paymentDetails", "id", "id accountId holder tier amount state")?;
+    let found = all_rows(&mut server.connect()?, "paymentDetails", None, "id accountId holder tier amount state")?;
     ensure!(found.len() == ledger.payments.len(), "{} payments, should be {}", found.len(), ledger.payments.len());
-    for (row, (id, (account, cents, state))) in found.iter().zip(&ledger.payments) {
+    for row in &found {
+        let id = plain(&row["id"]).parse::<u64>()?;
+        let (account, cents, state) = ledger.payments.get(&id).with_context(|| format!("{row} should not be there"))?;
         let (holder, tier) = &ledger.accounts[account];
         let amount = format!("{}.{:02}", cents / 100, cents % 100);
         let should = [&id.to_string(), &account.to_string(), holder, *tier, &amount, *state];

@@ -7,6 +7,7 @@ mod commit;
 mod fold;
 mod graphql;
 mod head;
+mod hot_key;
 mod ingest;
 mod joined;
 mod kafka;

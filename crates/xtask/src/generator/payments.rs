@@ -17,6 +17,8 @@ pub struct Payments {
     pub seed: u64,
     /// How many accounts there are, all of them opened first.
     pub accounts: u64,
+    /// How many payments the first of them makes before anything else.
+    pub of_first: u64,
     /// How many changes follow: 55 % payments, 30 % changes of one, 5 % of them taken back, 10 % changes of an account.
     pub changes: u64,
 }
@@ -63,6 +65,12 @@ impl Payments {
         }
         // In the order of nothing, so that one of them is found at once.
         let (mut open, mut next): (Vec<u64>, u64) = (Vec::new(), 1);
+        for _ in 0..self.of_first {
+            ledger.payments.insert(next, (1, 100 + random.below(90_000), STATES[0]));
+            payment(&ledger, next, 'c', clock.next(), &mut random, out)?;
+            open.push(next);
+            next += 1;
+        }
         for _ in 0..self.changes {
             let place = clock.next();
             let which = random.below(open.len().max(1) as u64) as usize;
@@ -98,6 +106,14 @@ impl Payments {
         }
         Ok(ledger)
     }
+}
+
+/// A line that says that an account has another holder: the change with this number, counted from the first of a stream.
+pub fn held_by(account: u64, holder: &str, number: u64) -> String {
+    let ledger = Ledger { accounts: [(account, (holder.to_owned(), TIERS[0]))].into(), payments: BTreeMap::new() };
+    let mut line = Vec::new();
+    self::account(&ledger, account, 'u', Clock { changes: number }.next(), &mut line).expect("memory takes all");
+    String::from_utf8(line).expect("a line is text")
 }
 
 fn holder(id: u64, random: &mut Random) -> String {

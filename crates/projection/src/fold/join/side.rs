@@ -51,7 +51,7 @@ struct Size {
 
 impl Size {
     /// How much few rows take at most: they are written again with each change.
-    const FEW: u64 = 1_024;
+    const FEW: u64 = 256;
     /// What a row takes beside its bytes.
     const OF_STEPS: u64 = 16;
 
