@@ -134,6 +134,11 @@ impl Definition {
         steps::of(&self.plan)
     }
 
+    /// What each step remembers, and what a change costs there, of those that remember anything.
+    pub fn state(&self) -> Vec<String> {
+        steps::state(&self.plan)
+    }
+
     /// What it computes, typed.
     pub fn plan(&self) -> &LogicalPlan {
         &self.plan

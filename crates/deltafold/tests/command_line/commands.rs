@@ -46,6 +46,8 @@ fn definitions_are_checked_against_what_is_there() {
         place.done(&["projections", "check"]),
         "by_status: how many orders are in which state\n  key      status\n  over     orders\n  \
          kept by  the changes of orders; filter by orders.id > 1; group by orders.status: count(1)\n  \
+         state    group by orders.status: count(1): each group at each moment at which it changed; a change reads and \
+         writes the newest moments of its group, a late one those since\n  \
          column   status  text\n  column   orders  bigint, never null\n"
     );
     folder("wrong", "CREATE MATERIALIZED VIEW wrong WITH (key = 'id') AS\nSELECT id, totl FROM orders;\n");

@@ -30,7 +30,7 @@ use super::{
 use crate::memory::Memory;
 use matches::Matches;
 use rest::{Next, Part, Waiting, Work};
-use side::{Held, Row, Wanted};
+use side::{Held, Now, Row, Wanted};
 
 /// Rows of two sides that belong together.
 pub(crate) struct Join {
@@ -267,16 +267,21 @@ impl Join {
         let meets_right = self.kind.has_pairs() && !of_left.is_empty();
         let changed = existence.as_ref().and_then(|(old, new, cause)| Some((old.clone(), new.clone(), (*cause)?)));
         let meets_left = !of_right.is_empty() || changed.is_some();
-        let count = |is_met: bool, side: &Side| match is_met {
-            true => side::count(side.operator, key, from, memory),
-            false => Ok(0),
+        let now = |side: &Side| Now::read(side.operator, key, memory);
+        let now_left = now(&self.left)?;
+        let now_right = if self.kind.has_pairs() { Some(now(&self.right)?) } else { None };
+        let count = |is_met: bool, side: &Side, now: Option<&Now>| match now.filter(|_| is_met) {
+            Some(now) => now.count(side.operator, key, from, memory),
+            None => Ok(0),
         };
-        let on_right = count(meets_right, &self.right)? * of_left.len() as u64;
-        let on_left = count(meets_left, &self.left)? * (of_right.len() + usize::from(changed.is_some())) as u64;
+        let on_right = count(meets_right, &self.right, now_right.as_ref())? * of_left.len() as u64;
+        let of_changes = of_right.len() + usize::from(changed.is_some());
+        let on_left = count(meets_left, &self.left, Some(&now_left))? * of_changes as u64;
         let is_much = on_left + on_right > writes.pieces.of_key || matches.len() as u64 > writes.pieces.of_all;
         let wanted =
             |is_met: bool, these| if is_met && !is_much { Wanted::Part(Part::ALL) } else { Wanted::These(these) };
-        let held_left = Held::read(self.left.operator, key, from, &wanted(meets_left, of_left), memory)?;
+        let wanted_left = wanted(meets_left, of_left);
+        let held_left = Held::read(now_left, (self.left.operator, key), from, &wanted_left, memory)?;
         let left = seen(&held_left.rows, of_left, Part::ALL, false);
         // What has changed by itself is never much more than what it stems from.
         if let Some((old, new, _)) = &existence {
@@ -284,8 +289,9 @@ impl Join {
             let met = if is_much { &[] } else { stays };
             self.meet_existence(met.iter().chain(changes), old, new, existence.as_ref().and_then(|it| it.2), matches);
         }
-        if self.kind.has_pairs() {
-            let held_right = Held::read(self.right.operator, key, from, &wanted(meets_right, of_right), memory)?;
+        if let Some(now_right) = now_right {
+            let wanted_right = wanted(meets_right, of_right);
+            let held_right = Held::read(now_right, (self.right.operator, key), from, &wanted_right, memory)?;
             let right = seen(&held_right.rows, of_right, Part::ALL, false);
             if !is_much {
                 meet(&left, of_left.len(), &right, of_right.len(), matches);
@@ -320,26 +326,29 @@ impl Join {
         matches: &mut Matches,
     ) -> Result<u64, Fault<M::Error>> {
         let (of_left, of_right) = work.changes(writes);
-        let read = |side: &Side, part| Held::read(side.operator, key, work.from, &Wanted::Part(part), memory);
+        let read = |side: &Side, wanted: Wanted<'_>| {
+            let now = Now::read(side.operator, key, memory)?;
+            Held::read(now, (side.operator, key), work.from, &wanted, memory)
+        };
         let none = BTreeMap::new();
         match work.next {
             Next::Right(part) => {
-                let held = read(&self.right, part)?;
+                let held = read(&self.right, Wanted::Part(part))?;
                 let right = seen(&held.rows, &of_right, part, true);
-                let held_left = Held::read(self.left.operator, key, work.from, &Wanted::These(&of_left), memory)?;
+                let held_left = read(&self.left, Wanted::These(&of_left))?;
                 let left = seen(&held_left.rows, &of_left, Part::ALL, true);
                 meet(&left, left.len(), &right, 0, matches);
                 Ok(right.len() as u64 * left.len() as u64)
             }
             Next::Left(part) => {
-                let held = read(&self.left, part)?;
+                let held = read(&self.left, Wanted::Part(part))?;
                 let mut left = seen(&held.rows, &none, part, true);
                 left.retain(|one| !of_left.contains_key(one.row));
                 if let Some((old, new, event)) = &work.existence {
                     let cause = writes.cause(*event);
                     self.meet_existence(left.iter(), old, new, Some(cause), matches);
                 }
-                let held_right = Held::read(self.right.operator, key, work.from, &Wanted::These(&of_right), memory)?;
+                let held_right = read(&self.right, Wanted::These(&of_right))?;
                 let right = seen(&held_right.rows, &of_right, Part::ALL, true);
                 meet(&left, 0, &right, right.len(), matches);
                 Ok(left.len() as u64 * (right.len() as u64).max(1))

@@ -97,6 +97,12 @@ impl Planner {
         let (of_left, of_right) = (join.left.schema(), join.right.schema());
         let fields = on_left.iter().map(|expr| Ok(SortField::new(data_type(expr, of_left)?)));
         let fields: Vec<SortField> = fields.collect::<Result<_>>()?;
+        for (one, other) in on_left.iter().zip(&on_right) {
+            let types = (data_type(one, of_left)?, data_type(other, of_right)?);
+            if types.0 != types.1 {
+                return not_impl_err!("{one} = {other} compares {} with {}", types.0, types.1);
+            }
+        }
         let left = self.side(&join.left, &on_left)?;
         let right = self.side(&join.right, &on_right)?;
         let existence = match kind {

@@ -112,7 +112,8 @@ fn show(context: &Context, file: &str, statement: &Statement, definition: &Defin
             .collect();
         return output::json(&json!({
             "file": file, "ok": true, "name": definition.name(), "question": statement.question(),
-            "key": definition.key(), "sources": definition.sources(), "steps": definition.steps(), "columns": columns,
+            "key": definition.key(), "sources": definition.sources(), "steps": definition.steps(),
+            "state": definition.state(), "columns": columns,
         }));
     }
     let question = statement.question().map(|question| format!(": {question}")).unwrap_or_default();
@@ -120,6 +121,9 @@ fn show(context: &Context, file: &str, statement: &Statement, definition: &Defin
     output::line(format_args!("  key      {}", definition.key().join(", ")))?;
     output::line(format_args!("  over     {}", definition.sources().join(", ")))?;
     output::line(format_args!("  kept by  {}", definition.steps().join("; ")))?;
+    for state in definition.state() {
+        output::line(format_args!("  state    {state}"))?;
+    }
     let widest = columns.iter().map(|column| column.name.chars().count()).max().unwrap_or_default();
     for column in columns {
         let null = if column.is_nullable { "" } else { ", never null" };

@@ -23,7 +23,7 @@ pub(super) type Row = Box<[u8]>;
 
 /// What is remembered of the rows that there are now, and until when the last of the others was there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Now {
+pub(super) struct Now {
     open: Open,
     last_end: Option<i64>,
 }
@@ -89,19 +89,32 @@ impl Wanted<'_> {
     }
 }
 
-/// How many rows a side remembers of a key, as far as changes from a moment on need them.
-pub(super) fn count<M: Memory>(operator: u16, key: &[u8], from: i64, memory: &M) -> Result<u64, Fault<M::Error>> {
-    let Some(now) = memory.get(&keys::now(operator, key)).map_err(Fault::Memory)? else { return Ok(0) };
-    let now: Now = postcard::from_bytes(&now).map_err(|_| Fault::Damaged)?;
-    let open = match now.open {
-        Open::Few(few) => few.len() as u64,
-        Open::Many(size) => size.rows,
-    };
-    if now.last_end < Some(from) {
-        return Ok(open);
+impl Now {
+    pub(super) fn read<M: Memory>(operator: u16, key: &[u8], memory: &M) -> Result<Self, Fault<M::Error>> {
+        match memory.get(&keys::now(operator, key)).map_err(Fault::Memory)? {
+            Some(now) => postcard::from_bytes(&now).map_err(|_| Fault::Damaged),
+            None => Ok(Self::default()),
+        }
     }
-    let closed = memory.range(&keys::closed_at(operator, key, from), &end(&keys::all_closed(operator, key)));
-    closed.map(|pair| pair.map_err(Fault::Memory)).try_fold(open, |count, pair| pair.map(|_| count + 1))
+
+    /// How many rows are remembered of the key, as far as changes from a moment on need them.
+    pub(super) fn count<M: Memory>(
+        &self,
+        operator: u16,
+        key: &[u8],
+        from: i64,
+        memory: &M,
+    ) -> Result<u64, Fault<M::Error>> {
+        let open = match &self.open {
+            Open::Few(few) => few.len() as u64,
+            Open::Many(size) => size.rows,
+        };
+        if self.last_end < Some(from) {
+            return Ok(open);
+        }
+        let closed = memory.range(&keys::closed_at(operator, key, from), &end(&keys::all_closed(operator, key)));
+        closed.map(|pair| pair.map_err(Fault::Memory)).try_fold(open, |count, pair| pair.map(|_| count + 1))
+    }
 }
 
 /// What a side remembers of a key, as far as changes from a moment on need it.
@@ -116,15 +129,13 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn read<M: Memory>(
-        operator: u16,
-        key: &[u8],
+        now: Now,
+        (operator, key): (u16, &[u8]),
         from: i64,
         wanted: &Wanted<'_>,
         memory: &M,
     ) -> Result<Self, Fault<M::Error>> {
-        let mut held = Self { now: Now::default(), rows: BTreeMap::new(), last_of_others: None, from };
-        let Some(now) = memory.get(&keys::now(operator, key)).map_err(Fault::Memory)? else { return Ok(held) };
-        held.now = postcard::from_bytes(&now).map_err(|_| Fault::Damaged)?;
+        let mut held = Self { now, rows: BTreeMap::new(), last_of_others: None, from };
         let Self { now, rows, last_of_others, .. } = &mut held;
         if now.last_end >= Some(from) {
             let all = keys::all_closed(operator, key);

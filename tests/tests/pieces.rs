@@ -1,0 +1,94 @@
+//! A change with very many matches is folded in pieces: whoever reads the view sees one moment throughout, others go on,
+//! and a kill in the middle loses nothing.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use std::{
+    fs::{self, File},
+    io::BufWriter,
+};
+
+use deltafold_tests::{live::wait_until, process::Deltafold};
+use serde_json::{Value, json};
+use xtask::{
+    generator::{Payments, held_by},
+    http::Connection,
+    server::Server,
+};
+
+const DETAILS: &str = "CREATE MATERIALIZED VIEW payment_details WITH (key = 'id') AS
+    SELECT p.id, a.holder, p.state FROM payments AS p JOIN accounts AS a ON a.id = p.account_id";
+
+const MATCHES: u64 = 60_000;
+
+/// Both ends of what belongs to the account, and itself, at one moment.
+const TOGETHER: &str = "query($last: BigInt!) {
+    first: paymentDetailsByKey(id: \"1\") { holder } last: paymentDetailsByKey(id: $last) { holder }
+    account: accountsByKey(id: \"1\") { holder } }";
+
+fn serve(deltafold: &Deltafold) -> Server {
+    let server = Server::start(&mut deltafold.command(["serve", "--listen", "127.0.0.1:0"])).unwrap();
+    server.wait_until_ready().unwrap();
+    server
+}
+
+/// The holder that all parts of one response name.
+fn together(connection: &mut Connection) -> Value {
+    let found = connection.graphql(TOGETHER, &json!({ "last": MATCHES.to_string() })).unwrap();
+    let [first, last, account] = ["first", "last", "account"].map(|name| found[name]["holder"].clone());
+    assert!(!first.is_null() && first == last && first == account, "one moment is seen in parts: {found}");
+    first
+}
+
+fn alone(connection: &mut Connection) -> Value {
+    let found = connection.graphql("{ accountsByKey(id: \"1\") { holder } }", &json!({})).unwrap();
+    found["accountsByKey"]["holder"].clone()
+}
+
+#[test]
+fn a_change_with_many_matches_is_seen_when_all_of_it_is_there_also_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    fs::create_dir(file("projections")).unwrap();
+    fs::write(file("projections/payment_details.sql"), DETAILS).unwrap();
+    let payments = Payments { seed: 7, accounts: 10, of_first: MATCHES, changes: 0 };
+    payments.generate(&mut BufWriter::new(File::create(file("all.jsonl")).unwrap())).unwrap();
+    fs::write(file("change.jsonl"), held_by(1, "Somebody else", 1_000_000)).unwrap();
+    let deltafold = Deltafold::on(&file("data"));
+    let ingest = |name: &str| drop(deltafold.succeed(["ingest", "--file", file(name).to_str().unwrap()]));
+    ingest("all.jsonl");
+
+    let server = serve(&deltafold);
+    let mut connection = server.connect().unwrap();
+    wait_until("the view is built", || {
+        let found = connection.graphql("{ paymentDetails(first: 1) { totalCount } }", &json!({}));
+        match found {
+            Ok(found) if found["paymentDetails"]["totalCount"] == json!(MATCHES) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    let before = together(&mut connection);
+    ingest("change.jsonl");
+    let other = json!("Somebody else");
+    wait_until("the account itself has changed", || {
+        if alone(&mut connection) == other { Ok(()) } else { Err("it has not".to_owned()) }
+    });
+    assert_eq!(together(&mut connection), before, "what follows from it takes longer");
+    drop(connection);
+    // With SIGKILL.
+    drop(server);
+
+    let server = serve(&deltafold);
+    let mut connection = server.connect().unwrap();
+    wait_until("all of it is there", || match together(&mut connection) {
+        holder if holder == other => Ok(()),
+        holder => Err(format!("it is still {holder}")),
+    });
+    let found = connection.graphql(
+        "{ old: paymentDetails(where: {holder: {_neq: \"Somebody else\"}}) { totalCount }
+           new: paymentDetails(where: {holder: {_eq: \"Somebody else\"}}) { totalCount } }",
+        &json!({}),
+    );
+    let found = found.unwrap();
+    assert_eq!(found["new"]["totalCount"], json!(MATCHES), "{found}");
+    assert_eq!(found["old"]["totalCount"], json!(0), "{found}");
+}
