@@ -11,7 +11,6 @@ use deltafold_tests::{live::wait_until, process::Deltafold};
 use serde_json::{Value, json};
 use xtask::{
     generator::{Payments, held_by},
-    http::Connection,
     server::Server,
 };
 
@@ -32,15 +31,15 @@ fn serve(deltafold: &Deltafold) -> Server {
 }
 
 /// The holder that all parts of one response name.
-fn together(connection: &mut Connection) -> Value {
-    let found = connection.graphql(TOGETHER, &json!({ "last": MATCHES.to_string() })).unwrap();
+fn together(server: &Server) -> Value {
+    let found = server.connect().unwrap().graphql(TOGETHER, &json!({ "last": MATCHES.to_string() })).unwrap();
     let [first, last, account] = ["first", "last", "account"].map(|name| found[name]["holder"].clone());
     assert!(!first.is_null() && first == last && first == account, "one moment is seen in parts: {found}");
     first
 }
 
-fn alone(connection: &mut Connection) -> Value {
-    let found = connection.graphql("{ accountsByKey(id: \"1\") { holder } }", &json!({})).unwrap();
+fn alone(server: &Server) -> Value {
+    let found = server.connect().unwrap().graphql("{ accountsByKey(id: \"1\") { holder } }", &json!({})).unwrap();
     found["accountsByKey"]["holder"].clone()
 }
 
@@ -58,32 +57,29 @@ fn a_change_with_many_matches_is_seen_when_all_of_it_is_there_also_after_a_kill(
     ingest("all.jsonl");
 
     let server = serve(&deltafold);
-    let mut connection = server.connect().unwrap();
     wait_until("the view is built", || {
-        let found = connection.graphql("{ paymentDetails(first: 1) { totalCount } }", &json!({}));
+        let found = server.connect().unwrap().graphql("{ paymentDetails(first: 1) { totalCount } }", &json!({}));
         match found {
             Ok(found) if found["paymentDetails"]["totalCount"] == json!(MATCHES) => Ok(()),
             other => Err(format!("{other:?}")),
         }
     });
-    let before = together(&mut connection);
+    let before = together(&server);
     ingest("change.jsonl");
     let other = json!("Somebody else");
     wait_until("the account itself has changed", || {
-        if alone(&mut connection) == other { Ok(()) } else { Err("it has not".to_owned()) }
+        if alone(&server) == other { Ok(()) } else { Err("it has not".to_owned()) }
     });
-    assert_eq!(together(&mut connection), before, "what follows from it takes longer");
-    drop(connection);
+    assert_eq!(together(&server), before, "what follows from it takes longer");
     // With SIGKILL.
     drop(server);
 
     let server = serve(&deltafold);
-    let mut connection = server.connect().unwrap();
-    wait_until("all of it is there", || match together(&mut connection) {
+    wait_until("all of it is there", || match together(&server) {
         holder if holder == other => Ok(()),
         holder => Err(format!("it is still {holder}")),
     });
-    let found = connection.graphql(
+    let found = server.connect().unwrap().graphql(
         "{ old: paymentDetails(where: {holder: {_neq: \"Somebody else\"}}) { totalCount }
            new: paymentDetails(where: {holder: {_eq: \"Somebody else\"}}) { totalCount } }",
         &json!({}),

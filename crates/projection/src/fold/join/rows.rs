@@ -1,0 +1,118 @@
+//! The rows of a side, in bytes and back.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{Array, ArrayRef},
+    row::Rows,
+};
+use datafusion::physical_expr::PhysicalExpr;
+
+use super::{Change, Changes, Join, Row, Side, Waiting};
+use crate::fold::{
+    Writes,
+    deltas::{Deltas, batch},
+    error::Fault,
+    expressions::{truths, values},
+    group::{fits, row_bytes},
+    steps::Steps,
+};
+
+impl Side {
+    /// What changes by key; and what of it cannot belong to any row: the row, from when on, how often, and why.
+    #[expect(clippy::type_complexity, reason = "it is taken apart where it is made")]
+    pub(super) fn changes<E>(
+        &self,
+        join: &Join,
+        deltas: &Deltas,
+        can_match: Option<&Arc<dyn PhysicalExpr>>,
+    ) -> Result<(Changes, Vec<(Row, i64, i64, u32)>), Fault<E>> {
+        let (mut changes, mut alone) = (Changes::new(), Vec::new());
+        if deltas.len() == 0 {
+            return Ok((changes, alone));
+        }
+        let rows = self.rows(join, deltas)?;
+        let can_match = can_match.map(|condition| truths(condition, deltas)).transpose()?;
+        for row in 0..deltas.len() {
+            let (at, weight, cause) = (deltas.at[row], deltas.weight[row], deltas.cause[row]);
+            if !rows.can_match(join, row) || can_match.as_ref().is_some_and(|can_match| !can_match.value(row)) {
+                alone.push((rows.row(row).into(), at, weight, cause));
+                continue;
+            }
+            let key = rows.key(row);
+            fits(key, cause, "what a join has to find equal is, all together,")?;
+            let of_key = match changes.get_mut(key) {
+                Some(of_key) => of_key,
+                None => changes.entry(key.into()).or_default(),
+            };
+            match of_key.get_mut(rows.row(row)) {
+                Some(change) => change.steps.add(at, weight),
+                None => {
+                    of_key.insert(rows.row(row).into(), Change { steps: Steps::from_then(at, weight), cause });
+                }
+            }
+        }
+        for of_key in changes.values_mut() {
+            of_key.retain(|_, change| !change.steps.is_empty());
+        }
+        Ok((changes, alone))
+    }
+
+    /// The bytes of rows.
+    pub(super) fn rows<E>(&self, join: &Join, deltas: &Deltas) -> Result<OfRows, Fault<E>> {
+        let fault =
+            |error: arrow::error::ArrowError| Fault::of(deltas.cause.first().copied().unwrap_or(0), &error.into());
+        let columns: Vec<ArrayRef> = self.key.iter().map(|expr| values(expr, deltas)).collect::<Result<_, _>>()?;
+        let keys = join.keys.convert_columns(&columns).map_err(fault)?;
+        let rows =
+            self.rows.as_ref().map(|rows| rows.convert_columns(deltas.rows.columns())).transpose().map_err(fault)?;
+        Ok(OfRows { columns, keys, rows })
+    }
+
+    /// Rows that have waited.
+    pub(super) fn deltas<'w, E>(
+        &self,
+        waiting: impl Iterator<Item = &'w Waiting>,
+        writes: &mut Writes,
+    ) -> Result<Deltas, Fault<E>> {
+        let schema = self.input.schema();
+        let waiting: Vec<&Waiting> = waiting.collect();
+        let columns = match &self.rows {
+            Some(converter) => {
+                let parser = converter.parser();
+                converter.convert_rows(waiting.iter().map(|waiting| parser.parse(&waiting.row)))
+            }
+            None => Ok(Vec::new()),
+        };
+        let rows = columns.and_then(|columns| batch(schema, columns, waiting.len()));
+        Ok(Deltas {
+            rows: rows.map_err(|error| Fault::of(0, &error.into()))?,
+            at: waiting.iter().map(|waiting| waiting.at).collect(),
+            weight: waiting.iter().map(|waiting| waiting.weight).collect(),
+            cause: waiting.iter().map(|waiting| writes.cause(waiting.event)).collect(),
+            same: None,
+        })
+    }
+}
+
+/// Rows of a side, in bytes.
+pub(super) struct OfRows {
+    columns: Vec<ArrayRef>,
+    keys: Rows,
+    rows: Option<Rows>,
+}
+
+impl OfRows {
+    /// What has to be equal.
+    pub(super) fn key(&self, row: usize) -> &[u8] {
+        row_bytes(&self.keys, row)
+    }
+
+    pub(super) fn row(&self, row: usize) -> &[u8] {
+        self.rows.as_ref().map_or(&[], |rows| row_bytes(rows, row))
+    }
+
+    fn can_match(&self, join: &Join, row: usize) -> bool {
+        join.nulls_match || self.columns.iter().all(|column| column.is_valid(row))
+    }
+}
