@@ -66,19 +66,14 @@ fn joined(join: &Join, relations: &Relations) -> Vec<BTreeSet<usize>> {
         .iter()
         .map(|(left, right)| (place(left, &join.left), place(right, &join.right).map(|column| column + width)))
         .collect();
+    let on_left: BTreeSet<usize> = equal.iter().filter_map(|(left, _)| *left).collect();
+    let on_right: BTreeSet<usize> = equal.iter().filter_map(|(_, right)| *right).collect();
     let mut sets = BTreeSet::new();
     for (left, right) in of_left.iter().flat_map(|left| of_right.iter().map(move |right| (left, right))) {
-        let follows = |column: &&usize, side: fn(&(Option<usize>, Option<usize>)) -> Option<usize>| {
-            equal.iter().any(|pair| side(pair).as_ref() == Some(*column))
-        };
-        sets.insert(
-            left.iter().chain(right.iter().filter(|column| !follows(column, |pair| pair.1))).copied().collect(),
-        );
+        sets.insert(left | &(right - &on_right));
         if is_inner {
             // Nothing on the right is left out, as an outer join's nulls would.
-            sets.insert(
-                right.iter().chain(left.iter().filter(|column| !follows(column, |pair| pair.0))).copied().collect(),
-            );
+            sets.insert(right | &(left - &on_left));
         }
     }
     if is_inner {

@@ -19,6 +19,9 @@ use super::{
 };
 use crate::memory::{Memory, Pair};
 
+/// The changes of a key.
+pub(super) type OfKey = (Arc<str>, Vec<Change>);
+
 const HELD: u8 = b'H';
 const NO_OPERATOR: u16 = 0x7FFF;
 
@@ -47,7 +50,7 @@ pub(super) fn read<M: Memory, T>(
     are_any: bool,
     memory: &M,
     writes: &mut Writes,
-) -> Result<Vec<(Arc<str>, Vec<Change>)>, Fault<M::Error>> {
+) -> Result<Vec<OfKey>, Fault<M::Error>> {
     let mut found: Vec<Pair> = Vec::new();
     match (are_any, writes.is_part) {
         (false, _) => {}

@@ -7,7 +7,7 @@ use crate::options::work_dir;
 use crate::process;
 use crate::servers::{Processors, answering};
 use anyhow::{Result, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -64,7 +64,7 @@ pub(crate) fn run(data: &Path, definitions: &Path, seed: u64) -> Result<()> {
         let found = connection.graphql(DOCUMENT, &variables)?;
         let [first, last] = ["first", "last"].map(|name| found[name]["holder"].clone());
         ensure!(!first.is_null() && first == last, "it is seen in part: {found}");
-        if first == Value::from("Somebody else") {
+        if first == "Somebody else" {
             break;
         }
         ensure!(begun.elapsed() < LIMIT, "the change is not seen");
