@@ -4,6 +4,7 @@
 //! a change of either is met with what the other side remembers, and of both together what has changed is told once. Rows
 //! without any row on the other side follow from whether there is one, which is a group of the other side ([`Group`]).
 
+mod by_row;
 mod keys;
 mod matches;
 mod rest;
@@ -29,6 +30,7 @@ use super::{
     steps::{Steps, pairs},
 };
 use crate::memory::Memory;
+use by_row::ByRow;
 use matches::Matches;
 use rest::{Next, Part, Waiting, Work};
 use side::{Held, Now, Row, Wanted};
@@ -90,7 +92,7 @@ struct Change {
 }
 
 /// What changes on a side: by key, by row.
-type Changes = BTreeMap<Row, BTreeMap<Row, Change>>;
+type Changes = BTreeMap<Row, ByRow<Change>>;
 
 /// A row with when it was there and when it is, and the change that it stems from if that is not the same.
 struct Seen<'s> {
@@ -202,7 +204,7 @@ impl Join {
         let mut all_keys: Vec<&Row> = of_left.keys().chain(of_right.keys()).chain(existence.keys()).collect();
         all_keys.sort();
         all_keys.dedup();
-        let none = BTreeMap::new();
+        let none = ByRow::default();
         for key in all_keys {
             let changes = (of_left.get(key).unwrap_or(&none), of_right.get(key).unwrap_or(&none));
             self.fold_key(key, changes, existence.get(key), memory, writes, matches)?;
@@ -249,7 +251,7 @@ impl Join {
     fn fold_key<M: Memory>(
         &self,
         key: &[u8],
-        (of_left, of_right): (&BTreeMap<Row, Change>, &BTreeMap<Row, Change>),
+        (of_left, of_right): (&ByRow<Change>, &ByRow<Change>),
         existence: Option<&Change>,
         memory: &M,
         writes: &mut Writes,
@@ -331,7 +333,7 @@ impl Join {
             let now = Now::read(side.operator, key, memory)?;
             Held::read(now, (side.operator, key), work.from, &wanted, memory)
         };
-        let none = BTreeMap::new();
+        let none = ByRow::default();
         match work.next {
             Next::Right(part) => {
                 let held = read(&self.right, Wanted::Part(part))?;
@@ -344,7 +346,7 @@ impl Join {
             Next::Left(part) => {
                 let held = read(&self.left, Wanted::Part(part))?;
                 let mut left = seen(&held.rows, &none, part, true);
-                left.retain(|one| !of_left.contains_key(one.row));
+                left.retain(|one| !of_left.contains(one.row));
                 if let Some((old, new, event)) = &work.existence {
                     let cause = writes.cause(*event);
                     self.meet_existence(left.iter(), old, new, Some(cause), matches);
@@ -390,14 +392,9 @@ fn meet(left: &[Seen<'_>], left_changed: usize, right: &[Seen<'_>], right_change
 }
 
 /// Rows that are remembered, and behind them those of a part that change; `is_written`: what is remembered is after that.
-fn seen<'s>(
-    held: &'s BTreeMap<Row, Steps>,
-    changes: &'s BTreeMap<Row, Change>,
-    part: Part,
-    is_written: bool,
-) -> Vec<Seen<'s>> {
+fn seen<'s>(held: &'s ByRow<Steps>, changes: &'s ByRow<Change>, part: Part, is_written: bool) -> Vec<Seen<'s>> {
     let none = Steps::default;
-    let stay = held.iter().filter(|(row, _)| !changes.contains_key(*row));
+    let stay = held.iter().filter(|(row, _)| !changes.contains(row));
     let stay = stay.map(|(row, steps)| Seen { row, old: Cow::Borrowed(steps), new: Cow::Borrowed(steps), cause: None });
     let change = changes.iter().filter(|(row, _)| part.has_row(row)).map(|(row, change)| {
         let there = held.get(row).map_or_else(|| Cow::Owned(none()), Cow::Borrowed);

@@ -109,7 +109,7 @@ impl Writer<'_> {
     fn in_where(&mut self, a: &str, b: &str, on: &str, columns: &str) -> String {
         let columns: Vec<String> = columns.split(", ").map(|column| format!("a.{column}")).collect();
         let (condition, beyond) = (self.one_side(" AND ", "a"), self.one_side(" AND ", "b"));
-        let (operator, exists) = match self.random.random_range(0..6) {
+        let (operator, exists) = match self.random.random_range(0..8) {
             0 | 1 => (Operator::Semi, format!("EXISTS (SELECT 1 FROM {b} AS b WHERE {on}{beyond})")),
             2 => (Operator::Semi, format!("a.qty IN (SELECT b.qty FROM {b} AS b WHERE b.id > 1{beyond})")),
             3 | 4 => (Operator::Anti, format!("NOT EXISTS (SELECT b.id FROM {b} AS b WHERE {on}{beyond})")),

@@ -8,12 +8,10 @@
 //! A side remembers a change before what follows from it is given; nothing else changes a key while something of it is
 //! left. A piece is a part of the rows by their digests, which are spread evenly.
 
-use std::collections::BTreeMap;
-
 use deltafold_event::EventId;
 use serde::{Deserialize, Serialize};
 
-use super::{Change, keys, side::Row};
+use super::{Change, by_row::ByRow, keys, side::Row};
 use crate::{
     fold::{
         Writes,
@@ -81,15 +79,15 @@ pub(super) struct Work {
 
 impl Work {
     pub(super) fn new(
-        (left, right): (&BTreeMap<Row, Change>, &BTreeMap<Row, Change>),
+        (left, right): (&ByRow<Change>, &ByRow<Change>),
         existence: Option<(Steps, Steps, u32)>,
         from: i64,
         (of_right, of_left): (Option<u64>, Option<u64>),
         writes: &Writes,
     ) -> Option<Self> {
-        let changes = |changes: &BTreeMap<Row, Change>| {
+        let changes = |changes: &ByRow<Change>| {
             let change =
-                |(row, change): (&Row, &Change)| (row.clone(), change.steps.clone(), writes.event(change.cause));
+                |(row, change): &(Row, Change)| (row.clone(), change.steps.clone(), writes.event(change.cause));
             changes.iter().map(change).collect()
         };
         let next = match (of_right, of_left) {
@@ -102,7 +100,7 @@ impl Work {
     }
 
     /// What has changed on both sides.
-    pub(super) fn changes(&self, writes: &mut Writes) -> (BTreeMap<Row, Change>, BTreeMap<Row, Change>) {
+    pub(super) fn changes(&self, writes: &mut Writes) -> (ByRow<Change>, ByRow<Change>) {
         let mut of = |changes: &[(Row, Steps, EventId)]| {
             let change = |(row, steps, event): &(Row, Steps, EventId)| {
                 (row.clone(), Change { steps: steps.clone(), cause: writes.cause(*event) })

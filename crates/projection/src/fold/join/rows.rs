@@ -8,7 +8,7 @@ use arrow::{
 };
 use datafusion::physical_expr::PhysicalExpr;
 
-use super::{Change, Changes, Join, Row, Side, Waiting};
+use super::{Change, Changes, Join, Row, Side, Waiting, by_row::ByRow};
 use crate::fold::{
     Writes,
     deltas::{Deltas, batch},
@@ -33,27 +33,29 @@ impl Side {
         }
         let rows = self.rows(join, deltas)?;
         let can_match = can_match.map(|condition| truths(condition, deltas)).transpose()?;
-        for row in 0..deltas.len() {
+        // So that each is put behind the one before.
+        let mut order: Vec<usize> = (0..deltas.len()).collect();
+        order.sort_by(|&one, &other| {
+            rows.key(one).cmp(rows.key(other)).then_with(|| rows.row(one).cmp(rows.row(other)))
+        });
+        let mut last: Option<(Row, ByRow<Change>)> = None;
+        for row in order {
             let (at, weight, cause) = (deltas.at[row], deltas.weight[row], deltas.cause[row]);
             if !rows.can_match(join, row) || can_match.as_ref().is_some_and(|can_match| !can_match.value(row)) {
                 alone.push((rows.row(row).into(), at, weight, cause));
                 continue;
             }
             let key = rows.key(row);
-            fits(key, cause, "what a join has to find equal is, all together,")?;
-            let of_key = match changes.get_mut(key) {
-                Some(of_key) => of_key,
-                None => changes.entry(key.into()).or_default(),
-            };
-            match of_key.get_mut(rows.row(row)) {
-                Some(change) => change.steps.add(at, weight),
-                None => {
-                    of_key.insert(rows.row(row).into(), Change { steps: Steps::from_then(at, weight), cause });
-                }
+            if last.as_ref().is_none_or(|(last, _)| **last != *key) {
+                fits(key, cause, "what a join has to find equal is, all together,")?;
+                changes.extend(last.replace((key.into(), ByRow::default())));
             }
+            let Some((_, of_key)) = &mut last else { unreachable!("it was put there") };
+            of_key.of(rows.row(row), || Change { steps: Steps::default(), cause }).steps.add(at, weight);
         }
+        changes.extend(last);
         for of_key in changes.values_mut() {
-            of_key.retain(|_, change| !change.steps.is_empty());
+            of_key.retain(|change| !change.steps.is_empty());
         }
         Ok((changes, alone))
     }

@@ -3,11 +3,9 @@
 //! Changes at the head look at the rows that there are now: where these are few, they are in one record. Those that were
 //! there stand by the moment until which they were, so that a late change finds the ones that it meets, and no others.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
-use super::{keys, rest::Part};
+use super::{by_row::ByRow, keys, rest::Part};
 use crate::{
     fold::{
         Writes,
@@ -51,7 +49,7 @@ struct Size {
 
 impl Size {
     /// How much few rows take at most: they are written again with each change.
-    const FEW: u64 = 256;
+    const FEW: u64 = 1_024;
     /// What a row takes beside its bytes.
     const OF_STEPS: u64 = 16;
 
@@ -77,14 +75,14 @@ impl Size {
 /// Which rows are wanted.
 pub(super) enum Wanted<'r> {
     Part(Part),
-    These(&'r BTreeMap<Row, super::Change>),
+    These(&'r ByRow<super::Change>),
 }
 
 impl Wanted<'_> {
     fn has(&self, row: &[u8]) -> bool {
         match self {
             Self::Part(part) => part.has_row(row),
-            Self::These(rows) => rows.contains_key(row),
+            Self::These(rows) => rows.contains(row),
         }
     }
 }
@@ -121,7 +119,7 @@ impl Now {
 pub(super) struct Held {
     now: Now,
     /// When those rows that are wanted are there: all of each stretch that is not over before the moment.
-    pub(super) rows: BTreeMap<Row, Steps>,
+    pub(super) rows: ByRow<Steps>,
     /// The last moment until which any other was there, from that moment on.
     last_of_others: Option<i64>,
     from: i64,
@@ -135,38 +133,37 @@ impl Held {
         wanted: &Wanted<'_>,
         memory: &M,
     ) -> Result<Self, Fault<M::Error>> {
-        let mut held = Self { now, rows: BTreeMap::new(), last_of_others: None, from };
-        let Self { now, rows, last_of_others, .. } = &mut held;
+        let mut held = Self { now, rows: ByRow::default(), last_of_others: None, from };
+        let mut found: Vec<(Row, Steps)> = Vec::new();
+        let Self { now, last_of_others, .. } = &mut held;
         if now.last_end >= Some(from) {
             let all = keys::all_closed(operator, key);
             for pair in memory.range(&keys::closed_at(operator, key, from), &end(&all)) {
                 let pair = pair.map_err(Fault::Memory)?;
                 let (row, steps): (Row, Steps) = decoded(&pair)?;
                 match wanted.has(&row) {
-                    true => add(rows, row, &steps),
+                    true => found.push((row, steps)),
                     false => *last_of_others = Some(keys::end_of(all.len(), &pair.0).ok_or(Fault::Damaged)?),
                 }
             }
         }
         match (&now.open, wanted) {
             (Open::Few(few), _) => {
-                few.iter().filter(|(row, _)| wanted.has(row)).for_each(|(row, steps)| add(rows, row.clone(), steps));
+                found.extend(few.iter().filter(|(row, _)| wanted.has(row)).cloned());
             }
             (Open::Many(_), Wanted::Part(part)) => {
-                for (row, steps) in open(operator, key, *part, memory)? {
-                    add(rows, row, &steps);
-                }
+                found.append(&mut open(operator, key, *part, memory)?);
             }
             (Open::Many(_), Wanted::These(these)) => {
-                for row in these.keys() {
+                for row in these.rows() {
                     let of_row = keys::open(operator, key, row);
                     if let Some(value) = memory.get(&of_row).map_err(Fault::Memory)? {
-                        let (there, steps): (Row, Steps) = decoded(&(of_row.into(), value))?;
-                        add(rows, there, &steps);
+                        found.push(decoded(&(of_row.into(), value))?);
                     }
                 }
             }
         }
+        held.rows = all_of_rows(found);
         Ok(held)
     }
 
@@ -175,19 +172,19 @@ impl Held {
         self,
         operator: u16,
         key: &[u8],
-        changes: &BTreeMap<Row, super::Change>,
+        changes: &ByRow<super::Change>,
         memory: &M,
         writes: &mut Writes,
     ) -> Result<(), Fault<M::Error>> {
         let Self { now: before, rows, last_of_others, from } = self;
-        let is_changed = |row: &Row| changes.contains_key(row);
+        let is_changed = |row: &Row| changes.contains(row);
         let ends = |steps: &Steps| steps.stretches().filter_map(|stretch| stretch.end).max();
         let of_others = rows.iter().filter(|(row, _)| !is_changed(row)).filter_map(|(_, steps)| ends(steps)).max();
         let mut last_end = last_of_others.max(of_others);
-        let mut open_rows: BTreeMap<Row, Option<Steps>> = BTreeMap::new();
+        let mut open_rows: ByRow<Option<Steps>> = ByRow::default();
         let mut is_empty_from = before.last_end >= Some(from);
         let none = Steps::default();
-        for (row, change) in changes {
+        for (row, change) in changes.iter() {
             let old = rows.get(row).unwrap_or(&none);
             let new = old.clone().plus(&change.steps);
             let (was, is): (Vec<Stretch>, Vec<Stretch>) = (old.stretches().collect(), new.stretches().collect());
@@ -232,16 +229,16 @@ fn changed<M: Memory>(
     operator: u16,
     key: &[u8],
     before: &Open,
-    changes: BTreeMap<Row, Option<Steps>>,
+    changes: ByRow<Option<Steps>>,
     memory: &M,
     writes: &mut Writes,
 ) -> Result<Open, Fault<M::Error>> {
     let of_row = |row: &[u8]| keys::open(operator, key, row);
     match before {
         Open::Few(few) => {
-            let mut rows: BTreeMap<Row, Steps> = few.iter().cloned().collect();
+            let mut rows: ByRow<Steps> = few.iter().cloned().collect();
             apply(&mut rows, changes);
-            let size = Size::of(rows.keys().map(|row| &**row));
+            let size = Size::of(rows.rows().map(|row| &**row));
             if size.is_few() {
                 return Ok(Open::Few(rows.into_iter().collect()));
             }
@@ -250,7 +247,7 @@ fn changed<M: Memory>(
         }
         Open::Many(size) => {
             let mut size = *size;
-            for (row, steps) in &changes {
+            for (row, steps) in changes.iter() {
                 let was = memory.get(&of_row(row)).map_err(Fault::Memory)?.is_some();
                 size = match (was, steps) {
                     (false, Some(_)) => size.with(row),
@@ -264,26 +261,32 @@ fn changed<M: Memory>(
                 }
                 return Ok(Open::Many(size));
             }
-            let mut rows: BTreeMap<Row, Steps> = open(operator, key, Part::ALL, memory)?.into_iter().collect();
-            rows.keys().for_each(|row| writes.put(of_row(row), None));
+            let mut rows: ByRow<Steps> = open(operator, key, Part::ALL, memory)?.into_iter().collect();
+            rows.rows().for_each(|row| writes.put(of_row(row), None));
             apply(&mut rows, changes);
             Ok(Open::Few(rows.into_iter().collect()))
         }
     }
 }
 
-fn apply(rows: &mut BTreeMap<Row, Steps>, changes: BTreeMap<Row, Option<Steps>>) {
+fn apply(rows: &mut ByRow<Steps>, changes: ByRow<Option<Steps>>) {
     for (row, steps) in changes {
         match steps {
-            Some(steps) => drop(rows.insert(row, steps)),
-            None => drop(rows.remove(&row)),
+            Some(steps) => rows.insert(row, steps),
+            None => rows.remove(&row),
         }
     }
 }
 
-fn add(rows: &mut BTreeMap<Row, Steps>, row: Row, steps: &Steps) {
-    let there = rows.entry(row).or_default();
-    *there = std::mem::take(there).plus(steps);
+/// What there is of each row, of what was found of it in several places.
+fn all_of_rows(mut found: Vec<(Row, Steps)>) -> ByRow<Steps> {
+    found.sort_by(|one, other| one.0.cmp(&other.0));
+    let mut rows = ByRow::default();
+    for (row, steps) in found {
+        let there = rows.of(&row, Steps::default);
+        *there = std::mem::take(there).plus(&steps);
+    }
+    rows
 }
 
 /// A part of the rows that there are now, where each stands by itself.
