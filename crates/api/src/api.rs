@@ -16,6 +16,7 @@ use async_graphql::{
     Response, Value, Variables,
     parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
 };
+use deltafold_event::Position;
 use deltafold_projector::{Catalog, OlderBeliefs};
 use deltafold_store::EventStore;
 use deltafold_view::ViewStore;
@@ -292,7 +293,9 @@ impl Api {
         let (parsed, operation) = (&document.parsed, asked.operation());
         let tag = pinned::entity_tag(built, catalog, query, parsed, operation, variables, &settings);
         // How an answer is found is no part of it, and may change.
-        match tag.filter(|_| !asked.explain) {
+        // Nor is one that is of before because more is not all there yet: there will be another.
+        let is_earlier = tag.is_some() && self.is_earlier(catalog, Position::MAX, query)?;
+        match tag.filter(|_| !asked.explain && !is_earlier) {
             Some(tag) if is_known(&tag) => Ok(Responded::Known(tag)),
             tag => Ok(Responded::Answer(self.run(asked, principal, began).await?.tagged(tag))),
         }

@@ -39,8 +39,9 @@ pub(crate) struct ViewModel {
 impl Model {
     /// Whether a document may read a view: it names it, or something that may lead to it.
     pub(crate) fn may_be_read(&self, view: &str, document: &str) -> bool {
-        let plain = |text: &str| text.chars().filter(|c| *c != '_').collect::<String>().to_lowercase();
-        !self.relations.is_empty() || plain(document).contains(&plain(view))
+        let names =
+            self.views.iter().find(|known| *known.info.name == *view).map(|known| known.names.list.to_lowercase());
+        !self.relations.is_empty() || names.is_none_or(|name| document.to_lowercase().contains(&name))
     }
 
     /// The model of a catalog.
@@ -104,7 +105,6 @@ impl ViewModel {
             history_start: None,
             generation: 1,
             kept_from: None,
-            unseen: Vec::new(),
             removed: None,
             leaving: Vec::new(),
         };

@@ -340,7 +340,6 @@ mod tests {
         ViewInfo {
             kind: deltafold_projector::ViewKind::Mirror,
             kept_from: None,
-            unseen: Vec::new(),
             removed: None,
             leaving: Vec::new(),
             name: name.into(),

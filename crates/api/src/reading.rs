@@ -275,10 +275,13 @@ impl Reading {
         if view.is_mirror() || position == Position::MAX {
             return Ok(true);
         }
-        if view.info.kept_from.is_none_or(|from| position.next() < from) || !view.info.was_whole_at(position) {
+        let end = position.next();
+        if view.info.kept_from.is_none_or(|from| end < from) {
             return Ok(false);
         }
-        self.snapshot.is_end(position.next()).map_err(|error| ApiError::internal("position", error))
+        let was_whole = deltafold_projector::was_whole_at(&self.snapshot, &view.info.name, end);
+        Ok(was_whole.map_err(|error| ApiError::internal("position", error))?
+            && self.snapshot.is_end(end).map_err(|error| ApiError::internal("position", error))?)
     }
 
     /// Begins to read a view at a moment: what was believed then and is not kept is computed.

@@ -68,6 +68,7 @@ impl Definition {
         let planned = |error: DataFusionError| flawed(typing::flaw(&error, &statement.query));
         let mut plan = plan(&statement.query, &names).map_err(planned)?;
         if joined::has_joins(&plan) {
+            joined::unmistakable(&plan).map_err(flawed)?;
             plan = joined::by_equality(plan).map_err(planned)?;
             joined::supported(&plan).map_err(flawed)?;
         }

@@ -135,6 +135,8 @@ pub struct Fold {
     relations: Vec<Source>,
     rows: Rows,
     pieces: Pieces,
+    /// What it computes, in text.
+    plan: String,
 }
 
 /// A relation that a fold is over.
@@ -170,7 +172,8 @@ impl Fold {
         let columns = definition.columns().to_vec();
         let place = |name: &String| columns.iter().position(|column| column.name == *name);
         let key = definition.key().iter().map(|name| place(name).expect("it was checked")).collect();
-        Ok(Self { root, relations, rows: Rows { columns, key }, pieces: Pieces::default() })
+        let plan = plan.display_indent().to_string();
+        Ok(Self { root, relations, rows: Rows { columns, key }, pieces: Pieces::default(), plan })
     }
 
     /// The same, which folds about so many pairs of joined rows of one key at once, and leaves what follows beyond them for
@@ -196,7 +199,7 @@ impl Fold {
             shape += &format!("{} key ({}) ({})\n", source.name, source.relation.key.join(", "), columns.join(", "));
         }
         let shown = self.rows.columns.iter().map(|column| format!("{} {}", column.name, column.column_type));
-        shape + &shown.collect::<Vec<_>>().join(", ")
+        shape + &shown.collect::<Vec<_>>().join(", ") + "\n" + &self.plan
     }
 
     /// Folds what changed in its relations, by name; what is new is believed from a position on. The changes of a row at

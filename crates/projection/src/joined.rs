@@ -7,7 +7,7 @@ use datafusion::{
         Column, DataFusionError, JoinType, Result,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
-    logical_expr::{Expr, Join, LogicalPlan, utils::split_conjunction},
+    logical_expr::{Expr, Join, LogicalPlan, Operator, utils::split_conjunction},
     optimizer::{
         decorrelate_predicate_subquery::DecorrelatePredicateSubquery, eliminate_cross_join::EliminateCrossJoin,
         extract_equijoin_predicate::ExtractEquijoinPredicate, push_down_filter::PushDownFilter,
@@ -28,6 +28,44 @@ pub(crate) fn has_joins(plan: &LogicalPlan) -> bool {
 
 fn is_query(expr: &Expr) -> bool {
     matches!(expr, Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_))
+}
+
+/// Refuses what would mean something else once a query in WHERE is a join: rows outside that it names below what is there
+/// without any rows, or where rows are left out that an outer join fills with nulls; and null being equal to null.
+pub(crate) fn unmistakable(plan: &LogicalPlan) -> std::result::Result<(), Flaw> {
+    let mut what = None;
+    let looked = plan.apply_with_subqueries(|plan| {
+        what = match plan {
+            LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.is_empty() && names_outside(&aggregate.input) => {
+                Some("an aggregate without GROUP BY, of a query in WHERE that names rows outside, cannot be maintained: expected \
+                      EXISTS (SELECT 1 FROM … WHERE …)")
+            }
+            LogicalPlan::Join(join) if join.join_type != JoinType::Inner && names_outside(&join.right) => {
+                Some("a query on the right of LEFT JOIN that names rows outside cannot be maintained: expected these in WHERE")
+            }
+            LogicalPlan::Join(join) if join.filter.as_ref().is_some_and(takes_nulls_as_equal) => {
+                Some("a join on IS NOT DISTINCT FROM cannot be maintained: expected JOIN … ON one = other")
+            }
+            _ => None,
+        };
+        Ok(if what.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    match (looked, what) {
+        (Err(error), _) => Err(Flaw { place: None, what: error.strip_backtrace() }),
+        (_, Some(what)) => Err(Flaw { place: None, what: what.to_owned() }),
+        (_, None) => Ok(()),
+    }
+}
+
+/// Whether a plan names columns of rows outside of the query that it is of.
+fn names_outside(plan: &LogicalPlan) -> bool {
+    let names = |expr: &Expr| expr.exists(|expr| Ok(matches!(expr, Expr::OuterReferenceColumn(..)))).unwrap_or(true);
+    plan.exists(|plan| Ok(plan.expressions().iter().any(names))).unwrap_or(true)
+}
+
+fn takes_nulls_as_equal(condition: &Expr) -> bool {
+    let is_one = |expr: &Expr| Ok(matches!(expr, Expr::BinaryExpr(binary) if binary.op == Operator::IsNotDistinctFrom));
+    condition.exists(is_one).unwrap_or(true)
 }
 
 /// A plan in which queries in WHERE are joins, each join says what has to be equal, and conditions on one side stand there.

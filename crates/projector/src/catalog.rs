@@ -32,8 +32,6 @@ pub struct ViewInfo {
     /// Of a derived view: from where on what was believed is kept, at the ends of batches; the first is the end before
     /// this position.
     pub kept_from: Option<Position>,
-    /// Of a derived view: ends of what was folded between which it was shown as at the first of them.
-    pub unseen: Vec<(Position, Position)>,
     /// When its definition was removed: it is shown for some time more.
     pub removed: Option<Timestamp>,
     /// Columns that are not in its next build, or are of another type there.
@@ -41,12 +39,6 @@ pub struct ViewInfo {
 }
 
 impl ViewInfo {
-    /// Whether the ends of batches by that position are none of those at which it was shown as it was before.
-    pub fn was_whole_at(&self, position: Position) -> bool {
-        let end = position.next();
-        !self.unseen.iter().any(|(from, until)| *from < end && end < *until)
-    }
-
     /// The columns, as indices, in whose order rows stand that are alike in what they are ordered by; after those it is
     /// the aggregate id.
     pub fn tie_break(&self) -> Vec<usize> {

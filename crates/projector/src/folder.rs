@@ -236,6 +236,10 @@ impl Folder {
             return Ok(());
         }
         self.writer.settle()?;
+        if is_hidden {
+            // Of what was folded again, at a position that is shown, all has to be there.
+            lock(&self.projections).fold_all()?;
+        }
         self.views.show()?;
         self.go_on_building()?;
         self.end_bulk_if_due()?;
@@ -268,6 +272,7 @@ impl Folder {
     /// As [`Self::fold`].
     pub fn go_on(&mut self) -> Result<(), ProjectorError> {
         self.replay()?;
+        lock(&self.projections).fold_all()?;
         Ok(self.views.show()?)
     }
 

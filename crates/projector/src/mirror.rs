@@ -145,7 +145,6 @@ impl MirrorView {
             history_start: state.history_start(),
             generation: 1,
             kept_from: None,
-            unseen: Vec::new(),
             removed: None,
             leaving: Vec::new(),
         });

@@ -27,7 +27,7 @@ use deltafold_view::{Batch, Snapshot, ViewStore};
 use crate::{Log, Options, ProjectorError, ViewInfo, WantedIndexes};
 use build::Build;
 use forgetting::Forgetting;
-use generation::{Left, Live};
+use generation::Live;
 use log_relation::LogChange;
 use record::{Failed, Record};
 use unseen::Unseen;
@@ -78,6 +78,15 @@ pub(crate) fn shown_generation(
     let until =
         Unseen::read(snapshot)?.shown_until(name).map_or_else(|| snapshot.checkpoint(&state), |it| Ok(Some(it)));
     Ok(record.serving.zip(until?))
+}
+
+/// Whether an end of what was folded is none of those at which a snapshot's derived view was shown as it was before,
+/// because not all was there yet.
+///
+/// # Errors
+/// When the index cannot be read.
+pub fn was_whole_at(snapshot: &Snapshot, name: &str, end: Position) -> Result<bool, ProjectorError> {
+    Ok(Unseen::read(snapshot)?.was_whole_at(name, end))
 }
 
 /// The derived views that a snapshot shows as they were before a position, because not all is there yet that follows from
@@ -244,10 +253,7 @@ impl Projections {
             let record = &projection.record;
             if matches!(ordered, Ordered::Swapped) && record.ready.is_none() && projection.ready.is_some() {
                 projection.live = projection.ready.take();
-                let left = projection.live.as_ref().map_or(Left::Nothing, Live::left);
-                self.unseen.note(name, Left::Nothing, self.until);
-                self.unseen.note(name, left, self.until);
-                self.unseen.note(&unseen::ready(name), Left::Nothing, self.until);
+                self.unseen.rename(&unseen::ready(name), name);
             }
             if record.is_paused || record.serving.is_none() {
                 projection.live = None;
@@ -274,7 +280,8 @@ impl Projections {
             let goes_at = projection.record.removed.map(|removed| removed.as_micros().saturating_add(kept_us));
             if goes_at.is_some_and(|goes_at| goes_at <= recorded_at.as_micros()) {
                 projection.record.remove();
-                self.unseen.note(name, Left::Nothing, self.until);
+                self.unseen.forget(name);
+                self.unseen.forget(&unseen::ready(name));
                 projection.is_changed = true;
                 (projection.live, projection.ready) = (None, None);
                 projection.cancel_build();
@@ -385,7 +392,7 @@ impl Projections {
         self.forgotten = since;
         let Some(end) = self.views.snapshot().first_end_since(since)? else { return Ok(()) };
         // What is shown as it was before something that is not all there yet stays.
-        let end = if self.is_whole() { end } else { self.unseen.first().map_or(end, |first| end.min(first)) };
+        let end = self.unseen.first().map_or(end, |first| end.min(first));
         let before = last_before(end);
         let mut views = Vec::new();
         for (name, projection) in &self.by_name {
@@ -462,6 +469,7 @@ impl Projection {
     /// It cannot go on; what is shown stays.
     fn fail(&mut self, name: &str, failed: Failed) {
         tracing::error!(projection = name, %failed, "it has stopped");
+        self.cancel_build();
         self.record.stop(failed);
         self.ready = None;
         self.is_changed = true;

@@ -21,7 +21,7 @@ use crate::{
     CHECKPOINT, Catalog, Declared, ProjectorError, ViewKind,
     folder::ORIGINS,
     mirror::MirrorView,
-    projections::{last_before, shown_generation},
+    projections::{last_before, shown_earlier, shown_generation},
 };
 use differences::Differences;
 use rows::{Form, Layout};
@@ -284,6 +284,10 @@ impl PublishedView {
             }
             ViewKind::Derived => {
                 let Some((generation, until)) = shown_generation(snapshot, &self.name)? else { return Ok(None) };
+                if shown_earlier(snapshot)?.contains_key(&*self.name) {
+                    // Not all is there yet of what it is folded until.
+                    return Ok(None);
+                }
                 let Some(view) = snapshot.generation(&self.name, generation.number) else { return Ok(None) };
                 let kept_from = Some(generation.shown_from.unwrap_or(until));
                 Ok(Some(Shown { view, columns: generation.columns, generation: generation.number, until, kept_from }))

@@ -9,6 +9,7 @@ use std::{
 use deltafold_event::{EventId, Position, StoredEvent, Timestamp, control};
 use deltafold_projector::{
     Catalog, Consistent, Declared, Folder, Log, OlderBeliefs, Options, ProjectorError, ViewKind, to_record,
+    was_whole_at,
 };
 use deltafold_relation::Schemas;
 use deltafold_store::Batch;
@@ -277,7 +278,9 @@ impl OnDisk {
     pub fn derived_as_of(&self, name: &str, at: At) -> Option<BTreeMap<Arc<str>, Arc<str>>> {
         let (folder, views) = self.open.as_ref().expect("it is open");
         let info = folder.catalog().view(name).filter(|info| info.kind == ViewKind::Derived).cloned()?;
-        if info.kept_from.is_none_or(|from| at.position.next() < from) || !info.was_whole_at(at.position) {
+        let end = at.position.next();
+        let was_whole = was_whole_at(&views.snapshot(), name, end).expect("the index can be read");
+        if info.kept_from.is_none_or(|from| end < from) || !was_whole {
             return None;
         }
         let reader = views.snapshot().reader(&views.generation(name, info.generation).expect("it is registered"));

@@ -34,7 +34,12 @@ impl Api {
     }
 
     /// Whether a view that a document may read is shown as it was before a position, though there is more.
-    fn is_earlier(&self, catalog: &Arc<Catalog>, position: Position, document: &str) -> Result<bool, ApiError> {
+    pub(super) fn is_earlier(
+        &self,
+        catalog: &Arc<Catalog>,
+        position: Position,
+        document: &str,
+    ) -> Result<bool, ApiError> {
         let earlier = deltafold_projector::shown_earlier(&self.inner.views.snapshot());
         let earlier = earlier.map_err(|error| ApiError::internal("position", error))?;
         if earlier.values().all(|until| *until > position) {

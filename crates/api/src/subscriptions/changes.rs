@@ -133,7 +133,12 @@ impl ChangeFeed {
             compared: place.key.clone(),
             place,
             keys: VecDeque::new(),
-            followed: Some(Followed { generation: view.info.generation, touched, is_whole: !is_resumed }),
+            followed: Some(Followed {
+                generation: view.info.generation,
+                touched,
+                // What was folded of what is not all there was not noted.
+                is_whole: !is_resumed && !reading.is_earlier(),
+            }),
         };
         // What is wrong with a filter is told at once.
         feed.sides(view, &reading, &view.names.changed()).filtered(&reading, At::NOW, &[]).await?;

@@ -92,7 +92,7 @@ impl Projections {
                                 projection.followed = checkpoint;
                             }
                             let of = if is_held { unseen::ready(name) } else { name.to_string() };
-                            self.unseen.note(&of, Left::Nothing, checkpoint);
+                            self.unseen.forget(&of);
                             self.unseen.put(&mut write);
                             projection.is_changed = false;
                             write.put_state(&format!("{}{name}", record::STATES), &projection.record.to_bytes());

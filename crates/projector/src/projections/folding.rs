@@ -1,16 +1,11 @@
 //! Folding what changed into the views that are shown, and on what is left of it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use deltafold_event::Position;
 use deltafold_view::{Batch, Pending};
 
-use super::{
-    Changes, Projection, Projections,
-    generation::Left,
-    record,
-    unseen::{self, Unseen},
-};
+use super::{Changes, Projection, Projections, generation::Left, record, unseen};
 use crate::ProjectorError;
 
 impl Projections {
@@ -30,7 +25,7 @@ impl Projections {
             if let Some(ready) = &projection.ready {
                 match ready.fold(changes, until, &ready.memory_with(&written, pending.clone()), write)? {
                     Ok(left) => {
-                        self.unseen.note(&unseen::ready(name), left, before);
+                        self.unseen.note(&unseen::ready(name), left, (before, until));
                         write.put_checkpoint(&format!("{}{name}", record::READY), until);
                     }
                     Err(failed) => projection.fail(name, failed),
@@ -38,7 +33,7 @@ impl Projections {
             }
             let Some(live) = &projection.live else { continue };
             match live.fold(changes, until, &live.memory_with(&written, pending.clone()), write)? {
-                Ok(left) => projection.is_folded(name, left, (before, until), &mut self.unseen),
+                Ok(left) => self.unseen.note(name, left, (projection.followed, until)),
                 Err(failed) => {
                     projection.fail(name, failed);
                     projection.live = None;
@@ -54,6 +49,15 @@ impl Projections {
 
     /// Folds on what is left, for a while.
     pub(super) fn fold_on(&mut self) -> Result<(), ProjectorError> {
+        self.fold_on_for(self.folded_on)
+    }
+
+    /// Folds on until nothing is left, while nobody reads.
+    pub(crate) fn fold_all(&mut self) -> Result<(), ProjectorError> {
+        self.fold_on_for(Duration::MAX)
+    }
+
+    fn fold_on_for(&mut self, limit: Duration) -> Result<(), ProjectorError> {
         let began = Instant::now();
         while !self.is_whole() {
             let (mut write, written) = (self.views.batch(), self.views.written());
@@ -61,13 +65,13 @@ impl Projections {
             for (name, projection) in &mut self.by_name {
                 if let Some(ready) = projection.ready.as_ref().filter(|ready| ready.left() == Left::Some) {
                     match ready.fold_on(until, &ready.memory(&written), &mut write)? {
-                        Ok(left) => drop(self.unseen.note(&unseen::ready(name), left, until)),
+                        Ok(left) => self.unseen.note(&unseen::ready(name), left, (until, until)),
                         Err(failed) => projection.fail(name, failed),
                     }
                 }
                 let Some(live) = projection.live.as_ref().filter(|live| live.left() == Left::Some) else { continue };
                 match live.fold_on(until, &live.memory(&written), &mut write)? {
-                    Ok(left) => projection.is_folded(name, left, (until, until), &mut self.unseen),
+                    Ok(left) => self.unseen.note(name, left, (until, until)),
                     Err(failed) => {
                         projection.fail(name, failed);
                         projection.live = None;
@@ -76,7 +80,7 @@ impl Projections {
             }
             self.put(&mut write);
             write.commit()?;
-            if !self.is_whole() && began.elapsed() >= self.folded_on {
+            if !self.is_whole() && began.elapsed() >= limit {
                 // What has come meanwhile is folded first.
                 (self.wake)();
                 break;
@@ -95,13 +99,5 @@ impl Projection {
     /// Whether nothing is left to be folded of what was.
     pub(super) fn is_whole(&self) -> bool {
         self.live.iter().chain(&self.ready).all(|live| live.left() == Left::Nothing)
-    }
-
-    /// What is shown was folded from one position until another, maybe but for something that is left.
-    fn is_folded(&mut self, name: &str, left: Left, (before, until): (Position, Position), unseen: &mut Unseen) {
-        if let (Some(shown_until), Some(serving)) = (unseen.note(name, left, before), &mut self.record.serving) {
-            serving.was_unseen(shown_until, until);
-            self.is_changed = true;
-        }
     }
 }

@@ -46,9 +46,6 @@ pub(crate) struct Generation {
     pub(crate) round: Round,
     /// Whether anything was folded.
     pub(crate) is_begun: bool,
-    /// Between which positions not all was there of what had changed, the latest last.
-    #[serde(default)]
-    unseen: Vec<(Position, Position)>,
 }
 
 impl Generation {
@@ -76,17 +73,7 @@ impl Generation {
             shown_from: None,
             round: Round::first(until),
             is_begun: false,
-            unseen: Vec::new(),
         }
-    }
-
-    /// Between two positions not all was there of what had changed.
-    pub(crate) fn was_unseen(&mut self, from: Position, until: Position) {
-        // Older ones are forgotten before there are so many.
-        const MOST: usize = 1_000;
-        let over = (self.unseen.len() + 1).saturating_sub(MOST);
-        self.unseen.drain(..over);
-        self.unseen.push((from, until));
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
@@ -132,7 +119,6 @@ impl Generation {
             history_start,
             generation: self.number,
             kept_from: self.shown_from,
-            unseen: self.unseen.clone(),
             removed: None,
             leaving: Vec::new(),
         }

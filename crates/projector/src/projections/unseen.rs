@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use deltafold_event::Position;
 use deltafold_view::{Batch, Snapshot};
+use serde::{Deserialize, Serialize};
 
 use super::{generation::Left, record};
 use crate::ProjectorError;
@@ -12,63 +13,106 @@ use crate::ProjectorError;
 /// The state that keeps them.
 const STATE: &str = "unseen";
 
-/// How they are shown: by the name of the view, or of what waits to be shown ([`record::READY`]), everything before a position.
+/// By the name of the view, or of what waits to be shown ([`ready`]).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Unseen {
-    shown_until: BTreeMap<String, Position>,
+    kept: Kept,
     is_changed: bool,
 }
 
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Kept {
+    /// Of which something is left: everything before the first position is shown, and something was left first of what was
+    /// before the second.
+    now: BTreeMap<String, (Position, Position)>,
+    /// Between which ends of what was folded they were shown as at the first of them, the latest last.
+    before: BTreeMap<String, Vec<(Position, Position)>>,
+}
+
 impl Unseen {
+    /// How many stretches are remembered of a view: older ones are forgotten before, with what was believed then.
+    const MOST: usize = 1_000;
+
     pub(crate) fn read(snapshot: &Snapshot) -> Result<Self, ProjectorError> {
-        let shown_until = match snapshot.state(STATE)? {
+        let kept = match snapshot.state(STATE)? {
             Some(bytes) => serde_json::from_slice(&bytes)
                 .map_err(|error| ProjectorError::Memory { view: STATE.to_owned(), what: error.to_string() })?,
-            None => BTreeMap::new(),
+            None => Kept::default(),
         };
-        Ok(Self { shown_until, is_changed: false })
+        Ok(Self { kept, is_changed: false })
     }
 
     /// Until where a view is shown of which something is left.
     pub(crate) fn shown_until(&self, name: &str) -> Option<Position> {
-        self.shown_until.get(name).copied()
+        self.kept.now.get(name).map(|(shown_until, _)| *shown_until)
     }
 
     /// All of them that are shown.
     pub(crate) fn into_shown(self) -> BTreeMap<String, Position> {
-        let is_shown = |name: &str| !name.starts_with(record::READY);
-        self.shown_until.into_iter().filter(|(name, _)| is_shown(name)).collect()
+        let shown = self.kept.now.into_iter().filter(|(name, _)| !name.starts_with(record::READY));
+        shown.map(|(name, (shown_until, _))| (name, shown_until)).collect()
+    }
+
+    /// Whether an end of what was folded is none of those at which a view was shown as it was before.
+    pub(crate) fn was_whole_at(&self, name: &str, end: Position) -> bool {
+        let mut before = self.kept.before.get(name).into_iter().flatten();
+        let is_now = self.shown_until(name).is_some_and(|shown_until| shown_until < end);
+        !is_now && !before.any(|(from, until)| *from < end && end < *until)
     }
 
     pub(super) fn left(&self, name: &str) -> Left {
-        if self.shown_until.contains_key(name) { Left::Some } else { Left::Nothing }
+        if self.kept.now.contains_key(name) { Left::Some } else { Left::Nothing }
     }
 
     /// The first position at which any of them is shown.
     pub(super) fn first(&self) -> Option<Position> {
-        self.shown_until.values().min().copied()
+        self.kept.now.values().map(|(shown_until, _)| *shown_until).min()
     }
 
-    /// Notes whether something is left of a view that was shown until a position; if now nothing is any more, until where
-    /// it was shown meanwhile.
-    pub(super) fn note(&mut self, name: &str, left: Left, shown_until: Position) -> Option<Position> {
+    /// Notes whether something is left of a view that was shown until a position, and is folded until another.
+    pub(super) fn note(&mut self, name: &str, left: Left, (shown_until, until): (Position, Position)) {
+        let Kept { now, before } = &mut self.kept;
         match left {
             Left::Nothing => {
-                let was = self.shown_until.remove(name);
-                self.is_changed |= was.is_some();
-                was
+                let Some((shown_until, first)) = now.remove(name) else { return };
+                self.is_changed = true;
+                // Else no other end lies between.
+                if first < until {
+                    let before = before.entry(name.to_owned()).or_default();
+                    let over = (before.len() + 1).saturating_sub(Self::MOST);
+                    before.drain(..over);
+                    before.push((shown_until, until));
+                }
             }
             Left::Some => {
-                self.is_changed |= !self.shown_until.contains_key(name);
-                self.shown_until.entry(name.to_owned()).or_insert(shown_until);
-                None
+                self.is_changed |= !now.contains_key(name);
+                now.entry(name.to_owned()).or_insert((shown_until, until));
             }
         }
     }
 
+    /// What was noted of one goes on under another name.
+    pub(super) fn rename(&mut self, from: &str, to: &str) {
+        self.forget(to);
+        let Kept { now, before } = &mut self.kept;
+        if let Some(of) = now.remove(from) {
+            (self.is_changed, _) = (true, now.insert(to.to_owned(), of));
+        }
+        if let Some(of) = before.remove(from) {
+            (self.is_changed, _) = (true, before.insert(to.to_owned(), of));
+        }
+    }
+
+    /// Nothing is known of one any more.
+    pub(super) fn forget(&mut self, name: &str) {
+        let Kept { now, before } = &mut self.kept;
+        let was_there = now.remove(name).is_some() | before.remove(name).is_some();
+        self.is_changed |= was_there;
+    }
+
     pub(super) fn put(&mut self, write: &mut Batch) {
         if std::mem::take(&mut self.is_changed) {
-            write.put_state(STATE, &serde_json::to_vec(&self.shown_until).expect("all of it is JSON"));
+            write.put_state(STATE, &serde_json::to_vec(&self.kept).expect("all of it is JSON"));
         }
     }
 }
