@@ -122,7 +122,7 @@ impl Writer<'_> {
             }
         };
         self.of_two(operator, a, b);
-        let exists = match self.chance(4) {
+        let exists = match self.chance(3) {
             true => {
                 self.has(Operator::Mark);
                 format!("({exists} OR a.qty < 3)")
