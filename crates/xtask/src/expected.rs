@@ -49,14 +49,14 @@ pub fn check_row(found: &Value, expected: Option<&str>) -> Result<()> {
 pub fn check_all_rows(connection: &mut Connection, model: &Model) -> Result<()> {
     let mut orders: Vec<_> = model.orders.iter().collect();
     orders.sort_by_key(|order| order.id);
-    let found = all_rows(connection, "orders", Some("id"), &all_columns())?;
+    let found = all_rows(connection, "orders", "id", &all_columns())?;
     ensure!(found.len() == orders.len(), "{} orders, should be {}", found.len(), orders.len());
     for (row, order) in found.iter().zip(orders) {
         check_row(row, Some(&order.to_json()))?;
     }
     let mut baskets: Vec<_> = model.baskets.iter().collect();
     baskets.sort_by_key(|basket| basket.id);
-    let found = all_rows(connection, "baskets", Some("id"), "id customerId items updatedAt")?;
+    let found = all_rows(connection, "baskets", "id", "id customerId items updatedAt")?;
     ensure!(found.len() == baskets.len(), "{} baskets, should be {}", found.len(), baskets.len());
     for (row, basket) in found.iter().zip(baskets) {
         let expected: Value = serde_json::from_str(&basket.to_json()).context("the model's row is JSON")?;
@@ -97,10 +97,9 @@ pub fn rfc3339(time_us: i64) -> String {
 }
 
 /// Every row of a view in the order of a column, page by page.
-pub fn all_rows(connection: &mut Connection, view: &str, order: Option<&str>, columns: &str) -> Result<Vec<Value>> {
-    let order = order.map(|order| format!(", orderBy: [{{{order}: ASC}}]")).unwrap_or_default();
+pub fn all_rows(connection: &mut Connection, view: &str, order: &str, columns: &str) -> Result<Vec<Value>> {
     let document = format!(
-        "query($after: String) {{ {view}(first: {PAGE}{order}, after: $after) {{ nodes {{ {columns} }} pageInfo {{ hasNextPage endCursor }} }} }}"
+        "query($after: String) {{ {view}(first: {PAGE}, orderBy: [{{{order}: ASC}}], after: $after) {{ nodes {{ {columns} }} pageInfo {{ hasNextPage endCursor }} }} }}"
     );
     let (mut rows, mut after) = (Vec::new(), Value::Null);
     loop {

@@ -128,7 +128,7 @@ pub(crate) fn expected_totals(model: &Model, by: &str) -> Result<Totals> {
 /// Compares the groups that a server shows with those expected.
 pub(crate) fn check_totals(data: &Path, expected: &Totals) -> Result<()> {
     let server = answering(data, Processors::All)?;
-    let found = all_rows(&mut server.connect()?, "totals", Some("grp"), "grp orders items total")?;
+    let found = all_rows(&mut server.connect()?, "totals", "grp", "grp orders items total")?;
     ensure!(found.len() == expected.len(), "{} groups, should be {}", found.len(), expected.len());
     for row in found {
         let cents = plain(&row["total"]).replace('.', "").parse::<u64>()?;
