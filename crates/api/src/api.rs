@@ -413,7 +413,7 @@ impl Api {
         let catalog = self.catalog().borrow().clone();
         let built = self.current(&catalog)?;
         let reading = self.reading(&built, catalog)?;
-        let reading = reading.of_views(|name| name == view || !built.model.relations.is_empty())?;
+        let reading = reading.of_views(|name| built.model.leads_to(view, name))?;
         Ok((built, Arc::new(reading)))
     }
 

@@ -1,6 +1,9 @@
 //! The catalog with its GraphQL names: what a schema is built from.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use async_graphql::dynamic::Field;
 use deltafold_event::{Column, ColumnType};
@@ -37,11 +40,33 @@ pub(crate) struct ViewModel {
 }
 
 impl Model {
-    /// Whether a document may read a view: it names it, or something that may lead to it.
+    /// Whether a document may read a view: all its root fields have the name of its list in them, and fields of other rows
+    /// lead to it.
     pub(crate) fn may_be_read(&self, view: &str, document: &str) -> bool {
-        let names =
-            self.views.iter().find(|known| *known.info.name == *view).map(|known| known.names.list.to_lowercase());
-        !self.relations.is_empty() || names.is_none_or(|name| document.to_lowercase().contains(&name))
+        let Some(model) = self.views.iter().find(|known| *known.info.name == *view) else { return true };
+        let list = model.names.list.to_lowercase();
+        document.to_lowercase().contains(&list) || self.fields_to(view).any(|(_, field)| document.contains(field))
+    }
+
+    /// Whether rows of a view lead to another, maybe over others.
+    pub(crate) fn leads_to(&self, from: &str, to: &str) -> bool {
+        let mut before = BTreeSet::from([to]);
+        let mut next = vec![to];
+        while let Some(view) = next.pop() {
+            next.extend(self.fields_to(view).map(|(of, _)| of).filter(|of| before.insert(of)));
+        }
+        before.contains(from)
+    }
+
+    /// The fields of rows that lead to a view, with the views that have them.
+    fn fields_to<'m>(&'m self, view: &str) -> impl Iterator<Item = (&'m str, &'m str)> {
+        let fields = move |relation: &'m Arc<Relation>| {
+            let (from, to) = (&*relation.from.info.name, &*relation.to.info.name);
+            let forth = (*to == *view).then_some((from, relation.name.as_str()));
+            let back = relation.inverse.as_deref().filter(|_| *from == *view).map(|inverse| (to, inverse));
+            forth.into_iter().chain(back)
+        };
+        self.relations.iter().flat_map(fields)
     }
 
     /// The model of a catalog.

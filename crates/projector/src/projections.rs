@@ -391,8 +391,9 @@ impl Projections {
         }
         self.forgotten = since;
         let Some(end) = self.views.snapshot().first_end_since(since)? else { return Ok(()) };
-        // What is shown as it was before something that is not all there yet stays.
-        let end = self.unseen.first().map_or(end, |first| end.min(first));
+        // What is shown as it was before something that is not all there yet stays; of a view that has stopped in the middle
+        // of that, it is computed once it is gone.
+        let end = if self.is_whole() { end } else { self.unseen.first().map_or(end, |first| end.min(first)) };
         let before = last_before(end);
         let mut views = Vec::new();
         for (name, projection) in &self.by_name {

@@ -120,37 +120,47 @@ impl Join {
         let left = self.without_waiting(left, true, &mut waiting, memory, writes)?;
         let right = self.without_waiting(right, false, &mut waiting, memory, writes)?;
         self.fold_rows(&left, &right, memory, writes, &mut matches)?;
-        let mut given = 0;
-        for work in rest::works(self.rest, memory) {
-            let (key, work) = work?;
-            let mut left = Some(work);
-            while let Some(work) = left.take_if(|_| given == 0 || given < writes.pieces.of_key) {
-                given += self.fold_piece(&key, &work, memory, writes, &mut matches)?;
-                left = work.after();
-            }
-            match left {
-                Some(work) => {
-                    work.put(self.rest, &key, writes);
-                    writes.is_part = true;
-                }
-                None => {
-                    rest::Work::remove(self.rest, &key, writes);
-                    let mut all = rest::take_waiting(self.rest, &key, memory, writes)?;
-                    all.extend(waiting.remove(&key).unwrap_or_default());
-                    let of = |is_left: bool| all.iter().filter(move |waiting| waiting.is_left == is_left);
-                    let (left, right) = (self.left.deltas(of(true), writes)?, self.right.deltas(of(false), writes)?);
-                    self.fold_rows(&left, &right, memory, writes, &mut matches)?;
-                }
-            }
-            if given >= writes.pieces.of_key {
-                writes.is_part = true;
-                break;
-            }
-        }
+        self.fold_rest(&mut waiting, memory, writes, &mut matches)?;
         for (key, changes) in waiting {
             rest::wait(self.rest, &key, &changes, memory, writes)?;
         }
         matches.finish(self)
+    }
+
+    /// Gives a piece of what is left of keys, and folds what has waited for those of which all is given.
+    fn fold_rest<M: Memory>(
+        &self,
+        waiting: &mut BTreeMap<Row, Vec<Waiting>>,
+        memory: &M,
+        writes: &mut Writes,
+        matches: &mut Matches,
+    ) -> Result<(), Fault<M::Error>> {
+        let mut given = 0;
+        for work in rest::works(self.rest, memory) {
+            let (key, work) = work?;
+            let mut next = Some(work);
+            while let Some(work) = next.take_if(|_| given == 0 || given < writes.pieces.of_key) {
+                given += self.fold_piece(&key, &work, memory, writes, matches)?;
+                next = work.after();
+            }
+            if let Some(work) = next {
+                work.put(self.rest, &key, writes);
+                writes.is_part = true;
+            } else {
+                Work::remove(self.rest, &key, writes);
+                let mut all = rest::take_waiting(self.rest, &key, memory, writes)?;
+                all.extend(waiting.remove(&key).unwrap_or_default());
+                let of = |is_left: bool| all.iter().filter(move |waiting| waiting.is_left == is_left);
+                let (left, right) = (self.left.deltas(of(true), writes)?, self.right.deltas(of(false), writes)?);
+                self.fold_rows(&left, &right, memory, writes, matches)?;
+            }
+            if given >= writes.pieces.of_key {
+                // There may be others.
+                writes.is_part = true;
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// The rows without those of keys of which something is left: these wait for that.

@@ -34,29 +34,47 @@ const PARTITIONS: u64 = 8;
 pub(crate) fn run(options: &Options, stream: &Stream, case: &Case) -> Result<()> {
     let data = data_dir("head")?;
     let definitions = definition("head-projections", case.by)?;
-    let (beginning, rest, lines) = split(&stream.file, case)?;
+    let parts = split(&stream.file, case)?;
     let expected = expected_totals(&stream.generated.model, case.by)?;
+    let what = format!("{}: every group as the database has it", case.name);
+    measure_rest(options, &data, parts, &what, || query(&data, &definitions), || check_totals(&data, &expected))
+}
+
+/// A stream in two files, of which the second is measured.
+pub(crate) struct Parts {
+    pub(crate) beginning: PathBuf,
+    pub(crate) rest: PathBuf,
+    /// How many changes are in it.
+    pub(crate) changes: usize,
+}
+
+/// Measures a query that folds the rest of a stream. The files are removed.
+pub(crate) fn measure_rest(
+    options: &Options,
+    data: &Path,
+    Parts { beginning, rest, changes }: Parts,
+    what: &str,
+    query: impl Fn() -> Result<Command>,
+    check: impl Fn() -> Result<()>,
+) -> Result<()> {
     let (mut rate, mut processor, mut peak) = <(Series, Series, Series)>::default();
     for run in 1..=options.runs {
-        clear(&data)?;
-        process::run(&mut ingest(&beginning, &data)?)?;
-        process::run(&mut query(&data, &definitions)?)?;
-        process::run(&mut ingest(&rest, &data)?)?;
-        let (_, usage) = measure(&mut query(&data, &definitions)?)?;
-        check_totals(&data, &expected).with_context(|| format!("run {run}"))?;
-        rate.push(lines as f64 / usage.elapsed_s);
-        processor.push(usage.processor_s / (lines as f64 / 1e6));
+        clear(data)?;
+        process::run(&mut ingest(&beginning, data)?)?;
+        process::run(&mut query()?)?;
+        process::run(&mut ingest(&rest, data)?)?;
+        let (_, usage) = measure(&mut query()?)?;
+        check().with_context(|| format!("run {run}"))?;
+        rate.push(changes as f64 / usage.elapsed_s);
+        processor.push(usage.processor_s / (changes as f64 / 1e6));
         peak.push(usage.peak_mib);
     }
-    println!(
-        "fold at the head, {}: {} runs, each checked: every group as the database has it",
-        case.name, options.runs
-    );
+    println!("fold at the head, {} runs, each checked, {what}", options.runs);
     println!("  events/s, starting and answering included   {rate}");
     println!("  processor seconds per million               {processor}");
     println!("  peak memory, MiB                            {peak}");
     [beginning, rest].iter().try_for_each(fs::remove_file)?;
-    clear(&data)
+    clear(data)
 }
 
 /// A folder with one definition: orders by a column.
@@ -78,8 +96,8 @@ fn query(data: &Path, definitions: &Path) -> Result<Command> {
     Ok(command)
 }
 
-/// The lines in the order in which they arrive, in two files, and how many are in the second.
-fn split(file: &Path, case: &Case) -> Result<(PathBuf, PathBuf, usize)> {
+/// The lines in the order in which they arrive.
+fn split(file: &Path, case: &Case) -> Result<Parts> {
     // Some of the lines are no text.
     let all = fs::read(file)?;
     let mut lines: Vec<(i64, &[u8])> = Vec::new();
@@ -102,7 +120,11 @@ fn split(file: &Path, case: &Case) -> Result<(PathBuf, PathBuf, usize)> {
         fs::write(&path, text)?;
         anyhow::Ok(path)
     };
-    Ok((write("head-beginning.jsonl", parts.0)?, write("head-rest.jsonl", parts.1)?, parts.1.len()))
+    Ok(Parts {
+        beginning: write("head-beginning.jsonl", parts.0)?,
+        rest: write("head-rest.jsonl", parts.1)?,
+        changes: parts.1.len(),
+    })
 }
 
 fn number(line: &str, before: &str) -> Option<i64> {

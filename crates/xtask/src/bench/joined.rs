@@ -1,10 +1,9 @@
 //! Joining at the head: mirrors of accounts and payments, and each payment with its account, commit by commit.
 
+use crate::head::{Parts, measure_rest};
 use crate::hot_key;
-use crate::ingest::{clear, data_dir, ingest};
-use crate::numbers::Series;
+use crate::ingest::data_dir;
 use crate::options::{Options, deltafold, work_dir};
-use crate::process::{self, measure};
 use crate::servers::{Processors, answering_as};
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
@@ -23,29 +22,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let changes = options.events.unwrap_or(1_000_000);
     let payments = Payments { seed: options.seed, accounts: changes / FOR_EACH, of_first: 0, changes };
     let definitions = definition("joined-projections")?;
-    let (beginning, rest, ledger, lines) = streams(&payments)?;
+    let (parts, ledger) = streams(&payments)?;
     let data = data_dir("joined")?;
-    let (mut rate, mut processor, mut peak) = <(Series, Series, Series)>::default();
-    for run in 1..=options.runs {
-        clear(&data)?;
-        process::run(&mut ingest(&beginning, &data)?)?;
-        process::run(&mut query(&data, &definitions)?)?;
-        process::run(&mut ingest(&rest, &data)?)?;
-        let (_, usage) = measure(&mut query(&data, &definitions)?)?;
-        check(&data, &ledger).with_context(|| format!("run {run}"))?;
-        rate.push(lines as f64 / usage.elapsed_s);
-        processor.push(usage.processor_s / (lines as f64 / 1e6));
-        peak.push(usage.peak_mib);
-    }
-    println!(
-        "fold at the head, payments joined with {} accounts: {} runs, each checked: every payment as the database joins it",
-        payments.accounts, options.runs
-    );
-    println!("  changes/s, starting and answering included  {rate}");
-    println!("  processor seconds per million               {processor}");
-    println!("  peak memory, MiB                            {peak}");
-    [beginning, rest].iter().try_for_each(fs::remove_file)?;
-    clear(&data)?;
+    let what = format!("payments joined with {} accounts: every payment as the database joins it", payments.accounts);
+    measure_rest(options, &data, parts, &what, || query(&data, &definitions), || check(&data, &ledger))?;
     hot_key::run(&data, &definitions, options.seed)
 }
 
@@ -67,8 +47,8 @@ pub(crate) fn query(data: &Path, definitions: &Path) -> Result<Command> {
     Ok(command)
 }
 
-/// The stream in two files, what comes of it, and how many changes are in the second.
-fn streams(payments: &Payments) -> Result<(PathBuf, PathBuf, Ledger, usize)> {
+/// The stream, and what comes of it.
+fn streams(payments: &Payments) -> Result<(Parts, Ledger)> {
     let folder = work_dir("streams")?;
     let all = folder.join("payments.jsonl");
     let mut out = BufWriter::with_capacity(1 << 20, File::create(&all)?);
@@ -90,7 +70,7 @@ fn streams(payments: &Payments) -> Result<(PathBuf, PathBuf, Ledger, usize)> {
         part?.flush()?;
     }
     fs::remove_file(all)?;
-    Ok((beginning, rest, ledger, lines - payments.accounts as usize - BEGINNING))
+    Ok((Parts { beginning, rest, changes: lines - payments.accounts as usize - BEGINNING }, ledger))
 }
 
 /// Compares every row with what the database has.
