@@ -51,14 +51,26 @@ impl Steps {
         }
     }
 
-    pub(crate) fn plus(mut self, other: &Self) -> Self {
-        other.0.iter().for_each(|(at, weight)| self.add(*at, *weight));
+    pub(crate) fn plus(self, other: &Self) -> Self {
+        self.plus_times(other, 1)
+    }
+
+    pub(crate) fn plus_times(mut self, other: &Self, times: i64) -> Self {
+        other.0.iter().for_each(|(at, weight)| self.add(*at, times * *weight));
         self
     }
 
-    pub(crate) fn minus(mut self, other: &Self) -> Self {
-        other.0.iter().for_each(|(at, weight)| self.add(*at, -*weight));
-        self
+    /// One where there is any of it.
+    pub(crate) fn any(&self) -> Self {
+        let (mut any, mut count, mut is_any) = (Self::default(), 0, false);
+        for (at, weight) in &self.0 {
+            count += weight;
+            if (count != 0) != is_any {
+                is_any = count != 0;
+                any.0.push((*at, if is_any { 1 } else { -1 }));
+            }
+        }
+        any
     }
 
     /// One where there is none of it, none where there is one.

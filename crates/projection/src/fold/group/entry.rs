@@ -84,8 +84,8 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Whether there is any row then.
-    pub(crate) fn has_rows(&self) -> bool {
-        self.content.rows != 0
+    /// How many rows there are then.
+    pub(crate) fn rows(&self) -> i64 {
+        self.content.rows
     }
 }

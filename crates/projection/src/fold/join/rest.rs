@@ -3,15 +3,15 @@
 //! | key | value |
 //! |---|---|
 //! | operator, `W`, key | what is left of a change ([`Work`]) |
-//! | operator, `Q`, key, number | changes that came meanwhile, to be folded after it ([`Waiting`]) |
+//! | operator, `Q`, key, number | changes that came meanwhile, to be folded after it ([`Both`]) |
 //!
-//! A side remembers a change before what follows from it is given; nothing else changes a key while something of it is
-//! left. A piece is a part of the rows by their digests, which are spread evenly.
+//! A side remembers changes as they come, before what follows from them is given: what is given of one is as it was before
+//! those that wait. A piece is a part of the rows by their digests, which are spread evenly.
 
 use deltafold_event::EventId;
 use serde::{Deserialize, Serialize};
 
-use super::{Change, by_row::ByRow, keys, side::Row};
+use super::{Change, OfKey, by_row::ByRow, keys, seen::Difference, side::Row};
 use crate::{
     fold::{
         Writes,
@@ -64,11 +64,14 @@ pub(super) enum Next {
     Left(Part),
 }
 
+/// Rows that changed, and why.
+type Changed = Vec<(Row, Steps, EventId)>;
+
 /// A change of a key that both sides remember, and what of it is given next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Work {
-    left: Vec<(Row, Steps, EventId)>,
-    right: Vec<(Row, Steps, EventId)>,
+    left: Changed,
+    right: Changed,
     /// From when on there were rows on the right, and from when on there are, where that has changed.
     pub(super) existence: Option<(Steps, Steps, EventId)>,
     pub(super) from: i64,
@@ -77,18 +80,31 @@ pub(super) struct Work {
     pub(super) of_left: Option<u64>,
 }
 
+/// What has changed in rows of one side.
+fn changed<'c>(changes: impl Iterator<Item = (&'c Row, Steps, u32)>, writes: &Writes) -> Changed {
+    changes.map(|(row, steps, cause)| (row.clone(), steps, writes.event(cause))).collect()
+}
+
+fn changes(changed: &Changed, writes: &mut Writes) -> ByRow<Change> {
+    let change = |(row, steps, event): &(Row, Steps, EventId)| {
+        (row.clone(), Change { steps: steps.clone(), cause: writes.cause(*event) })
+    };
+    changed.iter().map(change).collect()
+}
+
 impl Work {
     pub(super) fn new(
-        (left, right): (&ByRow<Change>, &ByRow<Change>),
+        (left, right): (&ByRow<Difference>, &ByRow<Difference>),
         existence: Option<(Steps, Steps, u32)>,
         from: i64,
         (of_right, of_left): (Option<u64>, Option<u64>),
         writes: &Writes,
     ) -> Option<Self> {
-        let changes = |changes: &ByRow<Change>| {
-            let change =
-                |(row, change): &(Row, Change)| (row.clone(), change.steps.clone(), writes.event(change.cause));
-            changes.iter().map(change).collect()
+        let changed = |differences: &ByRow<Difference>| {
+            let all = differences.iter().filter_map(|(row, difference)| {
+                Some((row, difference.new.clone().plus_times(&difference.old, -1), difference.cause?))
+            });
+            changed(all.filter(|(_, steps, _)| !steps.is_empty()), writes)
         };
         let next = match (of_right, of_left) {
             (Some(of), _) => Next::Right(Part { number: 0, of }),
@@ -96,18 +112,12 @@ impl Work {
             (None, None) => return None,
         };
         let existence = existence.map(|(old, new, cause)| (old, new, writes.event(cause)));
-        Some(Self { left: changes(left), right: changes(right), existence, from, next, of_left })
+        Some(Self { left: changed(left), right: changed(right), existence, from, next, of_left })
     }
 
     /// What has changed on both sides.
     pub(super) fn changes(&self, writes: &mut Writes) -> (ByRow<Change>, ByRow<Change>) {
-        let mut of = |changes: &[(Row, Steps, EventId)]| {
-            let change = |(row, steps, event): &(Row, Steps, EventId)| {
-                (row.clone(), Change { steps: steps.clone(), cause: writes.cause(*event) })
-            };
-            changes.iter().map(change).collect()
-        };
-        (of(&self.left), of(&self.right))
+        (changes(&self.left, writes), changes(&self.right, writes))
     }
 
     /// The same, of which one more part is given; none: all is.
@@ -132,14 +142,13 @@ impl Work {
     }
 }
 
-/// A row that came or went while something was left of its key.
+/// What changed while something was left of a key, which both sides remember.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Waiting {
-    pub(super) is_left: bool,
-    pub(super) row: Row,
-    pub(super) at: i64,
-    pub(super) weight: i64,
-    pub(super) event: EventId,
+struct Both {
+    left: Changed,
+    right: Changed,
+    /// By how many more there are on the right, where that counts.
+    count: Option<(Steps, EventId)>,
 }
 
 /// The keys of which something is left, with what it is.
@@ -164,7 +173,7 @@ pub(super) fn is_left<M: Memory>(operator: u16, key: &[u8], memory: &M) -> Resul
 pub(super) fn wait<M: Memory>(
     operator: u16,
     key: &[u8],
-    changes: &[Waiting],
+    of_key: &OfKey,
     memory: &M,
     writes: &mut Writes,
 ) -> Result<(), Fault<M::Error>> {
@@ -177,25 +186,57 @@ pub(super) fn wait<M: Memory>(
         }
         None => 0,
     };
-    writes.put([&queue[..], &number.to_be_bytes()].concat(), Some(encoded(&changes)));
+    let of_side = |changes: &ByRow<Change>| {
+        changed(changes.iter().map(|(row, change)| (row, change.steps.clone(), change.cause)), writes)
+    };
+    let count = of_key.count.as_ref().map(|change| (change.steps.clone(), writes.event(change.cause)));
+    let both = Both { left: of_side(&of_key.left), right: of_side(&of_key.right), count };
+    writes.put([&queue[..], &number.to_be_bytes()].concat(), Some(encoded(&both)));
     Ok(())
 }
 
-/// Takes the changes of a key that wait.
-pub(super) fn take_waiting<M: Memory>(
+/// The changes of a key that wait.
+pub(super) fn waiting<M: Memory>(
     operator: u16,
     key: &[u8],
     memory: &M,
     writes: &mut Writes,
-) -> Result<Vec<Waiting>, Fault<M::Error>> {
+) -> Result<OfKey, Fault<M::Error>> {
     let queue = queue(operator, key);
-    let mut all = Vec::new();
+    let mut all = OfKey::default();
+    let add = |change: &mut Change, steps: &Steps| {
+        change.steps = std::mem::take(&mut change.steps).plus(steps);
+    };
     for pair in memory.range(&queue, &end(&queue)) {
-        let (of_some, some) = pair.map_err(Fault::Memory)?;
-        all.append(&mut postcard::from_bytes::<Vec<Waiting>>(&some).map_err(|_| Fault::Damaged)?);
-        writes.put(of_some.into(), None);
+        let (_, both) = pair.map_err(Fault::Memory)?;
+        let both: Both = postcard::from_bytes(&both).map_err(|_| Fault::Damaged)?;
+        for (of_side, changed) in [(&mut all.left, both.left), (&mut all.right, both.right)] {
+            for (row, steps, event) in changed {
+                let nothing = || Change { steps: Steps::default(), cause: writes.cause(event) };
+                add(of_side.of(&row, nothing), &steps);
+            }
+        }
+        if let Some((steps, event)) = both.count {
+            let nothing = || Change { steps: Steps::default(), cause: writes.cause(event) };
+            add(all.count.get_or_insert_with(nothing), &steps);
+        }
     }
     Ok(all)
+}
+
+/// No change of a key waits any more.
+pub(super) fn forget_waiting<M: Memory>(
+    operator: u16,
+    key: &[u8],
+    memory: &M,
+    writes: &mut Writes,
+) -> Result<(), Fault<M::Error>> {
+    let queue = queue(operator, key);
+    for pair in memory.range(&queue, &end(&queue)) {
+        let (of_some, _) = pair.map_err(Fault::Memory)?;
+        writes.put(of_some.into(), None);
+    }
+    Ok(())
 }
 
 fn queue(operator: u16, key: &[u8]) -> Vec<u8> {

@@ -8,10 +8,9 @@ use arrow::{
 };
 use datafusion::physical_expr::PhysicalExpr;
 
-use super::{Change, Changes, Join, Row, Side, Waiting, by_row::ByRow};
+use super::{Change, Join, Row, Side, by_row::ByRow};
 use crate::fold::{
-    Writes,
-    deltas::{Deltas, batch},
+    deltas::Deltas,
     error::Fault,
     expressions::{truths, values},
     group::{fits, row_bytes},
@@ -19,15 +18,15 @@ use crate::fold::{
 };
 
 impl Side {
-    /// What changes by key; and what of it cannot belong to any row: the row, from when on, how often, and why.
+    /// What changes, in the order of keys; and what of it cannot belong to any row: the row, from when on, how often, and why.
     #[expect(clippy::type_complexity, reason = "it is taken apart where it is made")]
     pub(super) fn changes<E>(
         &self,
         join: &Join,
         deltas: &Deltas,
         can_match: Option<&Arc<dyn PhysicalExpr>>,
-    ) -> Result<(Changes, Vec<(Row, i64, i64, u32)>), Fault<E>> {
-        let (mut changes, mut alone) = (Changes::new(), Vec::new());
+    ) -> Result<(Vec<(Row, ByRow<Change>)>, Vec<(Row, i64, i64, u32)>), Fault<E>> {
+        let (mut changes, mut alone): (Vec<(Row, ByRow<Change>)>, _) = (Vec::new(), Vec::new());
         if deltas.len() == 0 {
             return Ok((changes, alone));
         }
@@ -54,9 +53,10 @@ impl Side {
             of_key.of(rows.row(row), || Change { steps: Steps::default(), cause }).steps.add(at, weight);
         }
         changes.extend(last);
-        for of_key in changes.values_mut() {
+        changes.retain_mut(|(_, of_key)| {
             of_key.retain(|change| !change.steps.is_empty());
-        }
+            !of_key.is_empty()
+        });
         Ok((changes, alone))
     }
 
@@ -69,31 +69,6 @@ impl Side {
         let rows =
             self.rows.as_ref().map(|rows| rows.convert_columns(deltas.rows.columns())).transpose().map_err(fault)?;
         Ok(OfRows { columns, keys, rows })
-    }
-
-    /// Rows that have waited.
-    pub(super) fn deltas<'w, E>(
-        &self,
-        waiting: impl Iterator<Item = &'w Waiting>,
-        writes: &mut Writes,
-    ) -> Result<Deltas, Fault<E>> {
-        let schema = self.input.schema();
-        let waiting: Vec<&Waiting> = waiting.collect();
-        let columns = match &self.rows {
-            Some(converter) => {
-                let parser = converter.parser();
-                converter.convert_rows(waiting.iter().map(|waiting| parser.parse(&waiting.row)))
-            }
-            None => Ok(Vec::new()),
-        };
-        let rows = columns.and_then(|columns| batch(schema, columns, waiting.len()));
-        Ok(Deltas {
-            rows: rows.map_err(|error| Fault::of(0, &error.into()))?,
-            at: waiting.iter().map(|waiting| waiting.at).collect(),
-            weight: waiting.iter().map(|waiting| waiting.weight).collect(),
-            cause: waiting.iter().map(|waiting| writes.cause(waiting.event)).collect(),
-            same: None,
-        })
     }
 }
 

@@ -3,7 +3,10 @@
 //! Changes at the head look at the rows that there are now: where these are few, they are in one record. Those that were
 //! there stand by the moment until which they were, so that a late change finds the ones that it meets, and no others.
 
+use std::{borrow::Borrow, ops::Deref};
+
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::{by_row::ByRow, keys, rest::Part};
 use crate::{
@@ -17,7 +20,28 @@ use crate::{
 };
 
 /// A row, in the bytes of [`arrow::row`].
-pub(super) type Row = Box<[u8]>;
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Row(#[serde(with = "serde_bytes")] Box<[u8]>);
+
+impl Deref for Row {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Borrow<[u8]> for Row {
+    fn borrow(&self) -> &[u8] {
+        self
+    }
+}
+
+impl From<&[u8]> for Row {
+    fn from(row: &[u8]) -> Self {
+        Self(row.into())
+    }
+}
 
 /// What is remembered of the rows that there are now, and until when the last of the others was there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,14 +99,19 @@ impl Size {
 /// Which rows are wanted.
 pub(super) enum Wanted<'r> {
     Part(Part),
-    These(&'r ByRow<super::Change>),
+    /// These, in their order.
+    These(SmallVec<[&'r Row; 2]>),
 }
 
-impl Wanted<'_> {
+impl<'r> Wanted<'r> {
+    pub(super) fn these<V>(rows: &'r ByRow<V>) -> Self {
+        Self::These(rows.rows().collect())
+    }
+
     fn has(&self, row: &[u8]) -> bool {
         match self {
             Self::Part(part) => part.has_row(row),
-            Self::These(rows) => rows.contains(row),
+            Self::These(rows) => rows.binary_search_by(|there| (***there).cmp(row)).is_ok(),
         }
     }
 }
@@ -155,7 +184,7 @@ impl Held {
                 found.append(&mut open(operator, key, *part, memory)?);
             }
             (Open::Many(_), Wanted::These(these)) => {
-                for row in these.rows() {
+                for row in these {
                     let of_row = keys::open(operator, key, row);
                     if let Some(value) = memory.get(&of_row).map_err(Fault::Memory)? {
                         found.push(decoded(&(of_row.into(), value))?);
