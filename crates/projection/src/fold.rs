@@ -6,11 +6,13 @@
 //! | `operator`, `expressions` | rows that come and go, filtered and mapped |
 //! | `group` | what is alike, added up over valid time |
 //! | `join` | what belongs together, over valid time |
+//! | `arrangement` | what of it several folds can remember together |
 //! | `versions`, `held` | from rows that come and go to versions of keys |
 //! | `keyed` | changes by key, for a build that sorts them first |
 //! | `deltas`, `error` | what flows between them |
 //! | `keys`, `steps` | what they remember: under which keys, and how often something is there |
 
+mod arrangement;
 mod deltas;
 mod error;
 mod expressions;
@@ -47,8 +49,10 @@ use operator::{Given, Operator};
 use plan::Planner;
 use versions::Rows;
 
+pub use arrangement::Arrangement;
 pub use error::FoldError;
 pub use keyed::{KEY_HASH, ONLY_KEY, ORDER, Order, keyed_hash};
+pub use keys::operator_of;
 pub use versions::{Newest, Shown};
 
 /// A row of a relation that came or went.
@@ -137,6 +141,7 @@ pub struct Fold {
     pieces: Pieces,
     /// What it computes, in text.
     plan: String,
+    arrangements: Vec<Arrangement>,
 }
 
 /// A relation that a fold is over.
@@ -173,7 +178,8 @@ impl Fold {
         let place = |name: &String| columns.iter().position(|column| column.name == *name);
         let key = definition.key().iter().map(|name| place(name).expect("it was checked")).collect();
         let plan = plan.display_indent().to_string();
-        Ok(Self { root, relations, rows: Rows { columns, key }, pieces: Pieces::default(), plan })
+        let (rows, arrangements) = (Rows { columns, key }, planner.arrangements);
+        Ok(Self { root, relations, rows, pieces: Pieces::default(), plan, arrangements })
     }
 
     /// The same, which folds about so many pairs of joined rows of one key at once, and leaves what follows beyond them for
@@ -186,6 +192,11 @@ impl Fold {
     /// The relations that it is over, by name.
     pub fn sources(&self) -> impl Iterator<Item = &str> {
         self.relations.iter().map(|source| source.name.as_str())
+    }
+
+    /// What it remembers that others can remember with it.
+    pub fn arrangements(&self) -> &[Arrangement] {
+        &self.arrangements
     }
 
     /// What it remembers and shows, and of what it makes that, in text: of folds of which that is the same, one can go on

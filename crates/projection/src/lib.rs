@@ -31,7 +31,10 @@ use datafusion::{
 };
 
 pub use definition::{Column, Definition};
-pub use fold::{Change, Fold, FoldError, Folded, KEY_HASH, Kept, Newest, ONLY_KEY, ORDER, Order, Shown, keyed_hash};
+pub use fold::{
+    Arrangement, Change, Fold, FoldError, Folded, KEY_HASH, Kept, Newest, ONLY_KEY, ORDER, Order, Shown, keyed_hash,
+    operator_of,
+};
 pub use memory::{Memory, NoMemory, Pair, Version};
 pub use problem::{Place, Problem};
 pub use relations::{Relation, Relations};

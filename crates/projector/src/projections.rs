@@ -5,6 +5,7 @@
 //! the mirrors beside the one that is shown (`build`), catches up with what has changed meanwhile, and takes its place
 //! in the batch that makes it whole. From there on it is folded with its relations, in the same batches.
 
+mod arranged;
 mod build;
 mod building;
 mod control;
@@ -150,6 +151,8 @@ pub(crate) struct Projections {
     unseen: Unseen,
     /// Everything before it was folded in those that are.
     until: Position,
+    /// Whether all arrangements are needed that there are.
+    are_swept: bool,
 }
 
 struct Projection {
@@ -205,6 +208,7 @@ impl Projections {
             folded_on: options.folded_on,
             unseen: Unseen::read(snapshot)?,
             until: checkpoint,
+            are_swept: false,
         };
         projections.prepare(relations);
         for (name, projection) in &mut projections.by_name {
@@ -214,7 +218,8 @@ impl Projections {
                 |generation: &Option<Generation>, followed: Position, of: &str| match (generation, &projection.plan) {
                     (Some(generation), Ok(plan)) if followed == checkpoint && generation.is_of_shape(plan) => {
                         let view = projections.views.generation(name, generation.number)?;
-                        let live = Live::new(Arc::clone(plan), view, generation.skipped.clone());
+                        let mut live = Live::new(Arc::clone(plan), view, generation.skipped.clone());
+                        live.arrange(generation.arranged.views(&projections.views)?);
                         Ok::<_, ProjectorError>(Some(live.with_left(unseen.left(of))))
                     }
                     _ => Ok(None),
@@ -336,7 +341,8 @@ impl Projections {
             let followed = projection.live.iter().chain(&projection.ready).map(|live| &live.plan);
             followed.chain(projection.build.as_ref().map(Build::plan)).cloned()
         });
-        Followed { plans: plans.collect(), is_quiet: self.by_name.values().all(Projection::is_quiet) }
+        let is_quiet = self.by_name.is_empty() || self.are_swept && self.by_name.values().all(Projection::is_quiet);
+        Followed { plans: plans.collect(), is_quiet }
     }
 
     /// Writes what is known of projections, if it is not written.
@@ -414,10 +420,10 @@ impl Projections {
             while let Some(number) = projection.record.dropped.first().copied() {
                 self.views.drop_generation(name, number)?;
                 projection.record.dropped.remove(&number);
-                projection.is_changed = true;
+                (projection.is_changed, self.are_swept) = (true, false);
             }
         }
-        Ok(())
+        self.sweep()
     }
 
     /// Whether there are none.

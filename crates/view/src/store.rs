@@ -257,6 +257,12 @@ impl ViewStore {
         self.shared.mirrors()
     }
 
+    /// All generations of derived views, by name and number.
+    pub fn generations(&self) -> Vec<(Arc<str>, u32)> {
+        let views = self.shared.views.lock().expect("no holder of this lock panics");
+        views.keys().filter_map(|(name, generation)| Some((Arc::clone(name), (*generation)?))).collect()
+    }
+
     /// The store as the last commit left it.
     pub fn snapshot(&self) -> Snapshot {
         let moment = self.shared.published.read().expect("no holder of this lock panics").clone();

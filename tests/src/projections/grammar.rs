@@ -121,7 +121,12 @@ pub struct Written {
 impl Written {
     /// The text of its file.
     pub fn file(&self) -> String {
-        format!("CREATE MATERIALIZED VIEW v WITH (key = '{}') AS {};", self.key, self.query)
+        self.file_of("v")
+    }
+
+    /// That of a view of this name.
+    pub fn file_of(&self, name: &str) -> String {
+        format!("CREATE MATERIALIZED VIEW {name} WITH (key = '{}') AS {};", self.key, self.query)
     }
 }
 

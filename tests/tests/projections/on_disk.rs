@@ -1,6 +1,6 @@
 //! The laws for derived views as a server keeps them.
 
-use std::cell::Cell;
+use std::{cell::Cell, collections::BTreeSet};
 
 use deltafold_event::{Position, StoredEvent, Timestamp};
 use deltafold_projector::Ordered;
@@ -14,6 +14,9 @@ use deltafold_view::At;
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
 use super::{batches, commits, definition, fold, moments};
+
+/// Two views of one definition.
+const NAMES: [&str; 2] = ["v", "w"];
 
 /// As a server keeps it, and over the log as well; at some positions, at the moments that are known there.
 #[test]
@@ -120,9 +123,10 @@ fn law_7_a_later_event_never_changes_what_a_view_has_shown() {
 }
 
 /// As a server keeps it: defined at some time, built beside what goes on, restarted in the middle of it, built again; held,
-/// shown, undone, given up, paused and resumed in any order.
+/// shown, undone, given up, paused and resumed in any order. Two that are the same, which share what their joins remember.
 #[test]
 fn laws_5_and_6_a_restart_and_a_rebuild_change_nothing_on_disk() {
+    let shared = Cell::new(0);
     laws::hold_in_part("laws 5 and 6", 8, |script| {
         let (written, definition) = definition(script, 0, false);
         let stream = Stream::of(script);
@@ -135,16 +139,18 @@ fn laws_5_and_6_a_restart_and_a_rebuild_change_nothing_on_disk() {
             return;
         }
         let mut did = vec![];
-        let defined_at = random.random_range(0..commits.len());
+        let defined_at = NAMES.map(|_| random.random_range(0..commits.len()));
         for (at, commit) in commits.iter().enumerate() {
             let mut commit = commit.to_vec();
-            let order = match at.cmp(&defined_at) {
-                std::cmp::Ordering::Less => None,
-                std::cmp::Ordering::Equal => Some(Ordered::Defined { sql: written.file() }),
-                std::cmp::Ordering::Greater => random.random_ratio(1, 3).then(|| order(&mut random)),
-            };
-            did.extend(order.iter().map(|order| (at, format!("{order:?}"))));
-            commit.extend(order.map(|ordered| control(ordered, &commit)));
+            for (name, defined_at) in NAMES.iter().zip(defined_at) {
+                let order = match at.cmp(&defined_at) {
+                    std::cmp::Ordering::Less => None,
+                    std::cmp::Ordering::Equal => Some(Ordered::Defined { sql: written.file_of(name) }),
+                    std::cmp::Ordering::Greater => random.random_ratio(1, 3).then(|| order(&mut random)),
+                };
+                did.extend(order.iter().map(|order| (at, format!("{name}: {order:?}"))));
+                commit.extend(order.map(|ordered| shop::ordered(name, ordered, &commit)));
+            }
             kept.fold(&commit);
             match random.random_range(0..6) {
                 0 => {
@@ -164,27 +170,92 @@ fn laws_5_and_6_a_restart_and_a_rebuild_change_nothing_on_disk() {
             }
         }
         kept.finish_building();
-        if !kept.catalog().projections.iter().all(|projection| projection.is_live) {
-            let last = stored.last().expect("there are events");
-            let next = Position::new(last.position.version() + 1, 0).expect("few events");
-            let resumed = control(Ordered::Resumed, commits[commits.len() - 1]);
-            kept.fold(&[StoredEvent { position: next, ..resumed }]);
-            kept.finish_building();
-        }
-        let found = kept.derived("v");
-        let problem = kept.catalog().projections.iter().find_map(|projection| projection.problem.clone());
-        match (found, problem) {
-            (Some(found), None) => {
-                let events = naive::listing(&stored, &stream.schemas);
-                assert_eq!(found, expected.versions(), "{}\n{did:?}\nof\n{events}", written.query);
+        let last = stored.last().expect("there are events");
+        let mut next = last.position.version();
+        for name in NAMES {
+            if !kept.catalog().projections.iter().any(|projection| &*projection.name == name && projection.is_live) {
+                next += 1;
+                let resumed = shop::ordered(name, Ordered::Resumed, commits[commits.len() - 1]);
+                let position = Position::new(next, 0).expect("few events");
+                kept.fold(&[StoredEvent { position, ..resumed }]);
+                kept.finish_building();
             }
-            // Some tables have no events in short histories.
-            (None, Some(problem)) => {
-                assert!(problem.contains("no relation") || problem.contains("no column"), "{problem}");
-            }
-            (found, problem) => panic!("{problem:?}, and found {found:#?}"),
         }
+        for name in NAMES {
+            let found = kept.derived(name);
+            let projections = kept.catalog().projections;
+            let problem = projections.iter().find(|projection| &*projection.name == name);
+            match (found, problem.and_then(|projection| projection.problem.clone())) {
+                (Some(found), None) => {
+                    let events = naive::listing(&stored, &stream.schemas);
+                    assert_eq!(found, expected.versions(), "{name}: {}\n{did:?}\nof\n{events}", written.query);
+                }
+                // Some tables have no events in short histories.
+                (None, Some(problem)) => {
+                    assert!(problem.contains("no relation") || problem.contains("no column"), "{problem}");
+                }
+                (found, problem) => panic!("{problem:?}, and found {found:#?}"),
+            }
+        }
+        let owners = arrangements(&kept).into_iter().map(|(owner, _)| owner).collect::<BTreeSet<_>>();
+        shared.set(shared.get() + usize::from(owners.len() == 1));
     });
+    laws::say(&format!("laws 5 and 6: {} times all was shared", shared.get()));
+    assert!(shared.get() > 10, "{} times all was shared", shared.get());
+}
+
+/// What joins remember that others can share: the projection that each was built for, and the number of its generation.
+fn arrangements(kept: &OnDisk) -> Vec<(String, u32)> {
+    let generations = kept.views().generations().into_iter();
+    let arranged = generations.filter_map(|(name, number)| Some((name.split_once('/')?.0.to_owned(), number)));
+    let mut arranged: Vec<(String, u32)> = arranged.collect();
+    arranged.sort();
+    arranged
+}
+
+/// What two joins remember of the same is there once, as long as any of them needs it.
+#[test]
+fn views_that_join_the_same_by_the_same_share_what_they_remember_of_it() {
+    let (mut commits, schemas) = shop::SHOP.commits(100);
+    let sql = |name: &str, what: &str| {
+        format!(
+            "CREATE MATERIALIZED VIEW {name} WITH (key = 'id') AS SELECT o.id, c.email, {what} AS shown FROM orders AS o \
+             JOIN customers AS c ON c.id = o.customer_id"
+        )
+    };
+    // Another expression of the same columns, and other columns of one side.
+    let (of_v, of_w, of_x) = (sql("v", "upper(o.status)"), sql("w", "lower(o.status)"), sql("x", "o.total"));
+    let rest = commits.split_off(commits.len() / 2);
+    let mut rest = rest.into_iter();
+    let mut kept = OnDisk::new(&schemas);
+    commits.iter().for_each(|commit| kept.fold(commit));
+    let mut order = |kept: &mut OnDisk, name: &str, ordered: Ordered| {
+        let mut commit = rest.next().expect("there are some more");
+        commit.push(shop::ordered(name, ordered, &commit));
+        kept.fold(&commit);
+        kept.finish_building();
+        // What nothing needs is gone with the next commit.
+        kept.fold(&rest.next().expect("there are some more"));
+        arrangements(kept)
+    };
+    let is = |found: Vec<(String, u32)>, expected: &[(&str, u32)]| {
+        let found: Vec<(&str, u32)> = found.iter().map(|(name, number)| (name.as_str(), *number)).collect();
+        assert_eq!(found, expected);
+    };
+    is(order(&mut kept, "v", Ordered::Defined { sql: of_v }), &[("v", 1), ("v", 1)]);
+    is(order(&mut kept, "w", Ordered::Defined { sql: of_w }), &[("v", 1), ("v", 1)]);
+    // Of customers it needs the same.
+    is(order(&mut kept, "x", Ordered::Defined { sql: of_x }), &[("v", 1), ("v", 1), ("x", 1)]);
+    is(order(&mut kept, "v", Ordered::Rebuild { hold: false }), &[("v", 1), ("v", 1), ("x", 1)]);
+    kept.restart();
+    // What was shown before is built anew: what it shared has gone on without it.
+    is(order(&mut kept, "v", Ordered::Undone), &[("v", 1), ("v", 1), ("x", 1)]);
+    is(order(&mut kept, "w", Ordered::Paused), &[("v", 1), ("v", 1), ("x", 1)]);
+    is(order(&mut kept, "w", Ordered::Resumed), &[("v", 1), ("v", 1), ("x", 1)]);
+    // Also what is folded in pieces.
+    kept.finish_building();
+    let [v, w, x] = ["v", "w", "x"].map(|name| kept.derived(name).expect("it is shown"));
+    assert!(v.len() > 100 && v.keys().eq(w.keys()) && v.keys().eq(x.keys()), "{} {} {}", v.len(), w.len(), x.len());
 }
 
 fn order(random: &mut SmallRng) -> Ordered {

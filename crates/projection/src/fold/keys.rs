@@ -16,6 +16,15 @@ pub(super) fn begin(operator: u16, kind: u8, of: &[u8]) -> Vec<u8> {
     key
 }
 
+/// The operator that remembers something under a key, and where in the key what comes after it begins.
+pub fn operator_of(key: &[u8]) -> Option<(u16, usize)> {
+    match key {
+        [operator @ ..0x80, ..] => Some((u16::from(*operator), 1)),
+        [first, second, ..] => Some((u16::from_be_bytes([*first, *second]) & !0x8000, 2)),
+        _ => None,
+    }
+}
+
 /// A moment, microseconds.
 pub(super) fn at_bytes(at: i64) -> [u8; 8] {
     (at ^ i64::MIN).to_be_bytes()

@@ -20,6 +20,7 @@ use datafusion::{
 };
 
 use super::{
+    arrangement::{Arrangement, all_described, described},
     group::{Additive, Call, Group, Kind, Ordered, Shape},
     join::{self, Join, Side},
     operator::Operator,
@@ -33,6 +34,7 @@ pub(crate) struct Planner {
     pub(crate) relations: BTreeMap<String, usize>,
     /// How many there are that remember something.
     operators: u16,
+    pub(crate) arrangements: Vec<Arrangement>,
 }
 
 impl Planner {
@@ -103,6 +105,9 @@ impl Planner {
                 return not_impl_err!("{one} = {other} compares {} with {}", types.0, types.1);
             }
         }
+        let conditions = joined::conditions(join);
+        let (can_match, beyond) = if kind == join::Kind::Inner { (None, conditions) } else { (conditions, None) };
+        let can_match = can_match.map(|condition| one(&condition, of_left)).transpose()?;
         let left = self.side(&join.left, &on_left)?;
         let right = self.side(&join.right, &on_right)?;
         let existence = match kind {
@@ -115,16 +120,22 @@ impl Planner {
                 schema: keys_schema(&on_right, of_right)?,
             }),
         };
-        let conditions = joined::conditions(join);
-        let (can_match, beyond) = if kind == join::Kind::Inner { (None, conditions) } else { (conditions, None) };
+        let nulls_match = join.null_equality == NullEquality::NullEqualsNull;
+        self.arrange("rows", &left.input, (left.operator, &left.key), can_match.as_ref(), nulls_match)?;
+        if matches!(kind, join::Kind::Inner | join::Kind::Left) {
+            self.arrange("rows", &right.input, (right.operator, &right.key), None, nulls_match)?;
+        }
+        if let Some(group) = &existence {
+            self.arrange("how many", &right.input, (group.operator, &group.by), None, nulls_match)?;
+        }
         let operator = Operator::Join(Box::new(Join {
             kind,
             left,
             right,
-            can_match: can_match.map(|condition| one(&condition, of_left)).transpose()?,
+            can_match,
             keys: RowConverter::new(fields)?,
             rest: self.next(),
-            nulls_match: join.null_equality == NullEquality::NullEqualsNull,
+            nulls_match,
             existence,
             schema: schema(&join.schema),
         }));
@@ -134,6 +145,23 @@ impl Planner {
             }
             None => Ok(operator),
         }
+    }
+
+    /// Notes that an operator remembers rows by a key, those for which a condition is true, if others can share it.
+    fn arrange(
+        &mut self,
+        kind: &str,
+        input: &Operator,
+        (operator, key): (u16, &[Arc<dyn PhysicalExpr>]),
+        condition: Option<&Arc<dyn PhysicalExpr>>,
+        nulls_match: bool,
+    ) -> Result<()> {
+        let Some(of) = described(input, &self.relations)? else { return Ok(()) };
+        let (key, condition) = (all_described(key)?, all_described(condition.map_or(&[], std::slice::from_ref))?);
+        let nulls = if nulls_match { " with nulls" } else { "" };
+        let of = format!("{kind} of {of} where {condition} by {key}{nulls}");
+        self.arrangements.push(Arrangement { operator, of });
+        Ok(())
     }
 
     fn side(&mut self, input: &LogicalPlan, on: &[Expr]) -> Result<Side> {

@@ -31,7 +31,7 @@ impl Projections {
             if let Some(build) = projection.build.take() {
                 build.cancel();
             }
-            begun.push((Arc::clone(name), Arc::clone(plan), record.begin(plan, checkpoint)));
+            begun.push((Arc::clone(name), Arc::clone(plan), record.begin(name, plan, checkpoint)));
             projection.is_changed = true;
         }
         begun
@@ -48,7 +48,8 @@ impl Projections {
             // From the start, so that they are whole when it is shown.
             let indexes = indexing::columns(&self.indexes, &generation.info(&name, None), |_, _| ());
             self.views.declare_indexes(&view, &indexes)?;
-            let live = Live::new(plan, view, generation.skipped.clone());
+            let mut live = Live::new(plan, view, generation.skipped.clone());
+            live.arrange(generation.arranged.views(&self.views)?);
             let wake = Arc::clone(&self.wake);
             let build = Build::begin(&name, live, generation, &self.means, log.share(), checkpoint, wake)?;
             self.by_name.get_mut(&name).expect("it was just there").build = Some(build);
@@ -63,7 +64,9 @@ impl Projections {
         recorded_at: Option<Timestamp>,
         log: &mut dyn Log,
     ) -> Result<(), ProjectorError> {
-        for (name, projection) in &mut self.by_name {
+        let names: Vec<Arc<str>> = self.by_name.keys().cloned().collect();
+        for name in &names {
+            let projection = self.by_name.get_mut(name).expect("it was just there");
             let Some(build) = projection.build.take_if(|build| build.is_over()) else { continue };
             match build.end()? {
                 Built::Whole(rest) if rest.has_much_left() => {
@@ -80,6 +83,8 @@ impl Projections {
                         Ok(Left::Nothing) => {
                             let number = rest.generation.number;
                             rest.generation.shown_from = Some(checkpoint);
+                            self.share(name, &mut rest.generation, &mut rest.live)?;
+                            let projection = self.by_name.get_mut(name).expect("it was just there");
                             // Where nothing is shown there is nothing to compare with.
                             let is_held = projection.record.is_held && projection.record.serving.is_some();
                             if is_held {
@@ -93,9 +98,8 @@ impl Projections {
                             }
                             let of = if is_held { unseen::ready(name) } else { name.to_string() };
                             self.unseen.forget(&of);
-                            self.unseen.put(&mut write);
-                            projection.is_changed = false;
-                            write.put_state(&format!("{}{name}", record::STATES), &projection.record.to_bytes());
+                            projection.is_changed = true;
+                            self.put(&mut write);
                             let followed = if is_held { record::READY } else { record::STATES };
                             write.put_checkpoint(&format!("{followed}{name}"), checkpoint);
                             write.put_end(checkpoint, recorded_at.unwrap_or(Timestamp::MIN));

@@ -1,7 +1,9 @@
 //! What a fold remembers and shows, read from the view store.
 
+use std::collections::BTreeMap;
+
 use deltafold_event::Timestamp;
-use deltafold_projection::{Memory, Pair, Version};
+use deltafold_projection::{Memory, Pair, Version, operator_of};
 use deltafold_view::{PendingReader, ReadError, Stored};
 
 use crate::ProjectorError;
@@ -9,12 +11,24 @@ use crate::ProjectorError;
 /// A generation as the last batch left it.
 pub(crate) struct FoldMemory {
     reader: PendingReader,
+    /// What is arranged elsewhere, by operator: the keys there are without it.
+    arranged: BTreeMap<u16, PendingReader>,
 }
 
 impl FoldMemory {
-    pub(crate) fn new(reader: PendingReader) -> Self {
-        Self { reader }
+    pub(crate) fn new(reader: PendingReader, arranged: BTreeMap<u16, PendingReader>) -> Self {
+        Self { reader, arranged }
     }
+
+    /// Where something is remembered, and how much of its key does not count there.
+    fn place(&self, key: &[u8]) -> (&PendingReader, usize) {
+        let arranged = operator_of(key).and_then(|(operator, rest)| Some((self.arranged.get(&operator)?, rest)));
+        arranged.unwrap_or((&self.reader, 0))
+    }
+}
+
+fn pair((key, value): Pair, before: &[u8]) -> Pair {
+    if before.is_empty() { (key, value) } else { ([before, &key].concat().into(), value) }
 }
 
 fn version(stored: &Stored) -> Version {
@@ -30,15 +44,19 @@ impl Memory for FoldMemory {
     type Error = ProjectorError;
 
     fn get(&self, key: &[u8]) -> Result<Option<Box<[u8]>>, Self::Error> {
-        Ok(self.reader.memory(key)?)
+        let (reader, rest) = self.place(key);
+        Ok(reader.memory(&key[rest..])?)
     }
 
     fn range(&self, from: &[u8], until: &[u8]) -> Box<dyn Iterator<Item = Result<Pair, Self::Error>> + '_> {
-        Box::new(self.reader.memories(from, until).map(|pair| Ok(pair?)))
+        let (reader, rest) = self.place(from);
+        let before: Box<[u8]> = from[..rest].into();
+        Box::new(reader.memories(&from[rest..], &until[rest..]).map(move |found| Ok(pair(found?, &before))))
     }
 
     fn last_in(&self, from: &[u8], until: &[u8]) -> Result<Option<Pair>, Self::Error> {
-        Ok(self.reader.last_memory(from, until)?)
+        let (reader, rest) = self.place(from);
+        Ok(reader.last_memory(&from[rest..], &until[rest..])?.map(|found| pair(found, &from[..rest])))
     }
 
     fn newest(&self, key: &str) -> Result<Option<Version>, Self::Error> {

@@ -10,13 +10,14 @@ use std::{
 
 use arrow::array::RecordBatch;
 use deltafold_event::{Column, EventId, Position, Timestamp};
-use deltafold_projection::{Change, FoldError, Folded, Memory, Newest, Relations, Version};
+use deltafold_projection::{Change, FoldError, Folded, Memory, Newest, Relations, Version, operator_of};
 use deltafold_relation::RowChange;
 use deltafold_view::{Batch, Entry, Mirror, Pending, PendingReader, Snapshot, Stored};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Changes,
+    arranged::Arranged,
     build::Round,
     fold_memory::FoldMemory,
     last_before,
@@ -46,12 +47,15 @@ pub(crate) struct Generation {
     pub(crate) round: Round,
     /// Whether anything was folded.
     pub(crate) is_begun: bool,
+    /// Where what its joins remember is; of those that have nowhere else, it is with the rest.
+    #[serde(default)]
+    pub(crate) arranged: Arranged,
 }
 
 impl Generation {
     /// One of which nothing is built.
     pub(crate) fn new(
-        number: u32,
+        (name, number): (&Arc<str>, u32),
         plan: &Plan,
         skipped: BTreeSet<EventId>,
         until: Position,
@@ -73,6 +77,7 @@ impl Generation {
             shown_from: None,
             round: Round::first(until),
             is_begun: false,
+            arranged: Arranged::own(name, number, plan),
         }
     }
 
@@ -86,7 +91,7 @@ impl Generation {
 
     /// The same, of which everything before a position is folded: from there on it can be folded further.
     pub(crate) fn ended(self, until: Position) -> Self {
-        Self { round: Round::ended(until), ..self }
+        Self { round: Round::ended(until), arranged: self.arranged.ended(), ..self }
     }
 
     /// The definition and the shape that it is made of.
@@ -129,6 +134,8 @@ impl Generation {
 pub(crate) struct Live {
     pub(crate) plan: Arc<Plan>,
     view: Mirror,
+    /// What others may remember with it, by operator.
+    arranged: BTreeMap<u16, Mirror>,
     pub(super) skipped: BTreeSet<EventId>,
     /// What was left when it was folded last.
     has_left: AtomicBool,
@@ -146,7 +153,12 @@ const MOST_KEY_BYTES: usize = 30_000;
 
 impl Live {
     pub(crate) fn new(plan: Arc<Plan>, view: Mirror, skipped: BTreeSet<EventId>) -> Self {
-        Self { plan, view, skipped, has_left: AtomicBool::new(false) }
+        Self { plan, view, arranged: BTreeMap::new(), skipped, has_left: AtomicBool::new(false) }
+    }
+
+    /// Has what it arranges be in these views.
+    pub(crate) fn arrange(&mut self, arranged: BTreeMap<u16, Mirror>) {
+        self.arranged = arranged;
     }
 
     /// The same, of which something is left.
@@ -219,7 +231,9 @@ impl Live {
 
     /// Likewise, with what is not committed yet.
     pub(crate) fn memory_with(&self, written: &Snapshot, pending: Pending) -> FoldMemory {
-        FoldMemory::new(PendingReader::new(written, pending, &self.view))
+        let reader = |view: &Mirror| PendingReader::new(written, pending.clone(), view);
+        let arranged = self.arranged.iter().map(|(operator, view)| (*operator, reader(view))).collect();
+        FoldMemory::new(reader(&self.view), arranged)
     }
 
     /// Folds changes by key, as `deltafold_projection::Fold::keyed` gave them.
@@ -264,7 +278,11 @@ impl Live {
     fn put(&self, folded: Folded, last: Position, write: &mut Batch) -> Result<(), ProjectorError> {
         let Self { view, .. } = self;
         for (key, value) in folded.memory {
-            write.put_memory(view, &key, value.as_deref());
+            match operator_of(&key).and_then(|(operator, rest)| Some((self.arranged.get(&operator)?, rest))) {
+                // Others who remember it put the same: it is written once.
+                Some((arranged, rest)) => write.put_memory(arranged, &key[rest..], value.as_deref()),
+                None => write.put_memory(view, &key, value.as_deref()),
+            }
         }
         for (key, valid_from) in folded.shown.removals {
             write.remove_entry(view, &key, valid_from, &[])?;

@@ -1,6 +1,6 @@
 //! What is known of a projection, as the index keeps it.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use deltafold_event::{EventId, Position, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -154,16 +154,18 @@ impl Record {
     }
 
     /// The generation to build of a plan: the one that was begun, or a new one of what there is at a checkpoint.
-    pub(crate) fn begin(&mut self, plan: &Plan, checkpoint: Position) -> Generation {
+    pub(crate) fn begin(&mut self, name: &Arc<str>, plan: &Plan, checkpoint: Position) -> Generation {
         if let Some(begun) = self.building.take() {
-            if begun.is_of(plan) && begun.ordered == self.build_wanted && begun.round.goes_on() {
+            let goes_on = begun.round.goes_on() && begun.arranged.stays();
+            if begun.is_of(plan) && begun.ordered == self.build_wanted && goes_on {
                 self.building = Some(begun.clone());
                 return begun;
             }
             self.dropped.insert(begun.number);
         }
         self.generations += 1;
-        let generation = Generation::new(self.generations, plan, self.skipped.clone(), checkpoint, self.build_wanted);
+        let (of, skipped) = ((name, self.generations), self.skipped.clone());
+        let generation = Generation::new(of, plan, skipped, checkpoint, self.build_wanted);
         self.building = Some(generation.clone());
         generation
     }

@@ -30,7 +30,7 @@ impl AsBelieved<'_> {
     /// Folds everything that was recorded before a position; else says why that cannot be folded.
     pub(crate) fn build(self, before: Position, log: &dyn Log) -> Result<Result<(), String>, ProjectorError> {
         let Self { name, plan, shown, view, index, means, is_cancelled } = self;
-        let generation = Generation::new(shown.number, &plan, shown.skipped.clone(), before, None);
+        let generation = Generation::new((name, shown.number), &plan, shown.skipped.clone(), before, None);
         let live = Live::new(plan, view.clone(), shown.skipped.clone());
         let shared = Arc::new(Shared::new(means, index.clone(), is_cancelled));
         let mut rest = Rest { name: Arc::clone(name), live, generation, shared };
