@@ -49,7 +49,7 @@ fn a_change_with_many_matches_is_seen_when_all_of_it_is_there_also_after_a_kill(
     let file = |name: &str| folder.path().join(name);
     fs::create_dir(file("projections")).unwrap();
     fs::write(file("projections/payment_details.sql"), DETAILS).unwrap();
-    let payments = Payments { seed: 7, accounts: 10, of_first: MATCHES, changes: 0 };
+    let payments = Payments { seed: 7, accounts: 10, of_first: MATCHES, most: 0, changes: 0 };
     payments.generate(&mut BufWriter::new(File::create(file("all.jsonl")).unwrap())).unwrap();
     fs::write(file("change.jsonl"), held_by(1, "Somebody else", 1_000_000)).unwrap();
     let deltafold = Deltafold::on(&file("data"));

@@ -37,7 +37,8 @@ pub(crate) fn run(options: &Options, stream: &Stream, case: &Case) -> Result<()>
     let parts = split(&stream.file, case)?;
     let expected = expected_totals(&stream.generated.model, case.by)?;
     let what = format!("{}: every group as the database has it", case.name);
-    measure_rest(options, &data, parts, &what, || query(&data, &definitions), || check_totals(&data, &expected))
+    measure_rest(options, &data, parts, &what, || query(&data, &definitions), || check_totals(&data, &expected))?;
+    Ok(())
 }
 
 /// A stream in two files, of which the second is measured.
@@ -48,7 +49,7 @@ pub(crate) struct Parts {
     pub(crate) changes: usize,
 }
 
-/// Measures a query that folds the rest of a stream. The files are removed.
+/// Measures a query that folds the rest of a stream; its peak memory, in MiB. The files are removed.
 pub(crate) fn measure_rest(
     options: &Options,
     data: &Path,
@@ -56,7 +57,7 @@ pub(crate) fn measure_rest(
     what: &str,
     query: impl Fn() -> Result<Command>,
     check: impl Fn() -> Result<()>,
-) -> Result<()> {
+) -> Result<f64> {
     let (mut rate, mut processor, mut peak) = <(Series, Series, Series)>::default();
     for run in 1..=options.runs {
         clear(data)?;
@@ -74,7 +75,8 @@ pub(crate) fn measure_rest(
     println!("  processor seconds per million               {processor}");
     println!("  peak memory, MiB                            {peak}");
     [beginning, rest].iter().try_for_each(fs::remove_file)?;
-    clear(data)
+    clear(data)?;
+    Ok(peak.median())
 }
 
 /// A folder with one definition: orders by a column.

@@ -29,7 +29,7 @@ const DOCUMENT: &str = "query($first: BigInt!, $last: BigInt!) {
 const OTHER: &str = "{ accountsByKey(id: \"2\") { holder } }";
 
 pub(crate) fn run(data: &Path, definitions: &Path, seed: u64) -> Result<()> {
-    let payments = Payments { seed, accounts: 100, of_first: MATCHES, changes: 0 };
+    let payments = Payments { seed, accounts: 100, of_first: MATCHES, most: 0, changes: 0 };
     let stream = work_dir("streams")?.join("hot-key.jsonl");
     payments.generate(&mut BufWriter::new(File::create(&stream)?))?;
     process::run(&mut ingest(&stream, data)?)?;

@@ -3,6 +3,7 @@
 use crate::head::{Parts, measure_rest};
 use crate::hot_key;
 use crate::ingest::data_dir;
+use crate::numbers::figure;
 use crate::options::{Options, deltafold, work_dir};
 use crate::servers::{Processors, answering_as};
 use anyhow::{Context, Result, ensure};
@@ -17,16 +18,31 @@ use xtask::generator::{Ledger, Payments};
 const BEGINNING: usize = 20_000;
 /// How many changes there are for one account.
 const FOR_EACH: u64 = 20;
+/// Of which part of the changes the shorter history is with which memory is compared.
+const MEMORY_OF: u64 = 2;
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let changes = options.events.unwrap_or(1_000_000);
-    let payments = Payments { seed: options.seed, accounts: changes / FOR_EACH, of_first: 0, changes };
     let definitions = definition("joined-projections")?;
-    let (parts, ledger) = streams(&payments)?;
     let data = data_dir("joined")?;
-    let what = format!("payments joined with {} accounts: every payment as the database joins it", payments.accounts);
-    measure_rest(options, &data, parts, &what, || query(&data, &definitions), || check(&data, &ledger))?;
-    hot_key::run(&data, &definitions, options.seed)
+    let head = |payments: &Payments, what: &str| {
+        let (parts, ledger) = streams(payments)?;
+        let what = format!(
+            "payments joined with {} accounts{what}: every payment as the database joins it",
+            payments.accounts
+        );
+        measure_rest(options, &data, parts, &what, || query(&data, &definitions), || check(&data, &ledger))
+    };
+    head(&Payments { seed: options.seed, accounts: changes / FOR_EACH, of_first: 0, most: 0, changes }, "")?;
+    hot_key::run(&data, &definitions, options.seed)?;
+    // The same keys throughout, with a short history and with ten times of it.
+    let accounts = changes / MEMORY_OF / FOR_EACH;
+    let of_keys =
+        Payments { seed: options.seed, accounts, of_first: 0, most: accounts * 10, changes: changes / MEMORY_OF };
+    let short = head(&of_keys, " and as many payments throughout")?;
+    let long = head(&Payments { changes: 10 * of_keys.changes, ..of_keys }, ", ten times the history")?;
+    println!("peak memory with ten times the history of the same keys: {} times", figure(long / short));
+    Ok(())
 }
 
 /// A folder with one definition: each payment with its account.
@@ -54,12 +70,13 @@ fn streams(payments: &Payments) -> Result<(Parts, Ledger)> {
     let mut out = BufWriter::with_capacity(1 << 20, File::create(&all)?);
     let ledger = payments.generate(&mut out)?;
     out.flush()?;
+    let begins = (payments.accounts + payments.most) as usize + BEGINNING;
     let (beginning, rest) = (folder.join("payments-beginning.jsonl"), folder.join("payments-rest.jsonl"));
     let mut parts = [&beginning, &rest].map(|path| File::create(path).map(BufWriter::new));
     let mut lines = 0;
     for line in BufReader::new(File::open(&all)?).split(b'\n') {
         let line = line?;
-        let part = usize::from(lines >= payments.accounts as usize + BEGINNING);
+        let part = usize::from(lines >= begins);
         let out = parts[part].as_mut().map_err(|error| anyhow::anyhow!("{error}"))?;
         out.write_all(&line)?;
         out.write_all(b"\n")?;
@@ -70,7 +87,7 @@ fn streams(payments: &Payments) -> Result<(Parts, Ledger)> {
         part?.flush()?;
     }
     fs::remove_file(all)?;
-    Ok((Parts { beginning, rest, changes: lines - payments.accounts as usize - BEGINNING }, ledger))
+    Ok((Parts { beginning, rest, changes: lines - begins }, ledger))
 }
 
 /// Compares every row with what the database has.

@@ -19,6 +19,9 @@ pub struct Payments {
     pub accounts: u64,
     /// How many payments the first of them makes before anything else.
     pub of_first: u64,
+    /// How many payments there are at most, made for any account before anything else: later ones take the place of those
+    /// taken back. 0: each is new, and none is made before.
+    pub most: u64,
     /// How many changes follow: 55 % payments, 30 % changes of one, 5 % of them taken back, 10 % changes of an account.
     pub changes: u64,
 }
@@ -71,6 +74,11 @@ impl Payments {
             open.push(next);
             next += 1;
         }
+        for id in 1..=self.most {
+            ledger.payments.insert(id, (1 + random.below(self.accounts), 100 + random.below(90_000), STATES[0]));
+            payment(&ledger, id, 'c', clock.next(), &mut random, out)?;
+            open.push(id);
+        }
         for _ in 0..self.changes {
             let place = clock.next();
             let which = random.below(open.len().max(1) as u64) as usize;
@@ -96,11 +104,18 @@ impl Payments {
                     account(&ledger, id, 'u', place, out)?;
                 }
                 _ => {
+                    let id = match self.most {
+                        0 => next,
+                        most => 1 + random.below(most),
+                    };
                     let account = 1 + random.below(self.accounts);
-                    ledger.payments.insert(next, (account, 100 + random.below(90_000), STATES[0]));
-                    self::payment(&ledger, next, 'c', place, &mut random, out)?;
-                    open.push(next);
-                    next += 1;
+                    let made = (account, 100 + random.below(90_000), STATES[0]);
+                    let before = ledger.payments.insert(id, made);
+                    self::payment(&ledger, id, if before.is_some() { 'u' } else { 'c' }, place, &mut random, out)?;
+                    if before.is_none() {
+                        open.push(id);
+                        next += 1;
+                    }
                 }
             }
         }
