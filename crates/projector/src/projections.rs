@@ -151,7 +151,7 @@ pub(crate) struct Projections {
     unseen: Unseen,
     /// Everything before it was folded in those that are.
     until: Position,
-    /// Whether all arrangements are needed that there are.
+    /// Whether it was looked for arrangements that nothing needs since that could have changed.
     are_swept: bool,
 }
 
@@ -227,8 +227,10 @@ impl Projections {
             let until =
                 |of: &str| Ok::<_, ProjectorError>(snapshot.checkpoint(&format!("{of}{name}"))?.unwrap_or_default());
             let followed = until(record::STATES)?;
+            // In the middle of what is read again the position is the same before and after a failure.
+            let serving = if projection.record.is_stopped { &None } else { &projection.record.serving };
             let (shown, ready) = (
-                live(&projection.record.serving, followed, name)?,
+                live(serving, followed, name)?,
                 live(&projection.record.ready, until(record::READY)?, &unseen::ready(name))?,
             );
             (projection.live, projection.ready, projection.followed) = (shown, ready, followed);
@@ -257,8 +259,9 @@ impl Projections {
             projection.is_changed = true;
             let record = &projection.record;
             if matches!(ordered, Ordered::Swapped) && record.ready.is_none() && projection.ready.is_some() {
-                projection.live = projection.ready.take();
+                (projection.live, projection.followed) = (projection.ready.take(), self.until);
                 self.unseen.rename(&unseen::ready(name), name);
+                self.are_swept = false;
             }
             if record.is_paused || record.serving.is_none() {
                 projection.live = None;
@@ -349,7 +352,9 @@ impl Projections {
     fn put(&mut self, write: &mut Batch) {
         for (name, projection) in &mut self.by_name {
             if std::mem::take(&mut projection.is_changed) {
-                write.put_state(&format!("{}{name}", record::STATES), &projection.record.to_bytes());
+                let state = format!("{}{name}", record::STATES);
+                write.put_state(&state, &projection.record.to_bytes());
+                write.put_checkpoint(&state, projection.followed);
             }
         }
         self.unseen.put(write);

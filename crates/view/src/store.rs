@@ -29,7 +29,7 @@ use crate::{
 const NO_REQUEST: u64 = u64::MAX;
 
 /// The format of the whole index. A change of it means a rebuild.
-const FORMAT: u32 = 7;
+const FORMAT: u32 = 8;
 
 /// All mirrors of a data directory, on disk. Cheap to clone; the last clone to go closes the files.
 ///

@@ -41,7 +41,11 @@ pub(super) fn described(operator: &Operator, relations: &BTreeMap<String, usize>
             described(input, relations)?.map(|input| format!("{input} where {condition}"))
         }
         Operator::Map { input, exprs, schema } => {
-            let exprs = all_described(exprs)?;
+            // What only leaves out columns on the way does not matter.
+            let (input, exprs) = match columns_of(input) {
+                Some((below, columns)) => (below, all_described_with(exprs, |index| columns[index])?),
+                None => (&**input, all_described(exprs)?),
+            };
             described(input, relations)?.map(|input| format!("{input} as {exprs}{}", columns(schema, false)))
         }
         Operator::Union { inputs, schema } => {
@@ -53,20 +57,29 @@ pub(super) fn described(operator: &Operator, relations: &BTreeMap<String, usize>
     })
 }
 
-/// Expressions, without the names of columns and with the types of what stands in them.
+/// Expressions, without the names of columns. How DataFusion writes them leaves out parentheses and quotes: behind each comes
+/// how many parts everything in it has, and what literals stand there.
 pub(super) fn all_described(exprs: &[Arc<dyn PhysicalExpr>]) -> Result<String> {
+    all_described_with(exprs, |index| index)
+}
+
+fn all_described_with(exprs: &[Arc<dyn PhysicalExpr>], column_of: impl Fn(usize) -> usize) -> Result<String> {
     let mut text = String::from("[");
     for expr in exprs {
         let unnamed = Arc::clone(expr).transform(|expr| {
             Ok(match expr.downcast_ref::<Column>() {
-                Some(column) => Transformed::yes(Arc::new(Column::new("", column.index())) as Arc<dyn PhysicalExpr>),
+                Some(column) => {
+                    let unnamed: Arc<dyn PhysicalExpr> = Arc::new(Column::new("", column_of(column.index())));
+                    Transformed::yes(unnamed)
+                }
                 None => Transformed::no(expr),
             })
         })?;
         _ = write!(text, "{}", unnamed.data);
         unnamed.data.apply(|expr| {
-            if let Some(literal) = expr.downcast_ref::<Literal>() {
-                _ = write!(text, " {}", literal.value().data_type());
+            match expr.downcast_ref::<Literal>() {
+                Some(literal) => _ = write!(text, " {:?} {}", literal.value(), literal.value().data_type()),
+                None => _ = write!(text, " {}", expr.children().len()),
             }
             Ok(TreeNodeRecursion::Continue)
         })?;
@@ -76,10 +89,67 @@ pub(super) fn all_described(exprs: &[Arc<dyn PhysicalExpr>]) -> Result<String> {
     Ok(text)
 }
 
+/// Where an operator gives nothing but columns of another one: that, and the numbers of the columns there.
+fn columns_of(operator: &Operator) -> Option<(&Operator, Vec<usize>)> {
+    let Operator::Map { input, exprs, .. } = operator else { return None };
+    let columns = exprs.iter().map(|expr| expr.downcast_ref::<Column>().map(Column::index));
+    Some((input, columns.collect::<Option<Vec<usize>>>()?))
+}
+
 fn columns(schema: &SchemaRef, are_named: bool) -> String {
     let column = |field: &Arc<arrow::datatypes::Field>| match are_named {
         true => format!("{:?} {}", field.name(), field.data_type()),
         false => field.data_type().to_string(),
     };
     format!("({})", schema.fields().iter().map(column).collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use deltafold_event::ColumnType;
+
+    use super::super::Fold;
+    use crate::{Definition, Relation, Relations, Statement};
+
+    /// The rows that `query` gives, joined with the others by their id: what is arranged of it.
+    fn arranged(query: &str) -> String {
+        let column = |(name, column_type)| deltafold_event::Column { name: String::from(name), column_type };
+        let columns = ["id", "a", "b", "c"].map(|name| (name, ColumnType::BigInt)).into_iter();
+        let columns = columns.chain([("d", ColumnType::Text)]).map(column).collect::<Vec<_>>();
+        let relation = || Relation::new(columns.clone(), vec!["id".to_owned()]);
+        let relations: Relations = ["t", "u"].map(|name| (name.to_owned(), relation())).into_iter().collect();
+        let sql = format!(
+            "CREATE MATERIALIZED VIEW v WITH (key = 'id') AS SELECT u.id, q.x FROM u JOIN ({query}) AS q ON q.id = u.id"
+        );
+        let statement = Statement::parse("v.sql", &sql).expect("it is right");
+        let fold =
+            Fold::new(&Definition::check(&statement, &relations).expect("it is right")).expect("it can be folded");
+        fold.arrangements().last().expect("both sides are of relations").of.clone()
+    }
+
+    #[test]
+    fn what_differs_is_told_apart() {
+        let all = [
+            "SELECT id, a AS x FROM t",
+            "SELECT id, b AS x FROM t",
+            "SELECT id, a - b - c AS x FROM t",
+            "SELECT id, a - (b - c) AS x FROM t",
+            "SELECT id, a AS x FROM t WHERE d IN ('a', 'b', 'c', 'd, e')",
+            "SELECT id, a AS x FROM t WHERE d IN ('a', 'b', 'c, d', 'e')",
+            "SELECT id, a AS x FROM t WHERE NOT (d = 'a' AND b = 1)",
+            "SELECT id, a AS x FROM t WHERE NOT d = 'a' AND b = 1",
+        ];
+        let arranged = all.map(arranged);
+        for (at, one) in arranged.iter().enumerate() {
+            for (other, of) in arranged.iter().enumerate().skip(at + 1) {
+                assert_ne!(one, of, "{}\n{}", all[at], all[other]);
+            }
+        }
+    }
+
+    #[test]
+    fn names_on_the_way_do_not_matter() {
+        let one = arranged("SELECT id, a + b AS x FROM t WHERE c > 1");
+        assert_eq!(one, arranged("SELECT s.id, s.a + s.b AS x FROM t AS s WHERE s.c > 1"));
+    }
 }

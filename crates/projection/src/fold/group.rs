@@ -125,6 +125,27 @@ impl Group {
         memory: &M,
         writes: &mut Writes,
     ) -> Result<Deltas, Fault<M::Error>> {
+        let (shown, groups) = self.fold_groups(deltas, is_first, memory, writes)?;
+        self.finish(shown, groups.as_ref())
+    }
+
+    /// Remembers what changes, of which nothing is shown; the group of each row, where not all rows are one.
+    pub(crate) fn remember<M: Memory>(
+        &self,
+        deltas: &Deltas,
+        memory: &M,
+        writes: &mut Writes,
+    ) -> Result<Option<Rows>, Fault<M::Error>> {
+        Ok(self.fold_groups(deltas, false, memory, writes)?.1)
+    }
+
+    fn fold_groups<M: Memory>(
+        &self,
+        deltas: &Deltas,
+        is_first: bool,
+        memory: &M,
+        writes: &mut Writes,
+    ) -> Result<(Shown, Option<Rows>), Fault<M::Error>> {
         let given: Vec<Given> = self.calls.iter().map(|call| call.given(deltas)).collect::<Result<_, _>>()?;
         let groups = self.groups(deltas)?;
         let group_of = |row: usize| groups.as_ref().map_or(&[][..], |groups| row_bytes(groups, row));
@@ -145,7 +166,7 @@ impl Group {
             fits(group, deltas.cause[rows[0]], "what GROUP BY or DISTINCT names is, all together,")?;
             self.fold_group(group, rows, deltas, (&given, &zero), memory, writes, &mut shown)?;
         }
-        self.finish(shown, groups.as_ref())
+        Ok((shown, groups))
     }
 
     /// The group of each row, where not all rows are one.

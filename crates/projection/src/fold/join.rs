@@ -50,7 +50,7 @@ pub(crate) struct Join {
     pub(crate) rest: u16,
     /// Whether null is equal to null.
     pub(crate) nulls_match: bool,
-    /// Whether there is any row on the right, by what has to be equal.
+    /// How many rows there are on the right, by what has to be equal.
     pub(crate) existence: Option<Group>,
     pub(crate) schema: SchemaRef,
 }
@@ -214,9 +214,8 @@ impl Join {
         let there = self.valid(right, &self.right.key)?.map(|valid| right.filtered(&valid)).transpose();
         let there = there.map_err(|error| Fault::of(0, &error))?;
         let right = there.as_ref().unwrap_or(right);
-        group.fold(right, false, memory, writes)?;
         let mut counted: BTreeMap<Row, Change> = BTreeMap::new();
-        let Some(keys) = group.groups(right)? else { return Ok(counted) };
+        let Some(keys) = group.remember(right, memory, writes)? else { return Ok(counted) };
         for row in 0..right.len() {
             let cause = right.cause[row];
             let change = counted.entry(row_bytes(&keys, row).into());

@@ -2,7 +2,7 @@
 //!
 //! Each is a view of its own in the index, of which only what is remembered is used. A build makes its own, since it is
 //! folded at its own pace. When its view is shown and another one has the same, which is folded until the same position,
-//! that one is used from then on. All views that use one remember the same in it: the first that can be folded writes it.
+//! that one is used from then on. All views that use one remember the same in it, and each puts it: it is written once.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -112,7 +112,7 @@ impl Projections {
             }
         }
         live.arrange(generation.arranged.views(&self.views)?);
-        self.are_swept &= taken.is_empty();
+        self.are_swept = false;
         Ok(())
     }
 

@@ -5,7 +5,12 @@ use std::time::{Duration, Instant};
 use deltafold_event::Position;
 use deltafold_view::{Batch, Pending};
 
-use super::{Changes, Projection, Projections, generation::Left, record, unseen};
+use super::{
+    Changes, Projection, Projections,
+    generation::Left,
+    record::{self, Failed},
+    unseen,
+};
 use crate::ProjectorError;
 
 impl Projections {
@@ -35,8 +40,7 @@ impl Projections {
             match live.fold(changes, until, &live.memory_with(&written, pending.clone()), write)? {
                 Ok(left) => self.unseen.note(name, left, (projection.followed, until)),
                 Err(failed) => {
-                    projection.fail(name, failed);
-                    projection.live = None;
+                    projection.fail_shown(name, failed);
                     continue;
                 }
             }
@@ -72,10 +76,7 @@ impl Projections {
                 let Some(live) = projection.live.as_ref().filter(|live| live.left() == Left::Some) else { continue };
                 match live.fold_on(until, &live.memory(&written), &mut write)? {
                     Ok(left) => self.unseen.note(name, left, (until, until)),
-                    Err(failed) => {
-                        projection.fail(name, failed);
-                        projection.live = None;
-                    }
+                    Err(failed) => projection.fail_shown(name, failed),
                 }
             }
             self.put(&mut write);
@@ -99,5 +100,12 @@ impl Projection {
     /// Whether nothing is left to be folded of what was.
     pub(super) fn is_whole(&self) -> bool {
         self.live.iter().chain(&self.ready).all(|live| live.left() == Left::Nothing)
+    }
+
+    /// What is shown cannot be folded on.
+    fn fail_shown(&mut self, name: &str, failed: Failed) {
+        self.fail(name, failed);
+        self.live = None;
+        self.record.is_stopped = true;
     }
 }

@@ -89,7 +89,8 @@ impl Generation {
         serde_json::from_slice(bytes).map_err(|error| error.to_string())
     }
 
-    /// The same, of which everything before a position is folded: from there on it can be folded further.
+    /// The same, of which everything before a position is folded: from there on it can be folded further, unless what its
+    /// joins remember is another's too.
     pub(crate) fn ended(self, until: Position) -> Self {
         Self { round: Round::ended(until), arranged: self.arranged.ended(), ..self }
     }

@@ -28,6 +28,9 @@ pub(crate) struct Record {
     pub(crate) is_paused: bool,
     /// Why it has stopped.
     pub(crate) failed: Option<Failed>,
+    /// Whether what is shown could not be folded on.
+    #[serde(default)]
+    pub(crate) is_stopped: bool,
     /// What was cancelled: a definition and its shape. It is not built again unasked.
     pub(crate) given_up: Option<(String, String)>,
     /// Events that the next generation leaves out.
@@ -187,6 +190,7 @@ impl Record {
         self.build_wanted = None;
         self.is_held = false;
         self.failed = None;
+        self.is_stopped = false;
         let before = self.serving.replace(generation).map(|before| before.ended(until));
         if let Some(older) = std::mem::replace(&mut self.previous, before) {
             self.dropped.insert(older.number);
