@@ -323,7 +323,7 @@ impl Projections {
             for followed in [&mut projection.live, &mut projection.ready] {
                 let Some(live) = followed else { continue };
                 match &projection.plan {
-                    Ok(plan) if plan.shape == live.plan.shape => live.plan = Arc::clone(plan),
+                    Ok(plan) if plan.is_same(&live.plan) => live.plan = Arc::clone(plan),
                     // It goes on until what was ordered is there, unless its relations are not what they were.
                     _ if live.fits(&known) => {}
                     _ => *followed = None,

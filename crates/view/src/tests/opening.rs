@@ -76,8 +76,8 @@ fn another_format_is_named() {
     views.shared.keyspaces.meta.insert(crate::key::FORMAT, 9_u32.to_be_bytes()).unwrap();
     drop(views);
     let Err(error) = ViewStore::open(dir.path(), small()) else { panic!("opened an unknown format") };
-    assert!(matches!(error, OpenError::Version { expected: 7, .. }), "{error}");
-    assert!(error.to_string().contains("has format 9, this version reads 7"), "{error}");
+    assert!(matches!(error, OpenError::Version { expected: 8, .. }), "{error}");
+    assert!(error.to_string().contains("has format 9, this version reads 8"), "{error}");
     ViewStore::reset(dir.path()).unwrap();
     ViewStore::open(dir.path(), small()).unwrap();
 }

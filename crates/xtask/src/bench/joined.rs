@@ -19,7 +19,7 @@ const BEGINNING: usize = 20_000;
 /// How many changes there are for one account.
 const FOR_EACH: u64 = 20;
 /// Of which part of the changes the shorter history is with which memory is compared.
-const MEMORY_OF: u64 = 4;
+const MEMORY_OF: u64 = 2;
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let changes = options.events.unwrap_or(1_000_000);
