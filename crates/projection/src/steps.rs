@@ -24,17 +24,18 @@ pub(crate) fn state(plan: &LogicalPlan) -> Vec<String> {
         }
         LogicalPlan::Join(join) => match join.join_type {
             JoinType::Inner => {
-                "the rows of both sides by what is equal, with when they were there, those of relations once for all projections that \
-                 join the same by it; a change reads those of the other side that \
-                 it meets, and gives a row for each"
+                "the rows of both sides by what is equal, with when they were there, those of relations once for all projections \
+                 that join the same by it; a change reads those of the other side that it meets, and gives a row for each"
             }
             JoinType::Left => {
                 "the rows of both sides by what is equal, with when they were there, and how many there are on the right, those of \
-                 relations once for all projections that join the same by it; a change reads those of the other side that it meets, and gives a row for each"
+                 relations once for all projections that join the same by it; a change reads those of the other side that it \
+                 meets, and gives a row for each"
             }
             _ => {
                 "the rows outside by what is equal, with when they were there, and how many there are inside, those of relations \
-                 once for all projections that join the same by it; a change outside gives one row, one inside a row for each outside that it meets, where it is the first or the last"
+                 once for all projections that join the same by it; a change outside gives one row, one inside a row for each \
+                 outside that it meets, where it is the first or the last"
             }
         },
         _ => return states,

@@ -211,19 +211,19 @@ impl Projections {
             are_swept: false,
         };
         projections.prepare(relations);
+        let known = plan::relations(&projections.relations);
         for (name, projection) in &mut projections.by_name {
             // One that was folded until now goes on being folded; another one is built anew.
             let unseen = &projections.unseen;
-            let live =
-                |generation: &Option<Generation>, followed: Position, of: &str| match (generation, &projection.plan) {
-                    (Some(generation), Ok(plan)) if followed == checkpoint && generation.is_of_shape(plan) => {
-                        let view = projections.views.generation(name, generation.number)?;
-                        let mut live = Live::new(Arc::clone(plan), view, generation.skipped.clone());
-                        live.arrange(generation.arranged.views(&projections.views)?);
-                        Ok::<_, ProjectorError>(Some(live.with_left(unseen.left(of))))
-                    }
-                    _ => Ok(None),
-                };
+            let wanted = projection.plan.as_ref().ok();
+            let live = |generation: &Option<Generation>, followed: Position, of: &str| {
+                let Some(generation) = generation.as_ref().filter(|_| followed == checkpoint) else { return Ok(None) };
+                let Some(plan) = generation.plan(name, wanted, &known, options.joined_pairs) else { return Ok(None) };
+                let view = projections.views.generation(name, generation.number)?;
+                let mut live = Live::new(plan, view, generation.skipped.clone());
+                live.arrange(generation.arranged.views(&projections.views)?);
+                Ok::<_, ProjectorError>(Some(live.with_left(unseen.left(of))))
+            };
             let until =
                 |of: &str| Ok::<_, ProjectorError>(snapshot.checkpoint(&format!("{of}{name}"))?.unwrap_or_default());
             let followed = until(record::STATES)?;

@@ -71,7 +71,7 @@ pub(crate) struct Shared {
 /// Views by name and, of derived ones, generation.
 type Registered = BTreeMap<(Arc<str>, Option<u32>), ViewId>;
 
-/// A handle to one view of a store: a mirror, or a generation of a derived view.
+/// A handle to one view of a store: a mirror, or a generation of a derived view or of what one remembers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mirror {
     pub(crate) view: ViewId,
@@ -257,7 +257,7 @@ impl ViewStore {
         self.shared.mirrors()
     }
 
-    /// All generations of derived views, by name and number.
+    /// All generations, by name and number.
     pub fn generations(&self) -> Vec<(Arc<str>, u32)> {
         let views = self.shared.views.lock().expect("no holder of this lock panics");
         views.keys().filter_map(|(name, generation)| Some((Arc::clone(name), (*generation)?))).collect()

@@ -270,6 +270,37 @@ fn order(random: &mut SmallRng) -> Ordered {
     }
 }
 
+/// A definition that is the other one but for parentheses does not go on with what that remembers, also after a restart.
+#[test]
+fn what_is_shown_goes_on_by_its_own_definition_until_another_one_is_built() {
+    let (mut commits, schemas) = shop::SHOP.commits(100);
+    let sql = |name: &str, what: &str| {
+        format!(
+            "CREATE MATERIALIZED VIEW {name} WITH (key = 'status') AS \
+             SELECT status, sum({what}) AS shown FROM orders GROUP BY status"
+        )
+    };
+    let (one, other) = ("id - customer_id - id", "id - (customer_id - id)");
+    let rest = commits.split_off(commits.len() / 2);
+    let mut kept = OnDisk::new(&schemas);
+    let mut first = commits.pop().expect("there are some");
+    commits.iter().for_each(|commit| kept.fold(commit));
+    for (name, what) in [("v", one), ("a", one), ("b", other)] {
+        first.push(shop::ordered(name, Ordered::Defined { sql: sql(name, what) }, &first));
+    }
+    kept.fold(&first);
+    kept.finish_building();
+    for (at, commit) in rest.iter().enumerate() {
+        let mut commit = commit.clone();
+        let what = [other, one][at % 2];
+        commit.push(shop::ordered("v", Ordered::Defined { sql: sql("v", what) }, &commit));
+        kept.fold(&commit);
+        kept.restart();
+        let [v, a, b] = ["v", "a", "b"].map(|name| kept.derived(name).expect("it is shown"));
+        assert!(a != b && (v == a || v == b), "after {at} commits: {v:?}\nis neither {a:?}\nnor {b:?}");
+    }
+}
+
 /// What a real Debezium told of a real shop, projected, is what the same SQL gives over the database's own rows of each
 /// recorded moment.
 #[test]

@@ -105,9 +105,20 @@ impl Generation {
         self.sql == plan.sql && self.shape == plan.shape
     }
 
-    /// Whether what is there was folded as a plan does.
-    pub(crate) fn is_of_shape(&self, plan: &Plan) -> bool {
-        self.shape == plan.shape
+    /// How it is folded on: by its own definition, also while another one is wanted and not built yet; none: what it is over
+    /// has changed, or how it is folded.
+    pub(crate) fn plan(
+        &self,
+        name: &str,
+        wanted: Option<&Arc<Plan>>,
+        relations: &Relations,
+        joined_pairs: u64,
+    ) -> Option<Arc<Plan>> {
+        if let Some(wanted) = wanted.filter(|wanted| self.is_of(wanted)) {
+            return Some(Arc::clone(wanted));
+        }
+        let own = Plan::new(name, &self.sql, relations).ok()?;
+        self.is_of(&own).then(|| Arc::new(own.in_pieces_of(joined_pairs)))
     }
 
     /// Whether it is over the rows of this type.
