@@ -124,6 +124,11 @@ impl Pieces {
     fn of(pairs: u64) -> Self {
         Self { of_key: pairs, of_all: 50 * pairs }
     }
+
+    /// As many of one key as of all.
+    fn of_one(self) -> Self {
+        Self { of_key: self.of_all, ..self }
+    }
 }
 
 impl Default for Pieces {
@@ -234,8 +239,17 @@ impl Fold {
             events.extend(changes.iter().map(|change| change.event));
         }
         let given = Given::Relations { changes: &relations, is_first };
+        let given_events = events.len();
         let mut writes = Writes { events, pieces: self.pieces, ..Writes::default() };
-        let folded = self.fold_given(&given, recorded_from, memory, &mut writes);
+        let mut folded = self.fold_given(&given, recorded_from, memory, &mut writes);
+        if writes.is_part && matches!(folded, Err(Fault::Change { .. })) {
+            // It may be for what is not there yet, as where a sum is divided by another: of what fits in memory nothing is
+            // left for later.
+            let mut events = std::mem::take(&mut writes.events);
+            events.truncate(given_events);
+            writes = Writes { events, pieces: self.pieces.of_one(), ..Writes::default() };
+            folded = self.fold_given(&given, recorded_from, memory, &mut writes);
+        }
         folded.map_err(|fault| FoldError::of(fault, |cause| writes.events.get(cause).copied()))
     }
 

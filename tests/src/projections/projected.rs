@@ -108,6 +108,14 @@ impl Projected {
         built
     }
 
+    /// Folds changes by relation, and leaves what is left of them for later.
+    pub fn fold_part(&mut self, changes: &BTreeMap<&str, &[Change<'_>]>) {
+        let folded = self.fold.fold(changes, false, Position::ZERO, &self.memory);
+        let Folded { memory, shown, is_part } = folded.unwrap_or_else(|error| panic!("it cannot be folded: {error}"));
+        self.memory.apply(memory, shown);
+        self.parts += usize::from(is_part);
+    }
+
     fn fold_changes(&mut self, changes: &BTreeMap<String, Vec<RowChange>>, at: Position) {
         self.fold_first(changes, false, at);
     }

@@ -1,6 +1,7 @@
 //! The laws of `fold.md` for views of random definitions over generated histories with every case that it names.
 
 mod on_disk;
+mod pieces;
 
 use std::{
     cell::{Cell, RefCell},
