@@ -48,3 +48,20 @@ fn a_sum_of_which_a_part_is_there_is_not_divided_by() {
     let of_a = [change(r#"{"id":1,"g":5}"#, 1, 1)];
     are_the_same_in_pieces(sql, &relations, &[&[("b", &of_b)], &[("a", &of_a)]]);
 }
+
+/// What changes and changes back while something is left has not changed.
+#[test]
+fn a_row_that_is_as_it_was_before_the_others_are_met_is_met_once() {
+    let relations = relations(&[("o", &["id", "c", "n"]), ("c", &["id", "m"])]);
+    let sql = "CREATE MATERIALIZED VIEW v WITH (key = 'id') AS SELECT o.id, o.n, c.m FROM o LEFT JOIN c ON c.id = o.c";
+    let row = |id: usize, n: usize| format!(r#"{{"id":{id},"c":7,"n":{n}}}"#);
+    let rows: Vec<String> = (0..40).map(|id| row(id, 1)).collect();
+    let other = row(5, 2);
+    let all: Vec<Change<'_>> = rows.iter().map(|row| change(row, 1, 1)).collect();
+    let (there, gone) = ([change(r#"{"id":7,"m":3}"#, 2, 1)], [change(r#"{"id":7,"m":3}"#, 9, -1)]);
+    let forth = [change(&rows[5], 4, -1), change(&other, 4, 1)];
+    let back = [change(&other, 4, -1), change(&rows[5], 4, 1)];
+    let batches: [&[(&str, &[Change<'_>])]; 4] =
+        [&[("o", &all)], &[("c", &there)], &[("o", &forth), ("c", &gone)], &[("o", &back)]];
+    are_the_same_in_pieces(sql, &relations, &batches);
+}

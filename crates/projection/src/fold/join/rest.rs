@@ -100,19 +100,24 @@ impl Work {
         (of_right, of_left): (Option<u64>, Option<u64>),
         writes: &Writes,
     ) -> Option<Self> {
-        let changed = |differences: &ByRow<Difference>| {
+        let all = |differences: &ByRow<Difference>| {
             let all = differences.iter().filter_map(|(row, difference)| {
                 Some((row, difference.new.clone().plus_times(&difference.old, -1), difference.cause?))
             });
-            changed(all.filter(|(_, steps, _)| !steps.is_empty()), writes)
+            changed(all, writes)
         };
+        // Those on the left that are in the end as they were, too: whether there is any on the right was already told of
+        // them, and pieces leave them out.
+        let left = all(left);
+        let mut right = all(right);
+        right.retain(|(_, steps, _)| !steps.is_empty());
         let next = match (of_right, of_left) {
             (Some(of), _) => Next::Right(Part { number: 0, of }),
             (None, Some(of)) => Next::Left(Part { number: 0, of }),
             (None, None) => return None,
         };
         let existence = existence.map(|(old, new, cause)| (old, new, writes.event(cause)));
-        Some(Self { left: changed(left), right: changed(right), existence, from, next, of_left })
+        Some(Self { left, right, existence, from, next, of_left })
     }
 
     /// What has changed on both sides.
