@@ -263,6 +263,10 @@ impl Folder {
 
     /// Whether the last folder ended while it read the log again because of a reset: the index has pieces of that.
     pub fn is_half_way(&self) -> bool {
+        self.is_replaying() || lock(&self.projections).has_part_of_replay()
+    }
+
+    fn is_replaying(&self) -> bool {
         self.origins.replay().is_some()
     }
 
@@ -357,7 +361,7 @@ impl Folder {
         }
         let (recorded_at, kept) = (self.recorded_at, self.options.kept_beliefs);
         // In the middle of what is read again nobody is to read.
-        let is_end = !self.is_half_way();
+        let is_end = !self.is_replaying();
         let relations = self.relations();
         self.writer.derived()?;
         let mut projections = lock(&self.projections);
@@ -403,7 +407,7 @@ impl Folder {
     /// # Errors
     /// As [`Self::fold`].
     pub fn go_on_building(&mut self) -> Result<(), ProjectorError> {
-        if self.is_bulk() || self.is_half_way() {
+        if self.is_bulk() || self.is_replaying() {
             return Ok(());
         }
         self.writer.settle()?;

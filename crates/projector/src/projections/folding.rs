@@ -90,6 +90,11 @@ impl Projections {
         Ok(())
     }
 
+    /// Whether something is left that was folded again at a position that is shown.
+    pub(crate) fn has_part_of_replay(&self) -> bool {
+        self.unseen.is_any_within_position()
+    }
+
     /// Whether nothing is left to be folded of what was.
     pub(crate) fn is_whole(&self) -> bool {
         self.by_name.values().all(Projection::is_whole)

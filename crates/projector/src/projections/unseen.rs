@@ -60,6 +60,11 @@ impl Unseen {
         !is_now && !before.any(|(from, until)| *from < end && end < *until)
     }
 
+    /// Whether of any there is no position at which it is shown without what is left: the log was read again.
+    pub(super) fn is_any_within_position(&self) -> bool {
+        self.kept.now.values().any(|(shown_until, first)| shown_until == first)
+    }
+
     pub(super) fn left(&self, name: &str) -> Left {
         if self.kept.now.contains_key(name) { Left::Some } else { Left::Nothing }
     }
