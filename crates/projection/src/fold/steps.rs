@@ -1,22 +1,45 @@
 //! How many there are of something, over valid time.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{SeqAccess, Visitor},
+};
 use smallvec::SmallVec;
 
 /// By how many more there are from a moment on (microseconds), in the order of moments; never by none.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<(i64, i64)>", into = "Vec<(i64, i64)>")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Steps(SmallVec<[(i64, i64); 2]>);
 
-impl From<Vec<(i64, i64)>> for Steps {
-    fn from(steps: Vec<(i64, i64)>) -> Self {
-        Self(steps.into())
+// By hand, as a sequence: without a vector for each of the very many that are read and written with every change.
+impl Serialize for Steps {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(&self.0)
     }
 }
 
-impl From<Steps> for Vec<(i64, i64)> {
-    fn from(Steps(steps): Steps) -> Self {
-        steps.into_vec()
+impl<'de> Deserialize<'de> for Steps {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Sequence)
+    }
+}
+
+struct Sequence;
+
+impl<'de> Visitor<'de> for Sequence {
+    type Value = Steps;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("moments and weights")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Steps, A::Error> {
+        let mut steps = SmallVec::new();
+        while let Some(step) = sequence.next_element()? {
+            steps.push(step);
+        }
+        Ok(Steps(steps))
     }
 }
 

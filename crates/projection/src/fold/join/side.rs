@@ -240,12 +240,13 @@ impl Held {
         } else if before.last_end < Some(from) {
             last_end = last_end.max(before.last_end);
         }
+        let is_same = open_rows.is_empty() && last_end == before.last_end;
         let open = match open_rows.is_empty() {
-            true => before.open.clone(),
-            false => changed(operator, key, &before.open, open_rows, memory, writes)?,
+            true => before.open,
+            false => changed(operator, key, before.open, open_rows, memory, writes)?,
         };
         let now = Now { open, last_end };
-        if now != before {
+        if !is_same {
             let is_left = now != Now::default();
             writes.put(keys::now(operator, key), is_left.then(|| encoded(&now)));
         }
@@ -257,7 +258,7 @@ impl Held {
 fn changed<M: Memory>(
     operator: u16,
     key: &[u8],
-    before: &Open,
+    before: Open,
     changes: ByRow<Option<Steps>>,
     memory: &M,
     writes: &mut Writes,
@@ -265,7 +266,7 @@ fn changed<M: Memory>(
     let of_row = |row: &[u8]| keys::open(operator, key, row);
     match before {
         Open::Few(few) => {
-            let mut rows: ByRow<Steps> = few.iter().cloned().collect();
+            let mut rows: ByRow<Steps> = few.into_iter().collect();
             apply(&mut rows, changes);
             let size = Size::of(rows.rows().map(|row| &**row));
             if size.is_few() {
@@ -274,8 +275,7 @@ fn changed<M: Memory>(
             rows.iter().for_each(|(row, steps)| writes.put(of_row(row), Some(encoded(&(row, steps)))));
             Ok(Open::Many(size))
         }
-        Open::Many(size) => {
-            let mut size = *size;
+        Open::Many(mut size) => {
             for (row, steps) in changes.iter() {
                 let was = memory.get(&of_row(row)).map_err(Fault::Memory)?.is_some();
                 size = match (was, steps) {
