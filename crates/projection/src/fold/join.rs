@@ -140,32 +140,34 @@ impl Join {
         memory: &M,
         writes: &mut Writes,
         matches: &mut Matches,
-    ) -> Result<Vec<(Row, OfKey)>, Fault<M::Error>> {
+    ) -> Result<impl Iterator<Item = (Row, OfKey)> + use<M>, Fault<M::Error>> {
         let (of_left, alone) = self.left.changes(self, left, self.can_match.as_ref())?;
         for (row, at, weight, cause) in alone {
             matches.put_alone(self.kind, &row, &Steps::from_then(at, weight), cause);
         }
-        let left = of_left.into_iter().map(|(key, left)| (key, OfKey { left, ..OfKey::default() }));
-        let mut changes: Vec<(Row, OfKey)> = left.collect();
-        if self.kind.has_pairs() {
-            let (of_right, _) = self.right.changes(self, right, None)?;
-            changes.extend(of_right.into_iter().map(|(key, right)| (key, OfKey { right, ..OfKey::default() })));
-        }
-        if let Some(group) = &self.existence {
-            let counted = self.counted(group, right, memory, writes)?;
-            let of_key = |(key, count)| (key, OfKey { count: Some(count), ..OfKey::default() });
-            changes.extend(counted.into_iter().map(of_key));
-        }
-        // Each of the three is in that order already.
-        changes.sort_by(|(one, _), (other, _)| one.cmp(other));
-        changes.dedup_by(|(key, more), (before, of_key)| {
-            let is_same = key == before;
-            if is_same {
-                of_key.add(std::mem::take(more));
-            }
-            is_same
-        });
-        Ok(changes)
+        let of_right = if self.kind.has_pairs() { self.right.changes(self, right, None)?.0 } else { Vec::new() };
+        let counted = match &self.existence {
+            Some(group) => self.counted(group, right, memory, writes)?,
+            None => BTreeMap::new(),
+        };
+        let mut of_left = of_left.into_iter().peekable();
+        let mut of_right = of_right.into_iter().peekable();
+        let mut counted = counted.into_iter().peekable();
+        Ok(std::iter::from_fn(move || {
+            let keys = [
+                of_left.peek().map(|(key, _)| key),
+                of_right.peek().map(|(key, _)| key),
+                counted.peek().map(|(key, _)| key),
+            ];
+            let first = keys.into_iter().flatten().min()?;
+            let [is_left, is_right, is_counted] = keys.map(|key| key == Some(first));
+            let left = of_left.next_if(|_| is_left).unzip();
+            let right = of_right.next_if(|_| is_right).unzip();
+            let counted = counted.next_if(|_| is_counted).unzip();
+            let of_key =
+                OfKey { left: left.1.unwrap_or_default(), right: right.1.unwrap_or_default(), count: counted.1 };
+            Some((left.0.or(right.0).or(counted.0)?, of_key))
+        }))
     }
 
     /// Gives a piece of what is left of keys, and folds what has waited for those of which all is given.
@@ -416,18 +418,6 @@ fn counts<M: Memory>(group: &Group, key: &[u8], from: i64, memory: &M) -> Result
 }
 
 impl OfKey {
-    /// With what changes elsewhere.
-    fn add(&mut self, more: Self) {
-        let Self { left, right, count } = more;
-        if !left.is_empty() {
-            self.left = left;
-        }
-        if !right.is_empty() {
-            self.right = right;
-        }
-        self.count = count.or(self.count.take());
-    }
-
     /// The first moment at which anything changes.
     fn from(&self) -> Option<i64> {
         self.left.values().chain(self.right.values()).chain(&self.count).filter_map(|change| change.steps.first()).min()
