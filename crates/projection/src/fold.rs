@@ -125,9 +125,10 @@ impl Pieces {
         Self { of_key: pairs, of_all: 50 * pairs }
     }
 
-    /// As many of one key as of all.
+    /// More of one key, and of all together no more.
     fn of_one(self) -> Self {
-        Self { of_key: self.of_all, ..self }
+        let half = self.of_all / 2;
+        Self { of_key: half, of_all: half }
     }
 }
 
