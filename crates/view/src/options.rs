@@ -18,10 +18,10 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            row_cache_bytes: 128 << 20,
+            row_cache_bytes: 256 << 20,
             history_cache_bytes: 64 << 20,
             block_cache_bytes: 256 << 20,
-            memtable_bytes: 64 << 20,
+            memtable_bytes: 128 << 20,
             worker_threads: 1,
         }
     }

@@ -158,7 +158,8 @@ impl ViewStore {
         let db = Database::builder(dir)
             .cache_size(options.block_cache_bytes)
             .worker_threads(options.worker_threads.max(1))
-            .max_journaling_size((4 * options.memtable_bytes).max(64 << 20))
+            // All of it is read again when the store is opened.
+            .max_journaling_size((2 * options.memtable_bytes).max(64 << 20))
             .open()
             .map_err(refused)?;
         let keyspaces = Keyspaces::open(&db, options).map_err(refused)?;
