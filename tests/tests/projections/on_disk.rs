@@ -5,7 +5,7 @@ use std::{cell::Cell, collections::BTreeSet};
 use deltafold_event::{Position, StoredEvent, Timestamp};
 use deltafold_projector::Ordered;
 use deltafold_tests::{
-    generator::{Delivery, Stream},
+    generator::{Delivery, Script, Stream},
     kept::{Kept, OnDisk},
     laws, naive,
     projections::{Batch, Table, at_moment, declared, difference, shop},
@@ -298,6 +298,32 @@ fn what_is_shown_goes_on_by_its_own_definition_until_another_one_is_built() {
         kept.restart();
         let [v, a, b] = ["v", "a", "b"].map(|name| kept.derived(name).expect("it is shown"));
         assert!(a != b && (v == a || v == b), "after {at} commits: {v:?}\nis neither {a:?}\nnor {b:?}");
+    }
+}
+
+/// What cannot be computed of a part of a moment is once all of it is there.
+#[test]
+fn a_sum_of_a_part_of_a_moment_is_not_divided_by() {
+    let script = Script { rows_before: 60, snapshot: true, steps: vec![], seed: 1, restored: None };
+    let stream = Stream::of(&script);
+    let mut commit = stream.stored(&Delivery::as_sent(&stream), &[usize::MAX]);
+    // Whichever comes first.
+    for (name, id) in [("v", 1), ("w", 60)] {
+        let sql = format!(
+            "CREATE MATERIALIZED VIEW {name} WITH (key = 'k') AS \
+             SELECT 1 AS k, count(*) / sum(CASE WHEN id = {id} THEN 1 ELSE 0 END) AS n FROM items"
+        );
+        commit.push(shop::ordered(name, Ordered::Defined { sql }, &commit));
+    }
+    let mut kept = OnDisk::new(&stream.schemas);
+    kept.fold(&commit);
+    kept.finish_building();
+    let moments: BTreeSet<Timestamp> = kept.mirrored("items").values().flatten().map(|(from, ..)| *from).collect();
+    assert_eq!(moments.len(), 1, "all is of one moment");
+    for name in ["v", "w"] {
+        let rows: Vec<_> =
+            kept.derived(name).expect("it is shown").into_values().flatten().map(|span| span.2).collect();
+        assert_eq!(rows, [r#"{"k":1,"n":60}"#.into()], "{name}");
     }
 }
 

@@ -22,6 +22,9 @@ const WRITTEN_EVERY: Duration = Duration::from_secs(2);
 /// From how many times as many changes on those of one moment are folded in several pieces, too.
 const OF_MOMENT: usize = 4;
 
+/// Until how many times as many they are not where that fails: a sum of which a part is there may be zero, and be divided by.
+const OF_MOMENT_THAT_FAILS: usize = 64;
+
 /// Where the last change that is folded stands in the order in which they come ([`Order::place`]).
 pub(super) type Place = Vec<u8>;
 
@@ -129,11 +132,13 @@ impl<'r> Pieces<'r> {
             let of_first = keys.first(|at| keys.key(at) > keys.key(0));
             let is_open = self.open.as_deref() == Some(keys.key(0)) || of_first >= self.at_once;
             let last = if is_end { rows } else { keys.first(|at| keys.key(at) == keys.key(rows - 1)) };
+            let mut may_wait = false;
             let end = match (is_open, of_first < rows || is_end) {
                 (true, true) => of_first,
                 (true, false) => {
                     match keys.first(|at| keys.order.key_and_moment(at) == keys.order.key_and_moment(rows - 1)) {
                         0 if rows >= OF_MOMENT * self.at_once => {
+                            may_wait = rows < OF_MOMENT_THAT_FAILS * self.at_once;
                             keys.first(|at| keys.order.place(at) == keys.order.place(rows - 1))
                         }
                         // What there is of one moment is folded at once.
@@ -147,9 +152,12 @@ impl<'r> Pieces<'r> {
                 break;
             }
             let piece = rest.slice(0, end);
-            rest = rest.slice(end, rows - end);
             let means = &self.shared.means;
-            means.work(|| if is_open { self.fold_part(&piece) } else { self.fold_whole(&piece) })?;
+            match means.work(|| if is_open { self.fold_part(&piece) } else { self.fold_whole(&piece) }) {
+                Err(Stopped::Failed(_)) if may_wait => break,
+                folded => folded?,
+            }
+            rest = rest.slice(end, rows - end);
         }
         self.count = rest.num_rows();
         self.enough = self.at_once.max(2 * self.count);
