@@ -2,6 +2,7 @@
 
 mod on_disk;
 mod pieces;
+mod restored;
 
 use std::{
     cell::{Cell, RefCell},
