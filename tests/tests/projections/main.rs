@@ -7,6 +7,7 @@ mod restored;
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
 use deltafold_event::{Position, StoredEvent, Timestamp};
@@ -16,8 +17,8 @@ use deltafold_tests::{
     laws,
     naive::{self, Relation},
     projections::{
-        Batch, JOINS, Joined, Meets, Operator, Projected, Table, Written, difference, meets, operators, relations,
-        write,
+        Batch, JOINS, Joined, Meets, Operator, Projected, Span, Table, Written, at_moment, difference, meets,
+        operators, relations, write,
     },
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
@@ -243,6 +244,27 @@ fn every_operator_meets_every_case() {
     let fewest = all.clone().map(|at| (count(&at), at)).min();
     laws::say(&format!("operators and cases: {} pairs, the rarest {fewest:?}", all.count()));
     assert!(rare.is_empty(), "fewer than {least} times: {rare:?}");
+}
+
+/// At the end of time, and at two moments at which something changes, a view is its query over the tables as the log so far
+/// tells them.
+fn assert_is_query(
+    batch: &Batch,
+    (written, definition): &(Written, Definition),
+    (stream, so_far): (&Stream, &[StoredEvent]),
+    relations: &BTreeMap<String, Relation>,
+    found: &BTreeMap<Arc<str>, Vec<Span>>,
+    random: &mut SmallRng,
+) {
+    let mut chosen: Vec<Timestamp> = moments(relations).choose_multiple(random, 2).copied().collect();
+    chosen.push(Timestamp::MAX);
+    for moment in chosen {
+        let expected = batch.rows(definition, &written.query, &Table::at(relations, so_far, moment));
+        if let Some(difference) = difference(&at_moment(found, moment), &expected) {
+            let events = naive::listing(so_far, &stream.schemas);
+            panic!("{}\nat {moment}\n{difference}of\n{events}", written.query);
+        }
+    }
 }
 
 /// Every moment at which something changes.

@@ -13,7 +13,7 @@ use deltafold_tests::{
 use deltafold_view::At;
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
-use super::{batches, commits, definition, fold, moments};
+use super::{assert_is_query, batches, commits, definition, fold};
 
 /// Two views of one definition.
 const NAMES: [&str; 2] = ["v", "w"];
@@ -23,7 +23,8 @@ const NAMES: [&str; 2] = ["v", "w"];
 fn law_4_holds_on_disk() {
     let batch = Batch::default();
     laws::hold_in_part("law 4 on disk", 8, |script| {
-        let (written, definition) = definition(script, 0, true);
+        let defined = definition(script, 0, true);
+        let (written, definition) = &defined;
         let stream = Stream::of(script);
         let stored = stream.stored(&Delivery::of(&stream, script.seed), &batches(script.seed));
         let mut random = SmallRng::seed_from_u64(script.seed ^ 0x4D15);
@@ -51,16 +52,7 @@ fn law_4_holds_on_disk() {
             let Some(found) = kept.derived("v") else { continue };
             let so_far = &stored[..folded];
             let relations = super::naive(&stream, so_far);
-            let moments: Vec<Timestamp> = moments(&relations);
-            let mut chosen: Vec<Timestamp> = moments.choose_multiple(&mut random, 2).copied().collect();
-            chosen.push(Timestamp::MAX);
-            for moment in chosen {
-                let expected = batch.rows(&definition, &written.query, &Table::at(&relations, so_far, moment));
-                if let Some(difference) = difference(&at_moment(&found, moment), &expected) {
-                    let events = naive::listing(so_far, &stream.schemas);
-                    panic!("{}\nat {moment}\n{difference}of\n{events}", written.query);
-                }
-            }
+            assert_is_query(&batch, &defined, (&stream, so_far), &relations, &found, &mut random);
             // What was believed at any position before, which takes an index of its own.
             if !is_last && random.random_ratio(3, 4) {
                 continue;
@@ -72,7 +64,7 @@ fn law_4_holds_on_disk() {
                 super::moments(&relations).choose(&mut random).copied().into_iter().collect();
             chosen.push(Timestamp::MAX);
             for moment in chosen {
-                let expected = batch.rows(&definition, &written.query, &Table::at(&relations, then, moment));
+                let expected = batch.rows(definition, &written.query, &Table::at(&relations, then, moment));
                 if let Some(difference) = difference(&at_moment(&believed, moment), &expected) {
                     let events = naive::listing(so_far, &stream.schemas);
                     panic!("{}\nat {moment} and {position}\n{difference}of\n{events}", written.query);
