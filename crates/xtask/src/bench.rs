@@ -11,10 +11,10 @@ pub(crate) fn run_named(name: &str, arguments: &[&str]) -> Result<()> {
     if !NAMES.contains(&name) {
         anyhow::bail!("no such benchmark: {name} ({})", NAMES.join(", "));
     }
-    // One invocation, so that the two programs share one build of their dependencies.
+    // Of the workspace, so that dependencies are built once for this and the tests; without failpoints, as released.
     let mut build = cargo();
-    build.args(["build", "--release", "--package", "xtask", "--bin", "bench", "--features", "xtask/bench"]);
-    build.args(["--package", "deltafold", "--bin", "deltafold"]);
+    build.args(["build", "--release", "--workspace", "--features", "xtask/bench"]);
+    build.args(["--bin", "bench", "--bin", "deltafold"]);
     run("build for measuring", &mut build)?;
     let mut bench = Command::new(target_dir().join("release").join("bench"));
     run(&format!("bench {name}"), bench.arg(name).args(arguments))
