@@ -250,6 +250,7 @@ impl Batch {
     /// Through the journal, in one piece. Others may read the parts still: nothing but counts of references is copied.
     fn write_at_once(&self, shared: &Shared, indexes: &Run) -> Result<(), WriteError> {
         let trees = &shared.keyspaces;
+        shared.room.wait(&shared.db);
         fault::reach("view::io")?;
         // What survives the process is with the operating system; as `Database::batch` has it, which gives no capacity.
         let mut batch = OwnedWriteBatch::with_capacity(shared.db.clone(), self.len() + indexes.len())

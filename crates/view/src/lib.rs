@@ -56,6 +56,7 @@ mod keyspaces;
 mod options;
 mod pending;
 mod reader;
+mod room;
 mod scan;
 mod snapshot;
 mod store;

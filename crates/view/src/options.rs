@@ -9,7 +9,8 @@ pub struct Options {
     pub history_cache_bytes: u64,
     /// Blocks of the LSM trees held in memory, by bytes.
     pub block_cache_bytes: u64,
-    /// How much is gathered in memory, per kind of record, before it is written as a sorted table.
+    /// How much is gathered in memory, per kind of record, before it is written as a sorted table; four times as much of
+    /// all kinds together may wait for that.
     pub memtable_bytes: u64,
     /// Threads that flush and compact.
     pub worker_threads: usize,

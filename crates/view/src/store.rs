@@ -21,6 +21,7 @@ use crate::{
     index::Indexes,
     key::{self, ViewId},
     keyspaces::Keyspaces,
+    room::Room,
     snapshot::Moment,
     touched::{Followers, Touched},
 };
@@ -43,6 +44,7 @@ pub struct ViewStore {
 pub(crate) struct Shared {
     pub(crate) db: Database,
     pub(crate) keyspaces: Keyspaces,
+    pub(crate) room: Room,
     /// Newest entries.
     pub(crate) newest: Cache<Slice>,
     /// Of aggregates that were read as of the past.
@@ -181,6 +183,7 @@ impl ViewStore {
             opened: Instant::now(),
             request_ms: AtomicU64::new(NO_REQUEST),
             keyspaces,
+            room: Room::new(options),
             newest: Cache::new(options.row_cache_bytes),
             histories: Cache::new(options.history_cache_bytes),
             writing: Mutex::new(Writing::Sound),
