@@ -71,17 +71,18 @@ async fn diff(reading: &Arc<Reading>, name: &str, most: usize) -> Result<Option<
     };
     let (shown, waiting) = (view(generation)?, view(ready)?);
     let readers = [shown, waiting].map(|view| reading.snapshot.reader(&view));
-    let compared = tokio::task::spawn_blocking(move || compare(&readers, most)).await;
+    let whole = reading.whole(name)?;
+    let compared = tokio::task::spawn_blocking(move || compare(&readers, whole, most)).await;
     let difference = compared.map_err(|error| ApiError::internal("diff", error))?;
     let difference = difference.map_err(|error| ApiError::internal("diff", error))?;
     Ok(Some(Difference { generations: [generation, ready], ..difference }))
 }
 
-/// Walks both in the order of their keys.
-fn compare([shown, waiting]: &[Reader; 2], most: usize) -> Result<Difference, ReadError> {
+/// Walks both, each as of a position, in the order of their keys.
+fn compare([shown, waiting]: &[Reader; 2], at: [Position; 2], most: usize) -> Result<Difference, ReadError> {
     let mut difference = Difference::default();
-    let mut shown = shown.timelines(Position::MAX, Part::default()).peekable();
-    let mut waiting = waiting.timelines(Position::MAX, Part::default()).peekable();
+    let mut shown = shown.timelines(at[0], Part::default()).peekable();
+    let mut waiting = waiting.timelines(at[1], Part::default()).peekable();
     loop {
         let order = match (shown.peek(), waiting.peek()) {
             (None, None) => return Ok(difference),

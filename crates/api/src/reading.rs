@@ -168,6 +168,17 @@ impl Reading {
         if self.is_earlier { self.position() } else { Position::MAX }
     }
 
+    /// As of when a projection is read whatever else the request reads, and as of when what waits to be shown of it: now, or
+    /// before what is not all there yet.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub(crate) fn whole(&self, name: &str) -> Result<[Position; 2], ApiError> {
+        let until = deltafold_projector::whole_until(&self.snapshot, name);
+        let until = until.map_err(|error| ApiError::internal("position", error))?;
+        Ok(until.map(|until| until.map_or(Position::MAX, last_before)))
+    }
+
     /// A position that was reached, as it is read: the last one is now.
     pub(crate) fn or_now(&self, position: Position) -> Position {
         if position == self.position() { self.now() } else { position }

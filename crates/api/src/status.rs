@@ -195,8 +195,8 @@ fn projection() -> Object {
             Field::new("rows", TypeRef::named("BigInt"), |ctx| {
                 let Some(view) = view(&ctx).cloned() else { return FieldFuture::Value(None) };
                 FieldFuture::new(async move {
-                    let reader = Reading::of(ctx.ctx).reader(&view, Position::MAX);
-                    let count = rows(reader).await.map_err(|error| error.into_graphql(&ctx))?;
+                    let count = rows(Reading::of(ctx.ctx), &view).await;
+                    let count = count.map_err(|error| error.into_graphql(&ctx))?;
                     Ok(Some(Value::from(count.to_string())))
                 })
             })
@@ -259,10 +259,12 @@ fn view<'a>(ctx: &ResolverContext<'a>) -> Option<&'a Arc<ViewModel>> {
     node(ctx)?.view.as_ref()
 }
 
-async fn rows(reader: deltafold_view::Reader) -> Result<usize, ApiError> {
-    let counted = tokio::task::spawn_blocking(move || {
-        reader.scan(At::NOW).try_fold(0_usize, |count, row| row.map(|_| count + 1))
-    });
+async fn rows(reading: &Reading, view: &ViewModel) -> Result<usize, ApiError> {
+    let [position, _] = reading.whole(&view.info.name)?;
+    let at = At { position, ..At::NOW };
+    let reader = reading.reader(view, Position::MAX);
+    let counted =
+        tokio::task::spawn_blocking(move || reader.scan(at).try_fold(0_usize, |count, row| row.map(|_| count + 1)));
     match counted.await {
         Ok(Ok(count)) => Ok(count),
         Ok(Err(error)) => Err(ApiError::internal("rows", error)),

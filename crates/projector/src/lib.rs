@@ -43,7 +43,7 @@ pub use folder::{CHECKPOINT, Folder, consistent};
 pub use log::Log;
 pub use older_beliefs::{Believed, OlderBeliefs, OlderBeliefsError};
 pub use options::{Declared, Options, WantedIndexes};
-pub use projections::{Ordered, Said, shown_earlier, was_whole_at};
+pub use projections::{Ordered, Said, shown_earlier, was_whole_at, whole_until};
 pub use projector::Projector;
 pub use publisher::{Publication, PublishedView, Publisher, PublisherError, PublisherOptions, Tables};
 pub use record_entry::to_record;

@@ -99,6 +99,15 @@ pub fn shown_earlier(snapshot: &Snapshot) -> Result<BTreeMap<String, Position>, 
     Ok(Unseen::read(snapshot)?.into_shown())
 }
 
+/// Where more of a snapshot's derived view is not all there yet, until where it is: of what is shown, and of what waits to be.
+///
+/// # Errors
+/// When the index cannot be read.
+pub fn whole_until(snapshot: &Snapshot, name: &str) -> Result<[Option<Position>; 2], ProjectorError> {
+    let unseen = Unseen::read(snapshot)?;
+    Ok([unseen.shown_until(name), unseen.shown_until(&unseen::ready(name))])
+}
+
 /// In how many parts of the time that beliefs are kept they are forgotten.
 const FORGOTTEN_IN_PARTS: i64 = 6;
 
