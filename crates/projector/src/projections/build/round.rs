@@ -5,10 +5,7 @@
 //! and become sorted runs. A crash in between leaves a part of a piece, which is written again, as it was.
 
 use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, atomic::Ordering},
     thread,
 };
 
@@ -19,6 +16,7 @@ use deltafold_view::WriteError;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{self, Handle};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{
@@ -110,18 +108,27 @@ impl Round {
 #[derive(Default)]
 pub(super) struct Stop {
     why: Mutex<Option<Stopped>>,
-    is_set: AtomicBool,
+    told: CancellationToken,
 }
 
 impl Stop {
     /// The first reason counts.
     pub(super) fn set(&self, stopped: Stopped) {
         self.why.lock().expect("no holder of this lock panics").get_or_insert(stopped);
-        self.is_set.store(true, Ordering::SeqCst);
+        self.told.cancel();
     }
 
     pub(super) fn is_set(&self) -> bool {
-        self.is_set.load(Ordering::SeqCst)
+        self.told.is_cancelled()
+    }
+
+    /// What comes next of a stream, which ends when this is set. A sort that spills may never give anything once what it
+    /// reads has failed.
+    fn next_of<S>(&self, runtime: &Handle, stream: &mut S) -> Option<S::Item>
+    where
+        S: futures::Stream + Unpin,
+    {
+        runtime.block_on(self.told.run_until_cancelled(stream.next())).flatten()
     }
 
     fn take(&self) -> Option<Stopped> {
@@ -244,11 +251,30 @@ fn fold(
     stop: &Stop,
     until: Position,
 ) -> Result<(), Stopped> {
-    while let Some(rows) = runtime.block_on(sorted.next()) {
+    while let Some(rows) = stop.next_of(runtime, sorted) {
         if stop.is_set() {
             return Ok(());
         }
         pieces.take(rows.map_err(|error| sorted::stopped(&error, until))?)?;
     }
     if stop.is_set() { Ok(()) } else { pieces.end() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_for_rows_that_never_come_is_stopped() {
+        let runtime = runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let stop = Stop::default();
+        let mut given = futures::stream::iter([1]).chain(futures::stream::pending());
+        assert_eq!(stop.next_of(runtime.handle(), &mut given), Some(1));
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| stop.next_of(runtime.handle(), &mut given));
+            stop.set(Stopped::Cancelled);
+            assert_eq!(waiting.join().unwrap(), None);
+        });
+        assert!(matches!(stop.take(), Some(Stopped::Cancelled)));
+    }
 }
