@@ -18,6 +18,8 @@ use xtask::generator::{Ledger, Payments};
 const BEGINNING: usize = 20_000;
 /// How many changes there are for one account.
 const FOR_EACH: u64 = 20;
+/// Of which part of the changes the shorter history is with which memory is compared.
+const MEMORY_OF: u64 = 2;
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let changes = options.events.unwrap_or(1_000_000);
@@ -33,13 +35,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     head(options, &Payments { seed: options.seed, accounts: changes / FOR_EACH, of_first: 0, most: 0, changes }, "")?;
     hot_key::run(&data, &definitions, options.seed)?;
-    // The same keys throughout, with a history that fills what is kept in memory for reading, and with ten times of it: once,
-    // as that is long.
-    let once = Options { runs: 1, ..*options };
-    let accounts = changes / FOR_EACH / 2;
-    let of_keys = Payments { seed: options.seed, accounts, of_first: 0, most: accounts * 10, changes };
+    // The same keys throughout, with a short history and with ten times of it: once, as that is long.
+    let (once, short) = (Options { runs: 1, ..*options }, changes / MEMORY_OF);
+    let accounts = short / FOR_EACH;
+    let of_keys = Payments { seed: options.seed, accounts, of_first: 0, most: accounts * 10, changes: short };
     let short = head(&once, &of_keys, " and as many payments throughout")?;
-    let long = head(&once, &Payments { changes: 10 * changes, ..of_keys }, ", ten times the history")?;
+    let long = head(&once, &Payments { changes: 10 * of_keys.changes, ..of_keys }, ", ten times the history")?;
     println!("peak memory with ten times the history of the same keys: {} times", figure(long / short));
     Ok(())
 }
