@@ -6,14 +6,13 @@ use async_graphql::{
     Value,
     dynamic::{Field, FieldFuture, FieldValue, InputValue, Object, ResolverContext, TypeRef},
 };
-use deltafold_event::Position;
 use deltafold_projector::{Progress, ProjectionInfo};
 use deltafold_view::At;
 
 use crate::{
     errors::ApiError,
     model::ViewModel,
-    reading::{Reading, last_before},
+    reading::{Moment, Reading, last_before},
     row, scalars,
 };
 
@@ -262,7 +261,9 @@ fn view<'a>(ctx: &ResolverContext<'a>) -> Option<&'a Arc<ViewModel>> {
 async fn rows(reading: &Reading, view: &ViewModel) -> Result<usize, ApiError> {
     let [position, _] = reading.whole(&view.info.name)?;
     let at = At { position, ..At::NOW };
-    let reader = reading.reader(view, Position::MAX);
+    // One that has stopped in the middle may be shown as of before what is still kept of it.
+    reading.enter(view, Moment { at, is_past: false }, "projection.rows").await?;
+    let reader = reading.reader(view, position);
     let counted =
         tokio::task::spawn_blocking(move || reader.scan(at).try_fold(0_usize, |count, row| row.map(|_| count + 1)));
     match counted.await {

@@ -38,6 +38,7 @@ pub use control::{Ordered, Said};
 pub(crate) use generation::Generation;
 pub(crate) use log_relation::{Moved, there};
 pub(crate) use plan::{Plan, relations as plan_relations};
+pub use unseen::{shown_earlier, was_whole_at, whole_until};
 
 /// What changed in relations.
 #[derive(Default)]
@@ -79,33 +80,6 @@ pub(crate) fn shown_generation(
     let until =
         Unseen::read(snapshot)?.shown_until(name).map_or_else(|| snapshot.checkpoint(&state), |it| Ok(Some(it)));
     Ok(record.serving.zip(until?))
-}
-
-/// Whether an end of what was folded is none of those at which a snapshot's derived view was shown as it was before,
-/// because not all was there yet.
-///
-/// # Errors
-/// When the index cannot be read.
-pub fn was_whole_at(snapshot: &Snapshot, name: &str, end: Position) -> Result<bool, ProjectorError> {
-    Ok(Unseen::read(snapshot)?.was_whole_at(name, end))
-}
-
-/// The derived views that a snapshot shows as they were before a position, because not all is there yet that follows from
-/// what changed then; by name.
-///
-/// # Errors
-/// When the index cannot be read.
-pub fn shown_earlier(snapshot: &Snapshot) -> Result<BTreeMap<String, Position>, ProjectorError> {
-    Ok(Unseen::read(snapshot)?.into_shown())
-}
-
-/// Where more of a snapshot's derived view is not all there yet, until where it is: of what is shown, and of what waits to be.
-///
-/// # Errors
-/// When the index cannot be read.
-pub fn whole_until(snapshot: &Snapshot, name: &str) -> Result<[Option<Position>; 2], ProjectorError> {
-    let unseen = Unseen::read(snapshot)?;
-    Ok([unseen.shown_until(name), unseen.shown_until(&unseen::ready(name))])
 }
 
 /// In how many parts of the time that beliefs are kept they are forgotten.

@@ -122,6 +122,33 @@ impl Unseen {
     }
 }
 
+/// Whether an end of what was folded is none of those at which a snapshot's derived view was shown as it was before,
+/// because not all was there yet.
+///
+/// # Errors
+/// When the index cannot be read.
+pub fn was_whole_at(snapshot: &Snapshot, name: &str, end: Position) -> Result<bool, ProjectorError> {
+    Ok(Unseen::read(snapshot)?.was_whole_at(name, end))
+}
+
+/// The derived views that a snapshot shows as they were before a position, because not all is there yet that follows from
+/// what changed then; by name.
+///
+/// # Errors
+/// When the index cannot be read.
+pub fn shown_earlier(snapshot: &Snapshot) -> Result<BTreeMap<String, Position>, ProjectorError> {
+    Ok(Unseen::read(snapshot)?.into_shown())
+}
+
+/// Until where a snapshot's derived view is all there, where more of it is not yet: what is shown, and what waits to be.
+///
+/// # Errors
+/// When the index cannot be read.
+pub fn whole_until(snapshot: &Snapshot, name: &str) -> Result<[Option<Position>; 2], ProjectorError> {
+    let unseen = Unseen::read(snapshot)?;
+    Ok([unseen.shown_until(name), unseen.shown_until(&ready(name))])
+}
+
 /// What of a projection waits to be shown.
 pub(super) fn ready(name: &str) -> String {
     format!("{}{name}", record::READY)
