@@ -21,7 +21,8 @@ pub struct Options {
     /// Which indexes views have.
     pub indexes: WantedIndexes,
     /// The most events folded into one batch of the view store, where so many wait: what a batch changes twice is written
-    /// once, and a key of a join of which several rows change is read and written once.
+    /// once, and a key of a join of which several rows change is read and written once. A batch is in memory, with what
+    /// follows from it.
     pub batch_events: usize,
     /// The most newest records held in memory during a bulk load, where each would else be written with every batch;
     /// one takes about a kilobyte.
@@ -50,7 +51,7 @@ impl Default for Options {
         Self {
             declared: BTreeMap::new(),
             indexes: BTreeMap::new(),
-            batch_events: 65_536,
+            batch_events: 32_768,
             held_records: 400_000,
             held_events: 262_144,
             built_changes: 16_384,

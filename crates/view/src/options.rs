@@ -9,9 +9,10 @@ pub struct Options {
     pub history_cache_bytes: u64,
     /// Blocks of the LSM trees held in memory, by bytes.
     pub block_cache_bytes: u64,
-    /// How much is gathered in memory, per kind of record, before it is written as a sorted table; four times as much of
-    /// all kinds together may wait for that.
+    /// How much is gathered in memory, per kind of record, before it is written as a sorted table.
     pub memtable_bytes: u64,
+    /// How much of all kinds together may be in memory only, while it or tables are being written.
+    pub unwritten_bytes: u64,
     /// Threads that flush and compact.
     pub worker_threads: usize,
 }
@@ -21,8 +22,9 @@ impl Default for Options {
         Self {
             row_cache_bytes: 256 << 20,
             history_cache_bytes: 64 << 20,
-            block_cache_bytes: 256 << 20,
+            block_cache_bytes: 128 << 20,
             memtable_bytes: 128 << 20,
+            unwritten_bytes: 320 << 20,
             worker_threads: 1,
         }
     }

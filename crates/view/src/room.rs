@@ -9,9 +9,6 @@ use fjall::Database;
 
 use crate::Options;
 
-/// How many full memtables' worth, of all trees together.
-const MOST_MEMTABLES: u64 = 4;
-
 /// How often it is looked whether there is room.
 const POLL: Duration = Duration::from_millis(2);
 
@@ -25,7 +22,7 @@ pub(crate) struct Room {
 
 impl Room {
     pub(crate) fn new(options: &Options) -> Self {
-        Self { most_unwritten: MOST_MEMTABLES * options.memtable_bytes }
+        Self { most_unwritten: options.unwritten_bytes }
     }
 
     /// Waits while too much is in memory. The thread that writes it also merges tables: as trees grow that takes longer, and

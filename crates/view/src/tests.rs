@@ -20,6 +20,7 @@ fn small() -> Options {
         history_cache_bytes: 64 << 10,
         block_cache_bytes: 1 << 20,
         memtable_bytes: 1 << 20,
+        unwritten_bytes: 4 << 20,
         worker_threads: 1,
     }
 }
