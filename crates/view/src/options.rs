@@ -11,7 +11,7 @@ pub struct Options {
     pub block_cache_bytes: u64,
     /// How much is gathered in memory, per kind of record, before it is written as a sorted table.
     pub memtable_bytes: u64,
-    /// How much of all kinds together may be in memory only, while it or tables are being written.
+    /// With how much in memory, of all kinds together, commits wait while tables are being written or merged.
     pub unwritten_bytes: u64,
     /// Threads that flush and compact.
     pub worker_threads: usize,

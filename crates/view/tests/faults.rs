@@ -10,7 +10,7 @@ use deltafold_view::{Batch, Entry, Options, Stored, ViewStore, WriteError};
 use fail::FailScenario;
 
 fn open(dir: &Path) -> ViewStore {
-    ViewStore::open(dir, Options { memtable_bytes: 1 << 20, ..Options::default() }).unwrap()
+    ViewStore::open(dir, Options { memtable_bytes: 1 << 20, unwritten_bytes: 4 << 20, ..Options::default() }).unwrap()
 }
 
 /// Commits one row and the checkpoint behind it.

@@ -299,6 +299,7 @@ impl OnDisk {
         self.open = None;
         let sizes = view::Options {
             memtable_bytes: 1 << 20,
+            unwritten_bytes: 4 << 20,
             block_cache_bytes: 1 << 20,
             row_cache_bytes: 1 << 14,
             history_cache_bytes: 1 << 15,
