@@ -42,6 +42,14 @@ type Show = Arc<dyn Fn(Catalog) + Send + Sync>;
 /// What keepers are told, by type.
 type Steps<'e> = BTreeMap<Arc<str>, Vec<Step<'e>>>;
 
+/// What the mirrors made of some events, to be written.
+struct Folded {
+    write: deltafold_view::Batch,
+    changes: Changes,
+    checkpoint: Position,
+    is_replay: bool,
+}
+
 /// Every keeper with its mirror, and how far they have come: what a [`crate::Projector`] runs, without its tasks.
 pub struct Folder {
     views: ViewStore,
@@ -171,7 +179,7 @@ impl Folder {
     /// When an event cannot be folded or the index cannot be written. The folder is then of no more use: open
     /// another one on the index.
     pub fn fold(&mut self, batches: &[Arc<Batch>]) -> Result<(), ProjectorError> {
-        self.fold_ahead(batches, |_| ())?;
+        self.fold_ahead(batches.to_vec(), |_| ())?;
         self.settle()?;
         Ok(())
     }
@@ -183,13 +191,14 @@ impl Folder {
     /// As [`Self::fold`], of what was folded before, too.
     pub fn fold_ahead(
         &mut self,
-        batches: &[Arc<Batch>],
+        batches: Vec<Arc<Batch>>,
         show: impl Fn(Catalog) + Send + Sync + 'static,
     ) -> Result<(), ProjectorError> {
         let show: Show = Arc::new(show);
         let Some(last) = batches.last() else { return Ok(()) };
         let mut is_hidden = self.replay()?;
         self.recorded_at = Some(last.committed_at);
+        let end = last.end();
         let mut steps = Steps::new();
         let mut newest = None;
         batches.iter().for_each(|batch| self.expect_transactions(&batch.events));
@@ -209,13 +218,9 @@ impl Folder {
                 false => Some(self.origins.observe(stored)),
             };
             if self.origins.replay().is_some() {
-                self.fold_steps(
-                    std::mem::take(&mut steps),
-                    stored.position.max(self.checkpoint),
-                    newest.take(),
-                    false,
-                    None,
-                )?;
+                let checkpoint = stored.position.max(self.checkpoint);
+                let folded = self.fold_steps(std::mem::take(&mut steps), checkpoint, newest.take(), false)?;
+                self.begin_write(folded, None)?;
                 is_hidden |= self.replay()?;
             }
             let Some(Observed::Given { place, completed }) = observed else { continue };
@@ -231,7 +236,10 @@ impl Folder {
         }
         let shown = (!is_hidden && !self.is_bulk()).then(|| Arc::clone(&show));
         let is_all = shown.is_some();
-        self.fold_steps(steps, last.end(), newest, false, shown)?;
+        let folded = self.fold_steps(steps, end, newest, false)?;
+        // They take memory, and what follows may have to wait.
+        drop(batches);
+        self.begin_write(folded, shown)?;
         if is_all && self.followed()?.is_quiet {
             return Ok(());
         }
@@ -308,21 +316,21 @@ impl Folder {
                 }
                 push(&mut steps, &name, step);
             }
-            self.fold_steps(steps, self.checkpoint, newest, true, None)?;
+            let folded = self.fold_steps(steps, self.checkpoint, newest, true)?;
+            self.begin_write(folded, None)?;
             self.writer.settle()?;
         }
         Ok(true)
     }
 
-    /// Has keepers fold what they are told, and begins to write what that changes, up to a checkpoint.
+    /// Has keepers fold what they are told, up to a checkpoint.
     fn fold_steps(
         &mut self,
         steps: Steps<'_>,
         checkpoint: Position,
         newest: Option<Timestamp>,
         is_replay: bool,
-        show: Option<Show>,
-    ) -> Result<(), ProjectorError> {
+    ) -> Result<Folded, ProjectorError> {
         let is_bulk = self.is_bulk();
         let mut write = self.views.batch();
         let mut changes = Changes::default();
@@ -356,7 +364,13 @@ impl Folder {
         }
         changes.take_log(moved, &events, &mut *self.log)?;
         self.put_progress(&mut write, checkpoint, newest);
-        if is_bulk {
+        Ok(Folded { write, changes, checkpoint, is_replay })
+    }
+
+    /// Begins to write what was folded, and what follows from it.
+    fn begin_write(&mut self, folded: Folded, show: Option<Show>) -> Result<(), ProjectorError> {
+        let Folded { write, changes, checkpoint, is_replay } = folded;
+        if self.is_bulk() {
             return self.writer.begin_commit(write);
         }
         let (recorded_at, kept) = (self.recorded_at, self.options.kept_beliefs);
@@ -379,6 +393,8 @@ impl Folder {
                 write.put_end(checkpoint, recorded_at);
             }
             let shown = show.zip(catalog.map(|catalog| following.in_catalog(catalog)));
+            // Nobody else is told of them, and the commit takes memory, too.
+            let changes = following.is_building().then_some(changes);
             drop(following);
             let then = move || {
                 if let Some((show, catalog)) = shown {
@@ -386,7 +402,9 @@ impl Folder {
                 }
                 // Waits while the next batch is derived, which nobody waits for longer because of that.
                 let mut projections = lock(&projections);
-                projections.follow(&changes, checkpoint, is_replay);
+                if let Some(changes) = changes {
+                    projections.follow(&changes, checkpoint, is_replay);
+                }
                 let Some(recorded_at) = recorded_at else { return Ok(()) };
                 projections.remove_due(recorded_at);
                 projections.forget_if_due(recorded_at, kept)

@@ -343,6 +343,11 @@ impl Projections {
         self.unseen.put(write);
     }
 
+    /// Whether a view is being built, which is told what changes.
+    pub(crate) fn is_building(&self) -> bool {
+        self.by_name.values().any(|projection| projection.build.is_some())
+    }
+
     /// Tells builds what a commit has changed, after which everything before `checkpoint` is folded in the mirrors.
     /// `is_replay`: what was folded before is folded otherwise, and more of that follows.
     pub(crate) fn follow(&self, changes: &Changes, checkpoint: Position, is_replay: bool) {

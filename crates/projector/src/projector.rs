@@ -284,7 +284,7 @@ fn fold(
         let show = move |catalog| drop(shown.send_replace(Arc::new(catalog)));
         let folded = match batches.is_empty() {
             true => folder.go_on_building().map(|()| show(folder.catalog())),
-            false => folder.fold_ahead(&batches, show),
+            false => folder.fold_ahead(batches, show),
         };
         // While more waits, it is folded beside what is left of this.
         let folded = folded.and_then(|()| if receive.is_empty() { folder.settle() } else { Ok(false) });

@@ -134,8 +134,8 @@ impl OnDisk {
             return folder.fold(&batches).expect("the index can be written");
         }
         // As one does that is behind: the mirrors go ahead of the rest.
-        for batch in batches.chunks(1) {
-            folder.fold_ahead(batch, |_| ()).expect("the index can be written");
+        for batch in batches {
+            folder.fold_ahead(vec![batch], |_| ()).expect("the index can be written");
         }
         folder.settle().expect("the index can be written");
     }
