@@ -15,7 +15,7 @@ cargo xtask soak               the same tests in their long form
 cargo xtask stack up           the parts of docker-compose.yml, without Docker; --deltafold PROGRAM takes that rather than build it
 cargo xtask stack down         stop them; with --volumes forget their data too
 cargo xtask stack status       which of them run, and their logs
-cargo xtask bench NAME …       measure (ingest, commit, fold, graphql, rebuild, kafka, latency); NAME --help says what it takes";
+cargo xtask bench NAME …       measure (ingest, commit, fold, joins, graphql, rebuild, kafka, latency); NAME --help says what it takes";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
