@@ -393,7 +393,7 @@ impl Folder {
                 write.put_end(checkpoint, recorded_at);
             }
             let shown = show.zip(catalog.map(|catalog| following.in_catalog(catalog)));
-            // Nobody else is told of them, and the commit takes memory, too.
+            // Only builds are told of them, and none begins before this is written; the commit takes memory, too.
             let changes = following.is_building().then_some(changes);
             drop(following);
             let then = move || {
