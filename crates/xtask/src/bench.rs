@@ -4,7 +4,7 @@ use anyhow::Result;
 use std::process::Command;
 use xtask::command::{cargo, run, target_dir};
 
-const NAMES: [&str; 8] = ["ingest", "commit", "fold", "joins", "graphql", "rebuild", "kafka", "latency"];
+pub(crate) const NAMES: [&str; 8] = ["ingest", "commit", "fold", "joins", "graphql", "rebuild", "kafka", "latency"];
 
 /// Runs the benchmark of that name.
 pub(crate) fn run_named(name: &str, arguments: &[&str]) -> Result<()> {

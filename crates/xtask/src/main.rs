@@ -8,14 +8,19 @@ mod test;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "\
+fn usage() -> String {
+    format!(
+        "\
 cargo xtask check              crate arrows, formatting, lints, licences
 cargo xtask test               what CI runs: check, then every test, then readers of other makes
 cargo xtask soak               the same tests in their long form
 cargo xtask stack up           the parts of docker-compose.yml, without Docker; --deltafold PROGRAM takes that rather than build it
 cargo xtask stack down         stop them; with --volumes forget their data too
 cargo xtask stack status       which of them run, and their logs
-cargo xtask bench NAME …       measure (ingest, commit, fold, joins, graphql, rebuild, kafka, latency); NAME --help says what it takes";
+cargo xtask bench NAME …       measure ({}); NAME --help says what it takes",
+        bench::NAMES.join(", ")
+    )
+}
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -33,11 +38,11 @@ fn main() -> ExitCode {
         ["stack", "down", "--volumes"] => xtask::stack::down(true).map(|said| println!("{said}")),
         ["stack", "status"] => xtask::stack::status().map(|said| println!("{said}")),
         [] | ["help" | "--help" | "-h", ..] => {
-            println!("{USAGE}");
+            println!("{}", usage());
             Ok(())
         }
         _ => {
-            eprintln!("no such command: {}\n\n{USAGE}", words.join(" "));
+            eprintln!("no such command: {}\n\n{}", words.join(" "), usage());
             return ExitCode::from(2);
         }
     };
